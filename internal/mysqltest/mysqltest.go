@@ -1,0 +1,285 @@
+// Package mysqltest gives tests a real MySQL or MariaDB server of their own:
+// whatever mysqld or mariadbd is installed, with a private data directory and
+// port, and a database of its own for each test.
+//
+// APMAPP_TEST_MYSQLD names another server program. Where none is found the test
+// is skipped with a line that says how to get one; with CI set it fails.
+package mysqltest
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+)
+
+// Server is a running database server.
+type Server struct {
+	program string
+	dir     string
+	addr    string
+	args    []string
+	cmd     *exec.Cmd
+	exited  chan error
+	log     *bytes.Buffer
+}
+
+// startTimeout is generous: a cold server on a busy machine takes seconds.
+const startTimeout = 2 * time.Minute
+
+// Start runs a server until the test and its subtests end. Extra arguments go
+// to the server.
+func Start(t testing.TB, args ...string) *Server {
+	t.Helper()
+	program := find(t)
+	dir, err := os.MkdirTemp("", "mysqltest")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	s := &Server{program: program, dir: dir, addr: freeAddr(t), args: args}
+	s.install(t)
+	s.Up(t)
+	t.Cleanup(func() { s.Down(t) })
+	return s
+}
+
+func find(t testing.TB) string {
+	t.Helper()
+	candidates := []string{"mysqld", "mariadbd", "/usr/sbin/mysqld", "/usr/sbin/mariadbd"}
+	if named := os.Getenv("APMAPP_TEST_MYSQLD"); named != "" {
+		candidates = []string{named}
+	}
+	for _, name := range candidates {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	message := "no MySQL server: apt-get install mariadb-server (or mysql-server), or set APMAPP_TEST_MYSQLD"
+	if os.Getenv("CI") != "" {
+		t.Fatal(message)
+	}
+	t.Skip(message)
+	return ""
+}
+
+func freeAddr(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// IsMariaDB tells which of the two families the server is of.
+func (s *Server) IsMariaDB() bool {
+	out, _ := exec.Command(s.program, "--version").CombinedOutput()
+	return bytes.Contains(out, []byte("MariaDB"))
+}
+
+func (s *Server) data() string { return filepath.Join(s.dir, "data") }
+
+// install creates an empty data directory, with a root user without password.
+func (s *Server) install(t testing.TB) {
+	t.Helper()
+	var cmd *exec.Cmd
+	if s.IsMariaDB() {
+		cmd = exec.Command("mariadb-install-db", "--no-defaults", "--datadir="+s.data(), "--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve")
+	} else {
+		cmd = exec.Command(s.program, "--no-defaults", "--initialize-insecure", "--datadir="+s.data())
+	}
+	cmd.Args = append(cmd.Args, asRoot()...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", cmd, err, out)
+	}
+}
+
+// asRoot lets a server run as root, which it refuses unless told.
+func asRoot() []string {
+	if os.Getuid() != 0 {
+		return nil
+	}
+	return []string{"--user=root"}
+}
+
+// Up starts the server, on the same address each time, and returns when it
+// answers.
+func (s *Server) Up(t testing.TB) {
+	t.Helper()
+	host, port, _ := net.SplitHostPort(s.addr)
+	args := append([]string{
+		"--no-defaults", "--datadir=" + s.data(),
+		"--bind-address=" + host, "--port=" + port,
+		"--socket=" + filepath.Join(s.dir, "s"), "--pid-file=" + filepath.Join(s.dir, "pid"),
+		// Durability costs an fsync a commit and buys a test nothing.
+		"--innodb-flush-log-at-trx-commit=0", "--skip-log-bin", "--performance-schema=ON",
+	}, s.args...)
+	if !s.IsMariaDB() {
+		args = append(args, "--mysqlx=OFF")
+	}
+	s.log = new(bytes.Buffer)
+	s.cmd = exec.Command(s.program, append(args, asRoot()...)...)
+	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
+	if err := s.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	s.exited = make(chan error, 1)
+	go func(cmd *exec.Cmd, exited chan error) { exited <- cmd.Wait() }(s.cmd, s.exited)
+
+	db := s.open(t, "")
+	defer db.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	for {
+		err := db.PingContext(ctx)
+		if err == nil {
+			return
+		}
+		select {
+		case err := <-s.exited:
+			t.Fatalf("%s ended at start: %v\n%s", s.program, err, s.log)
+		case <-ctx.Done():
+			t.Fatalf("%s does not answer: %v", s.program, err)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// Down stops the server; its data stays for Up.
+func (s *Server) Down(t testing.TB) {
+	t.Helper()
+	if s.cmd == nil {
+		return
+	}
+	_ = s.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-s.exited:
+	case <-time.After(startTimeout):
+		_ = s.cmd.Process.Kill()
+		t.Errorf("%s did not stop", s.program)
+	}
+	s.cmd = nil
+}
+
+// Freeze stops the server in its tracks, without a word to its clients, until
+// the returned function is called.
+func (s *Server) Freeze(t testing.TB) (thaw func()) {
+	t.Helper()
+	process := s.cmd.Process
+	if err := process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	return func() { _ = process.Signal(syscall.SIGCONT) }
+}
+
+// Addr is the server's host:port.
+func (s *Server) Addr() string { return s.addr }
+
+var databases atomic.Int64
+
+// Database creates a database for the test, dropped at its end, and returns its
+// DSN.
+func (s *Server) Database(t testing.TB) string {
+	t.Helper()
+	name := fmt.Sprintf("test_%d", databases.Add(1))
+	s.Exec(t, "CREATE DATABASE "+name)
+	t.Cleanup(func() {
+		if s.cmd != nil {
+			s.Exec(t, "DROP DATABASE IF EXISTS "+name)
+		}
+	})
+	return s.config(name).FormatDSN()
+}
+
+// Exec runs a statement as root.
+func (s *Server) Exec(t testing.TB, query string, args ...any) {
+	t.Helper()
+	db := s.open(t, "")
+	defer db.Close()
+	if _, err := db.Exec(query, args...); err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+}
+
+// Strings returns the first column of a query run as root.
+func (s *Server) Strings(t testing.TB, query string, args ...any) []string {
+	t.Helper()
+	db := s.open(t, "")
+	defer db.Close()
+	rows, err := db.Query(query, args...)
+	if err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+	defer rows.Close()
+	var all []string
+	for rows.Next() {
+		var v string
+		if err := rows.Scan(&v); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, v)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func (s *Server) config(database string) *mysql.Config {
+	cfg := mysql.NewConfig()
+	cfg.User, cfg.Net, cfg.Addr, cfg.DBName = "root", "tcp", s.addr, database
+	cfg.InterpolateParams = true
+	cfg.Logger = quiet{}
+	return cfg
+}
+
+func (s *Server) open(t testing.TB, database string) *sql.DB {
+	t.Helper()
+	connector, err := mysql.NewConnector(s.config(database))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sql.OpenDB(connector)
+}
+
+// quiet drops the driver's own lines about connections that a stopping server
+// broke.
+type quiet struct{}
+
+func (quiet) Print(...any) {}
+
+// WithUser returns the DSN with another user and password.
+func WithUser(t testing.TB, dsn, user, password string) string {
+	t.Helper()
+	cfg, err := mysql.ParseDSN(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.User, cfg.Passwd = user, password
+	return cfg.FormatDSN()
+}
+
+// DatabaseName returns the DSN's database.
+func DatabaseName(t testing.TB, dsn string) string {
+	t.Helper()
+	_, name, ok := strings.Cut(dsn, ")/")
+	if !ok {
+		t.Fatal(errors.New("not a DSN of this package: " + dsn))
+	}
+	name, _, _ = strings.Cut(name, "?")
+	return name
+}
