@@ -1,0 +1,114 @@
+package handlers
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+
+	"apmapp/internal/failure"
+	"apmapp/internal/telemetry"
+)
+
+// handler answers a request with a reply, or with an error that says why not.
+type handler func(r *http.Request) (reply, error)
+
+// endpoint serves a route: it names the span, bounds the work, runs h, and
+// tells client, log and span how it went.
+func (s *server) endpoint(h handler) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		start := time.Now()
+		// Named before the work, not only after it as tracing does: the profiler
+		// labels the CPU samples of the work with the resource.
+		telemetry.SetResource(r.Context(), resource(r))
+		span, traced := telemetry.SpanIDs(r.Context())
+		if traced {
+			w.Header().Set("Traceresponse", span.TraceResponse())
+		}
+		answer, err := s.work(h, r)
+		if err != nil {
+			answer = refusal(r.Context(), err)
+		}
+		written := answer.write(w, r, span)
+		if err != nil && s.Telemetry.IsErrorStatus(answer.statusCode()) {
+			telemetry.SetError(r.Context(), err)
+		}
+		s.log(r, answer.statusCode(), written, time.Since(start), err)
+	}
+}
+
+// work runs h within the request's deadline. A panic is an error like another.
+func (s *server) work(h handler, r *http.Request) (_ reply, err error) {
+	ctx, cancel := context.WithTimeout(r.Context(), s.RequestTimeout)
+	defer cancel()
+	defer func() {
+		if value := recover(); value != nil {
+			err = failure.Recovered(value)
+		}
+	}()
+	return h(r.WithContext(ctx))
+}
+
+// limited refuses a request, at once, when as many as may run are running.
+func (s *server) limited(h handler) handler {
+	return func(r *http.Request) (reply, error) {
+		select {
+		case s.running <- struct{}{}:
+			defer func() { <-s.running }()
+			return h(r)
+		default:
+			return reply{}, failure.New("limit requests", errOverloaded)
+		}
+	}
+}
+
+// log writes the one line of a request, under Datadog's standard attributes:
+// https://docs.datadoghq.com/standard-attributes/
+func (s *server) log(r *http.Request, status, written int, took time.Duration, err error) {
+	attrs := []slog.Attr{
+		slog.String("http.method", r.Method),
+		slog.String("http.url_details.path", r.URL.Path),
+		slog.String("http.route", chi.RouteContext(r.Context()).RoutePattern()),
+		slog.Int("http.status_code", status),
+		slog.String("http.useragent", r.UserAgent()),
+		slog.Int64("duration", took.Nanoseconds()),
+		slog.String("network.client.ip", clientIP(r)),
+		slog.Int("network.bytes_written", written),
+	}
+	if err != nil && status >= statusClientGone {
+		attrs = append(attrs,
+			slog.String("error.kind", failure.Kind(err)),
+			slog.String("error.message", err.Error()),
+			slog.String("error.stack", failure.Stack(err)),
+		)
+	}
+	s.Logger.LogAttrs(r.Context(), level(r, status, err), "request", attrs...)
+}
+
+// level is how much a request's line matters to an operator.
+func level(r *http.Request, status int, err error) slog.Level {
+	switch {
+	case isProbe(r):
+		return slog.LevelDebug
+	case errors.Is(err, errOverloaded):
+		return slog.LevelWarn // the limit at work
+	case status >= http.StatusInternalServerError:
+		return slog.LevelError
+	default:
+		return slog.LevelInfo
+	}
+}
+
+// clientIP is the peer's address. What a proxy says of its own client is not
+// believed without knowing the proxy.
+func clientIP(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}

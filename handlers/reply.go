@@ -1,0 +1,88 @@
+package handlers
+
+import (
+	"encoding/json"
+	"fmt"
+	"html"
+	"net/http"
+	"strconv"
+
+	"apmapp/internal/telemetry"
+	"apmapp/store"
+)
+
+// reply is what a client reads: Flask's text, an error page, or all of it as
+// JSON when it asks for that.
+type reply struct {
+	Message string        `json:"message"`
+	TraceID string        `json:"trace_id,omitempty"` // 32 hex digits
+	SpanID  string        `json:"span_id,omitempty"`  // 16 hex digits
+	Visit   *store.Visit  `json:"visit,omitempty"`
+	Visits  []store.Visit `json:"visits,omitzero"`
+
+	status int // 0 means 200
+	header http.Header
+	plain  bool // text/plain, as probes read it
+	empty  bool // headers only
+}
+
+// options says what a route answers to.
+func options(*http.Request) (reply, error) {
+	return reply{header: http.Header{"Allow": {allow}}, empty: true}, nil
+}
+
+func (p reply) statusCode() int {
+	if p.status == 0 {
+		return http.StatusOK
+	}
+	return p.status
+}
+
+// write sends the reply and returns how many bytes of body went out.
+func (p reply) write(w http.ResponseWriter, r *http.Request, span telemetry.IDs) int {
+	p.TraceID, p.SpanID = span.TraceID, span.SpanID
+	contentType, body := p.render(prefersJSON(r.Header.Values("Accept")))
+	header := w.Header()
+	for key, values := range p.header {
+		header[key] = values
+	}
+	header.Set("Content-Type", contentType)
+	header.Set("Content-Length", strconv.Itoa(len(body)))
+	header.Set("Vary", "Accept")
+	// Some browsers guess a type from the bytes unless told not to.
+	header.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(p.statusCode())
+	if r.Method == http.MethodHead {
+		return 0
+	}
+	n, _ := w.Write(body) // a client that left is nobody's error
+	return n
+}
+
+func (p reply) render(asJSON bool) (contentType string, body []byte) {
+	switch {
+	case p.empty:
+		return "text/html; charset=utf-8", nil
+	case asJSON:
+		// Strings, numbers and times: marshalling cannot fail.
+		body, _ = json.Marshal(p)
+		return "application/json", body
+	case p.plain:
+		return "text/plain; charset=utf-8", []byte(p.Message)
+	case p.statusCode() >= http.StatusBadRequest:
+		return "text/html; charset=utf-8", []byte(p.page())
+	default:
+		return "text/html; charset=utf-8", []byte(p.Message)
+	}
+}
+
+// page is an error for people.
+func (p reply) page() string {
+	title := strconv.Itoa(p.statusCode()) + " " + http.StatusText(p.statusCode())
+	page := fmt.Sprintf("<!doctype html>\n<html lang=\"en\">\n<title>%s</title>\n<h1>%[1]s</h1>\n<p>%s</p>\n",
+		html.EscapeString(title), html.EscapeString(p.Message))
+	if p.TraceID != "" {
+		page += "<p>Trace ID: <code>" + html.EscapeString(p.TraceID) + "</code></p>\n"
+	}
+	return page
+}

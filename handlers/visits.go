@@ -1,0 +1,51 @@
+package handlers
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+
+	"apmapp/internal/telemetry"
+	"apmapp/store"
+)
+
+// home reads the most recent visit.
+func (s *server) home(r *http.Request) (reply, error) {
+	visit, found, err := s.Visits.Latest(r.Context())
+	if err != nil {
+		return reply{}, fmt.Errorf("home: %w", err)
+	}
+	answer := reply{Message: "Entrypoint to the Application"}
+	if found {
+		answer.Visit = &visit
+	}
+	return answer, nil
+}
+
+// trace records a visit under the trace ID of this very request.
+func (s *server) trace(r *http.Request) (reply, error) {
+	span, _ := telemetry.SpanIDs(r.Context())
+	visit, err := s.Visits.Record(r.Context(), store.Visit{
+		Route:   chi.RouteContext(r.Context()).RoutePattern(),
+		TraceID: span.TraceID,
+		At:      time.Now(),
+	})
+	if err != nil {
+		return reply{}, fmt.Errorf("trace: %w", err)
+	}
+	return reply{Message: "Posting Traces", Visit: &visit}, nil
+}
+
+// recent is how many visits apm reads: bounded work, however long the table.
+const recent = 20
+
+// apm reads the most recent visits.
+func (s *server) apm(r *http.Request) (reply, error) {
+	visits, err := s.Visits.Recent(r.Context(), recent)
+	if err != nil {
+		return reply{}, fmt.Errorf("apm: %w", err)
+	}
+	return reply{Message: "Getting APM Started", Visits: visits}, nil
+}
