@@ -1,0 +1,35 @@
+package handlers_test
+
+import (
+	"io"
+	"log/slog"
+	"testing"
+
+	"apmapp/handlers"
+	"apmapp/internal/telemetry"
+)
+
+// BenchmarkRequest is a request without MySQL, its log line included: what
+// tracing adds to it is the difference between the two.
+func BenchmarkRequest(b *testing.B) {
+	telemetry.StopTracer()
+	for _, tracing := range []bool{false, true} {
+		b.Run("tracing="+map[bool]string{false: "off", true: "on"}[tracing], func(b *testing.B) {
+			cfg := telemetry.Config{Service: "apmapp", Version: "test", Tracing: tracing, LogsInjection: true}
+			if err := telemetry.Start(cfg, slog.New(slog.DiscardHandler)); err != nil {
+				b.Fatal(err)
+			}
+			defer telemetry.StopTracer()
+			h, _ := surface(b, &visits{}, func(c *handlers.Config) {
+				c.Telemetry = cfg
+				c.Logger = telemetry.NewLogger(io.Discard, cfg)
+			})
+			b.ReportAllocs()
+			for b.Loop() {
+				if w := do(h, get("/")); w.Code != 200 {
+					b.Fatal(w.Code)
+				}
+			}
+		})
+	}
+}
