@@ -39,6 +39,9 @@ func ParseDSN(dsn string) (*mysql.Config, error) {
 	if err != nil {
 		return nil, errors.New("not a MySQL DSN (user:pass@tcp(host:port)/db or mysql://user:pass@host:port/db): " + withoutSecrets(err, dsn))
 	}
+	if cfg.Net != "tcp" && cfg.Net != "unix" {
+		return nil, fmt.Errorf("the DSN's network is %q: use tcp(host:port) or unix(/path)", cfg.Net)
+	}
 	if cfg.DBName == "" {
 		return nil, errors.New("the DSN names no database: end it with /name")
 	}

@@ -120,6 +120,9 @@ func (s *Store) prepare(ctx context.Context) error {
 	if err := migrate(ctx, s.cfg.MySQL, s.cfg.Logger); err != nil {
 		return err
 	}
+	// Connections from before may have a database selected that is gone.
+	s.db.SetMaxIdleConns(0)
+	s.db.SetMaxIdleConns(s.cfg.PoolSize)
 	var waitTimeout int
 	if err := s.db.QueryRowContext(ctx, "SELECT @@wait_timeout").Scan(&waitTimeout); err != nil {
 		return fmt.Errorf("read wait_timeout: %w", err)
@@ -149,7 +152,8 @@ func (s *Store) usable() error {
 // done wraps what an operation returned, and has Run look after the schema when
 // it is gone.
 func (s *Store) done(op string, err error) error {
-	if errorNumber(err) == errNoSuchTable {
+	switch errorNumber(err) {
+	case errNoSuchTable, errNoDatabase, errBadDatabase:
 		s.setNotReady(unavailable{err})
 		select {
 		case s.lost <- struct{}{}:

@@ -180,10 +180,25 @@ func (s *Server) Down(t testing.TB) {
 func (s *Server) Freeze(t testing.TB) (thaw func()) {
 	t.Helper()
 	process := s.cmd.Process
+	db := s.open(t, "")
+	defer db.Close()
 	if err := process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	return func() { _ = process.Signal(syscall.SIGCONT) }
+	thaw = func() { _ = process.Signal(syscall.SIGCONT) }
+	// The signal reaches a server's threads one by one.
+	for start := time.Now(); ; {
+		ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+		err := db.PingContext(ctx)
+		cancel()
+		if err != nil {
+			return thaw
+		}
+		if time.Since(start) > startTimeout {
+			thaw()
+			t.Fatalf("%s still answers", s.program)
+		}
+	}
 }
 
 // Addr is the server's host:port.
@@ -237,6 +252,38 @@ func (s *Server) Strings(t testing.TB, query string, args ...any) []string {
 		t.Fatal(err)
 	}
 	return all
+}
+
+// RowsRead returns how many rows the server's storage engine reads for a query
+// on the database of dsn.
+func (s *Server) RowsRead(t testing.TB, dsn, query string) int {
+	t.Helper()
+	db := s.open(t, DatabaseName(t, dsn))
+	defer db.Close()
+	db.SetMaxOpenConns(1) // the counters are the session's
+	for _, statement := range []string{"FLUSH STATUS", query} {
+		if _, err := db.Exec(statement); err != nil {
+			t.Fatalf("%s: %v", statement, err)
+		}
+	}
+	rows, err := db.Query("SHOW SESSION STATUS LIKE 'Handler_read%'")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	var sum int
+	for rows.Next() {
+		var name string
+		var n int
+		if err := rows.Scan(&name, &n); err != nil {
+			t.Fatal(err)
+		}
+		sum += n
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return sum
 }
 
 func (s *Server) config(database string) *mysql.Config {
