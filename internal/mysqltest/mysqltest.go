@@ -254,6 +254,29 @@ func (s *Server) Strings(t testing.TB, query string, args ...any) []string {
 	return all
 }
 
+// Lock locks a table, so that statements on it wait, until the returned function
+// is called.
+func (s *Server) Lock(t testing.TB, table string) (unlock func()) {
+	t.Helper()
+	db := s.open(t, "")
+	db.SetMaxOpenConns(1) // the lock is the session's
+	if _, err := db.Exec("LOCK TABLES " + table + " WRITE"); err != nil {
+		t.Fatal(err)
+	}
+	return func() { db.Close() }
+}
+
+// AwaitWaiting returns when n statements wait for a locked table.
+func (s *Server) AwaitWaiting(t testing.TB, n int) {
+	t.Helper()
+	const waiting = "SELECT COUNT(*) FROM information_schema.processlist WHERE state LIKE 'Waiting for table%'"
+	for start := time.Now(); s.Strings(t, waiting)[0] != fmt.Sprint(n); time.Sleep(10 * time.Millisecond) {
+		if time.Since(start) > startTimeout {
+			t.Fatalf("%s statements wait, want %d", s.Strings(t, waiting)[0], n)
+		}
+	}
+}
+
 // RowsRead returns how many rows the server's storage engine reads for a query
 // on the database of dsn.
 func (s *Server) RowsRead(t testing.TB, dsn, query string) int {

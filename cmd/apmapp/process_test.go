@@ -1,0 +1,248 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// patience bounds every wait of a test; nothing takes that long.
+const patience = time.Minute
+
+// raceDetector is whether the tests run under it, and so should the program.
+var raceDetector bool
+
+// buildOnce builds the program that these tests run.
+var buildOnce = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "apmapp")
+	if err != nil {
+		return "", err
+	}
+	program := filepath.Join(dir, "apmapp")
+	args := []string{"build", "-o", program}
+	if raceDetector {
+		args = append(args, "-race")
+	}
+	if out, err := exec.Command("go", append(args, ".")...).CombinedOutput(); err != nil {
+		return "", fmt.Errorf("%w\n%s", err, out)
+	}
+	return program, nil
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if program, err := buildOnce(); err == nil {
+		os.RemoveAll(filepath.Dir(program))
+	}
+	os.Exit(code)
+}
+
+// process is a running apmapp.
+type process struct {
+	t      *testing.T
+	cmd    *exec.Cmd
+	url    string
+	exited chan struct{} // closed when the process has ended
+	stderr bytes.Buffer
+
+	mu   sync.Mutex
+	logs []logLine
+}
+
+type logLine map[string]any
+
+// launch starts apmapp on a free port with the environment added; it is ended
+// with the test.
+func launch(t *testing.T, environ ...string) *process {
+	t.Helper()
+	program, err := buildOnce()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &process{t: t, exited: make(chan struct{})}
+	p.cmd = exec.Command(program, "-addr", "127.0.0.1:0")
+	p.cmd.Env = append([]string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"),
+		// No Agent, unless the test has one.
+		"DD_TRACE_AGENT_URL=http://127.0.0.1:1", "DD_TRACE_STARTUP_LOGS=false", "DD_INSTRUMENTATION_TELEMETRY_ENABLED=false",
+	}, environ...)
+	p.cmd.Stderr = &p.stderr
+	stdout, err := p.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go p.read(stdout)
+	t.Cleanup(func() {
+		_ = p.cmd.Process.Kill()
+		<-p.exited
+		if t.Failed() {
+			t.Logf("standard error:\n%s\nlast lines:\n%s", &p.stderr, p.tail(15))
+		}
+	})
+	p.url = "http://" + fmt.Sprint(p.awaitLine("listening")["addr"])
+	return p
+}
+
+func (p *process) read(stdout io.Reader) {
+	lines := bufio.NewScanner(stdout)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		var l logLine
+		if err := json.Unmarshal(lines.Bytes(), &l); err != nil {
+			l = logLine{"msg": "not JSON: " + lines.Text()}
+		}
+		p.mu.Lock()
+		p.logs = append(p.logs, l)
+		p.mu.Unlock()
+	}
+	_ = p.cmd.Wait()
+	close(p.exited)
+}
+
+func (p *process) lines() []logLine {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return append([]logLine(nil), p.logs...)
+}
+
+func (p *process) tail(n int) string {
+	var b strings.Builder
+	all := p.lines()
+	for _, l := range all[max(0, len(all)-n):] {
+		fmt.Fprintln(&b, l)
+	}
+	return b.String()
+}
+
+// awaitLine returns the first line whose message starts with msg.
+func (p *process) awaitLine(msg string) logLine {
+	p.t.Helper()
+	var found logLine
+	await(p.t, func() error {
+		for _, l := range p.lines() {
+			if strings.HasPrefix(fmt.Sprint(l["msg"]), msg) {
+				found = l
+				return nil
+			}
+		}
+		select {
+		case <-p.exited:
+			p.t.Fatalf("apmapp ended without logging %q: %s", msg, &p.stderr)
+		default:
+		}
+		return fmt.Errorf("apmapp did not log %q", msg)
+	})
+	return found
+}
+
+// stop asks the process to stop and returns its exit status.
+func (p *process) stop() int {
+	p.t.Helper()
+	p.signal(syscall.SIGTERM)
+	return p.status()
+}
+
+func (p *process) signal(s syscall.Signal) {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+func (p *process) status() int {
+	p.t.Helper()
+	select {
+	case <-p.exited:
+	case <-time.After(patience):
+		p.t.Fatal("apmapp did not stop")
+	}
+	return p.cmd.ProcessState.ExitCode()
+}
+
+// get returns status, headers and body of a path.
+func (p *process) get(path string) (int, http.Header, string) {
+	p.t.Helper()
+	resp, err := http.Get(p.url + path)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return resp.StatusCode, resp.Header, string(body)
+}
+
+func (p *process) awaitStatus(path string, want int) {
+	p.t.Helper()
+	await(p.t, func() error {
+		if got, _, body := p.get(path); got != want {
+			return fmt.Errorf("%s: %d %s, want %d", path, got, body, want)
+		}
+		return nil
+	})
+}
+
+// await asks again and again until done returns nil.
+func await(t *testing.T, done func() error) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	for {
+		err := done()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// send writes raw bytes to the service and returns the status of its answer, 0
+// when it closed the connection without one.
+func send(ctx context.Context, addr string, raw []byte) (int, error) {
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Close()
+	if deadline, ok := ctx.Deadline(); ok {
+		if err := conn.SetDeadline(deadline); err != nil {
+			return 0, err
+		}
+	}
+	// The service may refuse before it has read everything.
+	_, _ = conn.Write(raw)
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		_ = tcp.CloseWrite()
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	return resp.StatusCode, nil
+}
