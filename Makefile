@@ -8,25 +8,21 @@ VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null)
 REVISION := $(shell git rev-parse HEAD 2>/dev/null)
 LDFLAGS  := -X apmapp/internal/build.version=$(VERSION) -X apmapp/internal/build.revision=$(REVISION)
 
-# Where the end-to-end tests leave pictures of the pages.
-export SCREENSHOTS ?= $(CURDIR)/dist/screenshots
-
 .PHONY: help
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | column -t -s $$'\t'
 
 .PHONY: demo
-demo: ## everything in one process, without an account: database, agent, pages, service, traffic
+demo: ## everything in one process, without an account: database, service, traffic
 	go run -ldflags '$(LDFLAGS)' ./cmd/demo $(ARGS)
 
 .PHONY: test
-test: needs ## all tests, on a real MySQL server and in a real browser
+test: needs ## all tests, on a real MySQL server
 	go test -timeout 20m ./...
-	cd e2e && go test -timeout 20m ./...
 
 .PHONY: needs
 needs:
-	scripts/need 'mysqld|mariadbd=mariadb-server-core,mariadb-client-core' 'chromium|google-chrome=chromium'
+	scripts/need 'mysqld|mariadbd=mariadb-server-core,mariadb-client-core'
 
 .PHONY: check
 check: lint test ## what lands or rejects a change
@@ -36,9 +32,7 @@ lint: bin/staticcheck bin/govulncheck ## formatting, vet, linters, known vulnera
 	scripts/need 'shellcheck=shellcheck' 'curl=curl,ca-certificates'
 	@unformatted=$$(gofmt -l .); [[ ! $$unformatted ]] || { echo "gofmt -w $$unformatted"; exit 1; }
 	go vet ./...
-	cd e2e && go vet ./...
 	bin/staticcheck ./...
-	cd e2e && ../bin/staticcheck ./...
 	git ls-files -z | xargs -0 grep -lZ -m1 -E '^#!.*\b(ba)?sh\b' | xargs -0 shellcheck
 	@if curl -fsSo /dev/null -m 10 https://vuln.go.dev/index/db.json 2>/dev/null; \
 	then bin/govulncheck ./...; \
@@ -58,8 +52,3 @@ bench: ## what a request costs, and tracing's share of it
 		/tracing=off/ { off[$$1] = $$3 } \
 		/tracing=on/  { name = $$1; sub("tracing=on", "tracing=off", name); \
 			printf "%s: %.2f times the time of tracing=off\n", $$1, $$3 / off[name] }'
-
-.PHONY: bench-loadgen
-bench-loadgen: ## loadgen beside vegeta, hey and wrk
-	scripts/need 'wrk=wrk'
-	go run ./loadgen/bench $(ARGS)

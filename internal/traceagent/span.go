@@ -1,0 +1,118 @@
+package traceagent
+
+import (
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	pb "github.com/DataDog/datadog-agent/pkg/proto/pbgo/trace"
+	"github.com/DataDog/datadog-agent/pkg/proto/pbgo/trace/idx"
+)
+
+// Chunk is the part of one trace that arrived in one payload.
+type Chunk struct {
+	// TraceID is the 128-bit ID in 32 hex digits.
+	TraceID string
+	// Priority is the tracer's sampling decision: 1 and above keep the trace.
+	Priority int32
+	Spans    []Span
+}
+
+// Span is a span as the Agent would send it on: normalised and obfuscated.
+type Span struct {
+	// ParentID is 0 for a root span.
+	SpanID, ParentID                   uint64
+	Service, Operation, Resource, Type string
+	Start                              time.Time
+	Duration                           time.Duration
+	Error                              bool
+	// Tags have texts, Metrics numbers; a name is in one of them.
+	Tags    map[string]string
+	Metrics map[string]float64
+}
+
+// fromChunk reads a chunk of the protocol versions before 1.0. They split the
+// trace ID: its upper half is a tag of the chunk's first span.
+func fromChunk(payload *pb.TracerPayload, chunk *pb.TraceChunk) Chunk {
+	out := Chunk{Priority: chunk.Priority, Spans: make([]Span, 0, len(chunk.Spans))}
+	high := "0000000000000000"
+	for _, s := range chunk.Spans {
+		if tid := s.Meta["_dd.p.tid"]; len(tid) == len(high) {
+			high = tid
+		}
+		out.TraceID = fmt.Sprintf("%s%016x", high, s.TraceID)
+		out.Spans = append(out.Spans, Span{
+			SpanID:    s.SpanID,
+			ParentID:  s.ParentID,
+			Service:   s.Service,
+			Operation: s.Name,
+			Resource:  s.Resource,
+			Type:      s.Type,
+			Start:     time.Unix(0, s.Start),
+			Duration:  time.Duration(s.Duration),
+			Error:     s.Error != 0,
+			Tags:      withDefault(s.Meta, "env", payload.Env),
+			Metrics:   s.Metrics,
+		})
+	}
+	return out
+}
+
+// fromChunkV1 reads a chunk of protocol version 1.0, whose texts are indices
+// into a table and some of whose tags are fields.
+func fromChunkV1(payload *idx.InternalTracerPayload, chunk *idx.InternalTraceChunk) Chunk {
+	out := Chunk{
+		TraceID:  hex.EncodeToString(chunk.TraceID),
+		Priority: chunk.Priority,
+		Spans:    make([]Span, 0, len(chunk.Spans)),
+	}
+	for _, s := range chunk.Spans {
+		span := Span{
+			SpanID:    s.SpanID(),
+			ParentID:  s.ParentID(),
+			Service:   s.Service(),
+			Operation: s.Name(),
+			Resource:  s.Resource(),
+			Type:      s.Type(),
+			Start:     time.Unix(0, int64(s.Start())),
+			Duration:  time.Duration(s.Duration()),
+			Error:     s.Error(),
+			Tags:      map[string]string{},
+			Metrics:   map[string]float64{},
+		}
+		for key, value := range s.Attributes() {
+			name := s.Strings.Get(key)
+			switch v := value.Value.(type) {
+			case *idx.AnyValue_DoubleValue:
+				span.Metrics[name] = v.DoubleValue
+			case *idx.AnyValue_IntValue:
+				span.Metrics[name] = float64(v.IntValue)
+			default:
+				span.Tags[name] = value.AsString(s.Strings)
+			}
+		}
+		for _, field := range []struct{ name, value string }{
+			{"env", s.Env()},
+			{"env", payload.Env()},
+			{"version", s.Version()},
+			{"component", s.Component()},
+			{"span.kind", s.SpanKind()},
+		} {
+			span.Tags = withDefault(span.Tags, field.name, field.value)
+		}
+		out.Spans = append(out.Spans, span)
+	}
+	return out
+}
+
+// withDefault sets a tag that is missing, unless there is nothing to set it to.
+func withDefault(tags map[string]string, name, value string) map[string]string {
+	if _, set := tags[name]; set || value == "" {
+		return tags
+	}
+	if tags == nil {
+		tags = map[string]string{}
+	}
+	tags[name] = value
+	return tags
+}

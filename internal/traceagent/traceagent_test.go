@@ -1,0 +1,158 @@
+package traceagent_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	pb "github.com/DataDog/datadog-agent/pkg/proto/pbgo/trace"
+
+	"apmapp/internal/traceagent"
+)
+
+// taken is what an Agent has handed over.
+type taken struct {
+	mu     sync.Mutex
+	chunks []traceagent.Chunk
+	hits   uint64
+}
+
+func (r *taken) span(c traceagent.Chunk) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.chunks = append(r.chunks, c)
+}
+
+func (r *taken) stats(p *pb.StatsPayload) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, client := range p.Stats {
+		for _, bucket := range client.Stats {
+			for _, group := range bucket.Stats {
+				r.hits += group.Hits
+			}
+		}
+	}
+}
+
+func start(t *testing.T, socket string) (*traceagent.Agent, *taken, string) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &taken{}
+	agent, err := traceagent.Start(traceagent.Config{
+		Listener: listener,
+		Socket:   socket,
+		Spans:    r.span,
+		Stats:    r.stats,
+		Logger:   slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return agent, r, "http://" + listener.Addr().String()
+}
+
+// post sends one trace of a tracer that computes no statistics.
+func post(t *testing.T, client *http.Client, url string) {
+	t.Helper()
+	now := time.Now()
+	trace := fmt.Sprintf(`[[{
+		"trace_id": 81985529216486895, "span_id": 7, "parent_id": 0,
+		"service": "shop", "name": "http.request", "resource": "GET /cart", "type": "web",
+		"start": %d, "duration": 2000000, "error": 1,
+		"meta": {"_dd.p.tid": "6745f0a100000000", "env": "test", "http.status_code": "500"},
+		"metrics": {"_sampling_priority_v1": 1, "_top_level": 1, "items": 3}
+	}]]`, now.UnixNano())
+	request, err := http.NewRequest(http.MethodPut, url+"/v0.4/traces", strings.NewReader(trace))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("X-Datadog-Trace-Count", "1")
+	// The receiver listens a moment after Start has returned.
+	var resp *http.Response
+	for deadline := now.Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+		if resp, err = client.Do(request.Clone(t.Context())); err == nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+		request.Body, _ = request.GetBody()
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		t.Fatal(resp.Status)
+	}
+}
+
+func TestTraceArrivesWhole(t *testing.T) {
+	agent, r, url := start(t, "")
+	post(t, http.DefaultClient, url)
+	agent.Stop() // hands over what it has
+
+	if len(r.chunks) != 1 || len(r.chunks[0].Spans) != 1 {
+		t.Fatalf("got %+v, want one trace of one span", r.chunks)
+	}
+	chunk, span := r.chunks[0], r.chunks[0].Spans[0]
+	if want := "6745f0a1000000000123456789abcdef"; chunk.TraceID != want {
+		t.Errorf("trace ID %s, want %s", chunk.TraceID, want)
+	}
+	got := fmt.Sprintln(chunk.Priority, span.SpanID, span.ParentID, span.Service, span.Operation, span.Resource,
+		span.Type, span.Duration, span.Error, span.Tags["env"], span.Tags["http.status_code"], span.Metrics["items"])
+	if want := "1 7 0 shop http.request GET /cart web 2ms true test 500 3\n"; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	if r.hits != 1 {
+		t.Errorf("statistics count %d spans, want 1", r.hits)
+	}
+}
+
+func TestUNIXSocket(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "apm.socket")
+	agent, r, _ := start(t, socket)
+	post(t, &http.Client{Transport: &http.Transport{
+		DialContext: (&unixDialer{socket}).dial,
+	}}, "http://agent")
+	agent.Stop()
+	if len(r.chunks) != 1 {
+		t.Errorf("got %d traces, want 1", len(r.chunks))
+	}
+}
+
+func TestStartRefuses(t *testing.T) {
+	unix, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close()
+	tcp, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tcp.Close()
+	for want, cfg := range map[string]traceagent.Config{
+		"not a TCP address":    {Listener: unix},
+		"is not absolute: a/b": {Listener: tcp, Socket: "a/b"},
+	} {
+		if _, err := traceagent.Start(cfg); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+}
+
+type unixDialer struct{ path string }
+
+func (d *unixDialer) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	return new(net.Dialer).DialContext(ctx, "unix", d.path)
+}
