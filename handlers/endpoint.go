@@ -24,7 +24,7 @@ func (s *server) endpoint(h handler) http.HandlerFunc {
 		start := time.Now()
 		// Named before the work, not only after it as tracing does: the profiler
 		// labels the CPU samples of the work with the resource.
-		telemetry.SetResource(r.Context(), resource(r))
+		r = r.WithContext(telemetry.SetResource(r.Context(), resource(r)))
 		span, traced := telemetry.SpanIDs(r.Context())
 		if traced {
 			w.Header().Set("Traceresponse", span.TraceResponse())

@@ -30,43 +30,89 @@ type Service struct {
 	cfg      Config
 	logger   *slog.Logger
 	listener net.Listener
-	store    *store.Store
-	server   *http.Server
 	draining atomic.Bool
 }
 
-// Listen binds the service's address and opens its store, so that what is wrong
-// with either is known before anything runs. The service logs to logs.
+// Listen binds the service's address, so that one that cannot be had is known
+// before anything runs. The service logs to logs.
 func Listen(ctx context.Context, cfg Config, logs io.Writer) (*Service, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	s := &Service{cfg: cfg, logger: telemetry.NewLogger(logs, cfg.Telemetry)}
-	var err error
-	s.store, err = store.Open(store.Config{
-		MySQL:    cfg.MySQL,
-		PoolSize: cfg.PoolSize,
+	var bind net.ListenConfig
+	listener, err := bind.Listen(ctx, "tcp", cfg.Addr)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", cfg.Addr, err)
+	}
+	return &Service{cfg: cfg, logger: telemetry.NewLogger(logs, cfg.Telemetry), listener: listener}, nil
+}
+
+// Addr is the address that the service listens on.
+func (s *Service) Addr() net.Addr { return s.listener.Addr() }
+
+// Serve runs the service until ctx ends, then stops it. It returns nil when
+// everything ended as it should; it may be called once.
+func (s *Service) Serve(ctx context.Context) error {
+	s.logger.LogAttrs(ctx, slog.LevelInfo, "starting", s.cfg.attrs()...)
+	// First of all: what is traced asks the tracer where to send its metrics
+	// when it is made.
+	if err := telemetry.Start(s.cfg.Telemetry, s.logger); err != nil {
+		return errors.Join(fmt.Errorf("start telemetry: %w", err), s.listener.Close())
+	}
+	visits, err := s.openStore()
+	if err != nil {
+		telemetry.StopProfiler()
+		telemetry.StopTracer()
+		return errors.Join(err, s.listener.Close())
+	}
+	// What serves requests outlives ctx: requests in flight still need it.
+	background := context.WithoutCancel(ctx)
+	stopStore := start(background, visits.Run)
+	stopJob := start(background, func(ctx context.Context) {
+		expire(ctx, visits, s.cfg, s.logger)
+	})
+	server := s.newServer(visits)
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(politeListener{s.listener}) }()
+	s.logger.InfoContext(ctx, "listening", "addr", s.Addr().String())
+
+	select {
+	case <-ctx.Done():
+		s.logger.InfoContext(ctx, "stopping")
+		err = s.drain(background, server)
+		<-served
+	case err = <-served:
+		err = fmt.Errorf("serve: %w", err)
+	}
+	stopJob()
+	telemetry.StopProfiler()
+	stopStore()
+	err = errors.Join(err, visits.Close())
+	telemetry.StopTracer()
+	s.logger.InfoContext(ctx, "stopped")
+	return err
+}
+
+func (s *Service) openStore() (*store.Store, error) {
+	return store.Open(store.Config{
+		MySQL:    s.cfg.MySQL,
+		PoolSize: s.cfg.PoolSize,
 		OpenDB: func(connector driver.Connector) *sql.DB {
-			return telemetry.OpenDB(cfg.Telemetry, cfg.MySQL, connector)
+			return telemetry.OpenDB(s.cfg.Telemetry, s.cfg.MySQL, connector)
 		},
 		Logger: s.logger,
 	})
-	if err != nil {
-		return nil, err
-	}
-	var bind net.ListenConfig
-	s.listener, err = bind.Listen(ctx, "tcp", cfg.Addr)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("listen on %s: %w", cfg.Addr, err), s.store.Close())
-	}
-	s.server = &http.Server{
+}
+
+func (s *Service) newServer(visits handlers.Visits) *http.Server {
+	return &http.Server{
 		Handler: handlers.New(handlers.Config{
-			Visits:         s.store,
+			Visits:         visits,
 			Logger:         s.logger,
-			Telemetry:      cfg.Telemetry,
-			MaxConcurrent:  cfg.MaxConcurrent,
-			RequestTimeout: cfg.RequestTimeout,
-			ReadyTimeout:   cfg.ReadyTimeout,
+			Telemetry:      s.cfg.Telemetry,
+			MaxConcurrent:  s.cfg.MaxConcurrent,
+			RequestTimeout: s.cfg.RequestTimeout,
+			ReadyTimeout:   s.cfg.ReadyTimeout,
 			Draining:       s.draining.Load,
 		}),
 		ErrorLog: slog.NewLogLogger(s.logger.Handler(), slog.LevelWarn),
@@ -79,60 +125,21 @@ func Listen(ctx context.Context, cfg Config, logs io.Writer) (*Service, error) {
 		// No route reads a body, so there is little to wait for behind it.
 		ReadTimeout: 10 * time.Second,
 		// The work, and then a few seconds to take the answer.
-		WriteTimeout: cfg.RequestTimeout + 5*time.Second,
+		WriteTimeout: s.cfg.RequestTimeout + 5*time.Second,
 		// Longer than the 60 s that load balancers keep idle connections, so
 		// that they, not the service, close one: no request meets a closed one.
 		IdleTimeout: 2 * time.Minute,
 	}
-	return s, nil
-}
-
-// Addr is the address that the service listens on.
-func (s *Service) Addr() net.Addr { return s.listener.Addr() }
-
-// Serve runs the service until ctx ends, then stops it. It returns nil when
-// everything ended as it should; it may be called once.
-func (s *Service) Serve(ctx context.Context) error {
-	s.logger.LogAttrs(ctx, slog.LevelInfo, "starting", s.cfg.attrs()...)
-	if err := telemetry.Start(s.cfg.Telemetry, s.logger); err != nil {
-		return errors.Join(fmt.Errorf("start telemetry: %w", err), s.listener.Close(), s.store.Close())
-	}
-	// What serves requests outlives ctx: requests in flight still need it.
-	background := context.WithoutCancel(ctx)
-	stopStore := start(background, s.store.Run)
-	stopJob := start(background, func(ctx context.Context) {
-		expire(ctx, s.store, s.cfg, s.logger)
-	})
-	served := make(chan error, 1)
-	go func() { served <- s.server.Serve(politeListener{s.listener}) }()
-	s.logger.InfoContext(ctx, "listening", "addr", s.Addr().String())
-
-	var err error
-	select {
-	case <-ctx.Done():
-		s.logger.InfoContext(ctx, "stopping")
-		err = s.drain(background)
-		<-served
-	case err = <-served:
-		err = fmt.Errorf("serve: %w", err)
-	}
-	stopJob()
-	telemetry.StopProfiler()
-	stopStore()
-	err = errors.Join(err, s.store.Close())
-	telemetry.StopTracer()
-	s.logger.InfoContext(ctx, "stopped")
-	return err
 }
 
 // drain ends the HTTP server. Requests in flight have DrainTimeout to end.
-func (s *Service) drain(ctx context.Context) error {
+func (s *Service) drain(ctx context.Context, server *http.Server) error {
 	s.draining.Store(true)
 	time.Sleep(s.cfg.DrainDelay)
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.DrainTimeout)
 	defer cancel()
-	if err := s.server.Shutdown(ctx); err != nil {
-		return errors.Join(fmt.Errorf("requests were cut off after %s: %w", s.cfg.DrainTimeout, err), s.server.Close())
+	if err := server.Shutdown(ctx); err != nil {
+		return errors.Join(fmt.Errorf("requests were cut off after %s: %w", s.cfg.DrainTimeout, err), server.Close())
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package telemetry
 import (
 	"context"
 	"fmt"
+	"runtime/pprof"
 
 	"gopkg.in/DataDog/dd-trace-go.v1/ddtrace"
 	"gopkg.in/DataDog/dd-trace-go.v1/ddtrace/ext"
@@ -47,13 +48,25 @@ func (i IDs) TraceResponse() string {
 	return "00-" + i.TraceID + "-" + i.SpanID + "-" + flags
 }
 
+// endpointLabel is the profiler's label for the resource of a request.
+const endpointLabel = "trace endpoint"
+
 // SetResource names what the span in ctx works on. On a request's span, called
-// before the work, it also labels the goroutine for the profiler, so that CPU
-// samples know their endpoint.
-func SetResource(ctx context.Context, resource string) {
-	if span, ok := tracer.SpanFromContext(ctx); ok {
-		span.SetTag(ext.ResourceName, resource)
+// before the work, it also labels CPU samples of the work with their endpoint:
+// those of this goroutine at once, and those behind a child span where the work
+// goes on with the context that it returns.
+func SetResource(ctx context.Context, resource string) context.Context {
+	span, ok := tracer.SpanFromContext(ctx)
+	if !ok {
+		return ctx
 	}
+	span.SetTag(ext.ResourceName, resource)
+	// The end of a child span gives the goroutine the labels of its context
+	// back; the tag has changed the goroutine's alone.
+	if _, labelled := pprof.Label(ctx, endpointLabel); labelled {
+		ctx = pprof.WithLabels(ctx, pprof.Labels(endpointLabel, resource))
+	}
+	return ctx
 }
 
 // SetError makes the span in ctx an error: its type is the innermost cause's,

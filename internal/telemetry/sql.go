@@ -18,8 +18,8 @@ func OpenDB(cfg Config, dsn *mysql.Config, connector driver.Connector) *sql.DB {
 	sqltrace.Register("mysql", &mysql.MySQLDriver{})
 	options := []sqltrace.Option{
 		sqltrace.WithServiceName(cfg.DatabaseService()),
-		// Host, port and database become tags; nothing else of it is kept.
-		sqltrace.WithDSN((&mysql.Config{Net: dsn.Net, Addr: dsn.Addr, DBName: dsn.DBName, AllowNativePasswords: true}).FormatDSN()),
+		// User, host, port and database become tags; nothing else of it is kept.
+		sqltrace.WithDSN((&mysql.Config{User: dsn.User, Net: dsn.Net, Addr: dsn.Addr, DBName: dsn.DBName, AllowNativePasswords: true}).FormatDSN()),
 		sqltrace.WithChildSpansOnly(),
 		sqltrace.WithIgnoreQueryTypes(
 			sqltrace.QueryTypeConnect, sqltrace.QueryTypePing, sqltrace.QueryTypePrepare, sqltrace.QueryTypeClose,

@@ -50,7 +50,12 @@ func StopProfiler() { profiler.Stop() }
 
 // StopTracer sends the remaining traces and their statistics and stops the
 // tracer.
-func StopTracer() { tracer.Stop() }
+func StopTracer() {
+	// Stop alone sends the last traces without the word that they are counted
+	// already, and the Agent counts them again.
+	tracer.Flush()
+	tracer.Stop()
+}
 
 // tracerLog is the tracer's way into the service's log. Its errors are
 // warnings here: the service works without an Agent.

@@ -1,0 +1,199 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"mime"
+	"mime/multipart"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+
+	pb "github.com/DataDog/datadog-agent/pkg/proto/pbgo/trace"
+	"github.com/google/pprof/profile"
+	"github.com/klauspost/compress/zstd"
+
+	"apmapp/internal/traceagent"
+)
+
+// intake is what stands where Datadog does: the Agent's own trace code, a taker
+// of profiles, and a DogStatsD port.
+type intake struct {
+	url    string // of the Agent
+	statsd string // port of DogStatsD
+	agent  *traceagent.Agent
+
+	mu       sync.Mutex
+	traces   map[string][]traceagent.Span // by trace ID
+	stats    map[statsKey]counts
+	profiles map[string][]*profile.Profile // by file name
+	metrics  map[string]string             // the last line of each DogStatsD name
+}
+
+// statsKey is what spans are counted by.
+type statsKey struct{ env, service, version, operation, resource, kind, status string }
+
+type counts struct{ hits, errors, duration uint64 }
+
+func newIntake(t *testing.T) *intake { return newIntakeAt(t, "127.0.0.1:0") }
+
+// newIntakeAt is newIntake with the Agent's address.
+func newIntakeAt(t *testing.T, addr string) *intake {
+	t.Helper()
+	in := &intake{
+		traces:   map[string][]traceagent.Span{},
+		stats:    map[statsKey]counts{},
+		profiles: map[string][]*profile.Profile{},
+		metrics:  map[string]string{},
+	}
+	core, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	in.agent, err = traceagent.Start(traceagent.Config{
+		Listener: core,
+		Spans:    in.takeSpans,
+		Stats:    in.takeStats,
+		Logger:   slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(in.stop)
+
+	// The Agent passes profiles on to Datadog, so they are taken before it.
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /profiling/v1/input", in.takeProfiles)
+	mux.Handle("/", httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: core.Addr().String()}))
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	front := &httptest.Server{Listener: listener, Config: &http.Server{Handler: mux}}
+	front.Start()
+	t.Cleanup(front.Close)
+	in.url = front.URL
+
+	packets, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { packets.Close() })
+	go in.takeMetrics(packets)
+	_, in.statsd, _ = net.SplitHostPort(packets.LocalAddr().String())
+	return in
+}
+
+// stop makes the Agent hand over what it still holds.
+func (in *intake) stop() {
+	if in.agent != nil {
+		in.agent.Stop()
+		in.agent = nil
+	}
+}
+
+func (in *intake) takeSpans(c traceagent.Chunk) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.traces[c.TraceID] = append(in.traces[c.TraceID], c.Spans...)
+}
+
+func (in *intake) takeStats(payload *pb.StatsPayload) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	for _, client := range payload.Stats {
+		for _, bucket := range client.Stats {
+			for _, g := range bucket.Stats {
+				key := statsKey{client.Env, g.Service, client.Version, g.Name, g.Resource, g.SpanKind, fmt.Sprint(g.HTTPStatusCode)}
+				sum := in.stats[key]
+				sum.hits += g.Hits
+				sum.errors += g.Errors
+				sum.duration += g.Duration
+				in.stats[key] = sum
+			}
+		}
+	}
+}
+
+func (in *intake) takeProfiles(w http.ResponseWriter, r *http.Request) {
+	_, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	for parts := multipart.NewReader(r.Body, params["boundary"]); ; {
+		part, err := parts.NextPart()
+		if err == io.EOF {
+			return
+		}
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		if !strings.HasSuffix(part.FileName(), ".pprof") {
+			continue
+		}
+		p, err := parseProfile(part)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		in.mu.Lock()
+		in.profiles[part.FileName()] = append(in.profiles[part.FileName()], p)
+		in.mu.Unlock()
+	}
+}
+
+// parseProfile reads a profile that the profiler has compressed in its own way.
+func parseProfile(r io.Reader) (*profile.Profile, error) {
+	d, err := zstd.NewReader(r)
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	return profile.Parse(d)
+}
+
+func (in *intake) takeMetrics(packets net.PacketConn) {
+	buf := make([]byte, 1<<16)
+	for {
+		n, _, err := packets.ReadFrom(buf)
+		if err != nil {
+			return
+		}
+		in.mu.Lock()
+		for line := range strings.SplitSeq(strings.TrimSpace(string(buf[:n])), "\n") {
+			name, _, _ := strings.Cut(line, ":")
+			in.metrics[name] = line
+		}
+		in.mu.Unlock()
+	}
+}
+
+// metric returns the last line of a metric, "" when there was none.
+func (in *intake) metric(name string) string {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.metrics[name]
+}
+
+// operations returns the spans of an operation.
+func (in *intake) operations(name string) []traceagent.Span {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	var all []traceagent.Span
+	for _, spans := range in.traces {
+		for _, s := range spans {
+			if s.Operation == name {
+				all = append(all, s)
+			}
+		}
+	}
+	return all
+}
