@@ -1,0 +1,81 @@
+package client
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"syscall"
+)
+
+// Kinds of failure. A refused connection is the target's port without a
+// program behind it, an unreachable one has no network to it; closed is a
+// connection that ended before the answer did.
+const (
+	Refused     = "refused"
+	Unreachable = "unreachable"
+	Reset       = "reset"
+	Closed      = "closed"
+	DNS         = "dns"
+	TLS         = "tls"
+	Timeout     = "timeout"
+	Canceled    = "canceled"
+	// NoPorts is this machine's lack of ports or file descriptors.
+	NoPorts = "no ports or files left"
+	// Malformed is an answer that is not HTTP, and whatever else there is.
+	Malformed = "malformed"
+)
+
+// kind names the error that kept an answer away.
+func kind(err error) string {
+	var (
+		dns       *net.DNSError
+		timeout   net.Error
+		op        *net.OpError
+		record    tls.RecordHeaderError
+		verify    *tls.CertificateVerificationError
+		authority x509.UnknownAuthorityError
+		hostname  x509.HostnameError
+		invalid   x509.CertificateInvalidError
+	)
+	switch {
+	case errors.As(err, &dns):
+		return DNS
+	case errors.Is(err, context.Canceled):
+		return Canceled
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded),
+		errors.As(err, &timeout) && timeout.Timeout():
+		return Timeout
+	// An alert of either side has no type; crypto/tls names it in Op.
+	case errors.As(err, &op) && (op.Op == "remote error" || op.Op == "local error"), errors.As(err, &record), errors.As(err, &verify),
+		errors.As(err, &authority), errors.As(err, &hostname), errors.As(err, &invalid):
+		return TLS
+	case isAny(err, refused):
+		return Refused
+	case isAny(err, reset):
+		return Reset
+	case isAny(err, unreachable):
+		return Unreachable
+	case isAny(err, exhausted):
+		return NoPorts
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed):
+		return Closed
+	}
+	return Malformed
+}
+
+func isAny(err error, numbers []syscall.Errno) bool {
+	var number syscall.Errno
+	if !errors.As(err, &number) {
+		return false
+	}
+	for _, n := range numbers {
+		if n == number {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,120 @@
+// Command loadgen sends HTTP requests at a rate that does not depend on how the
+// target bears it, and reports what callers would have felt.
+//
+//	go run ./loadgen -rps 20
+//
+// It exits with 0 after a run, 1 when more failed than -max-error-rate allows,
+// nothing answered at all or the report could not be written, and 2 when its
+// command line is wrong. The first interrupt ends the run with its report, the
+// second ends the program.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"golang.org/x/term"
+
+	"apmapp/loadgen/client"
+	"apmapp/loadgen/openloop"
+	"apmapp/loadgen/report"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// The first signal gives the next one its default meaning back.
+	context.AfterFunc(ctx, stop)
+	live := io.Discard
+	if term.IsTerminal(int(os.Stdout.Fd())) && term.IsTerminal(int(os.Stderr.Fd())) {
+		live = os.Stderr
+	}
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr, live))
+}
+
+// run is the program but for its process: it returns the exit status. The live
+// line goes to live.
+func run(ctx context.Context, args []string, stdout, stderr, live io.Writer) int {
+	o, err := parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		fmt.Fprint(stdout, usage())
+		return 0
+	case err != nil:
+		fmt.Fprintf(stderr, "loadgen: %v\nRun loadgen -help for all flags.\n", err)
+		return 2
+	}
+	if err := load(ctx, o, stdout, live); err != nil {
+		fmt.Fprintf(stderr, "loadgen: %v\n", err)
+		return 1
+	}
+	return 0
+}
+
+// load runs the schedule and writes its report.
+func load(ctx context.Context, o options, stdout, live io.Writer) (err error) {
+	out, err := o.create()
+	if err != nil {
+		return err
+	}
+	c, err := client.New(o.client)
+	if err != nil {
+		return errors.Join(err, out.discard())
+	}
+	defer c.Close()
+	engine, err := openloop.New(openloop.Config{
+		Schedule:    o.schedule,
+		Paths:       o.paths,
+		Client:      c,
+		MaxInFlight: o.client.Connections,
+	})
+	if err != nil {
+		return errors.Join(err, out.discard())
+	}
+	stop := watch(engine, live)
+	result := engine.Run(ctx)
+	stop()
+	if err := errors.Join(o.print(stdout, result), out.write(result)); err != nil {
+		return fmt.Errorf("write the report: %w", err)
+	}
+	switch t := &result.Total; {
+	case t.Completed() > 0 && len(t.Statuses) == 0:
+		return fmt.Errorf("nothing answered at %s; to have a target, run: make demo", o.client.Target.Redacted())
+	case result.ErrorRate() > o.maxErrorRate:
+		return fmt.Errorf("%.2f %% of the requests were not served; -max-error-rate allows %.2f %%", 100*result.ErrorRate(), 100*o.maxErrorRate)
+	}
+	return nil
+}
+
+// watch draws the live line every second until it is stopped.
+func watch(engine *openloop.Engine, live io.Writer) (stop func()) {
+	if live == io.Discard {
+		return func() {}
+	}
+	const clear = "\r\x1b[K"
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				fmt.Fprint(live, clear, report.Live(engine.Snapshot()))
+			case <-done:
+				fmt.Fprint(live, clear)
+				return
+			}
+		}
+	}()
+	return func() {
+		close(done)
+		<-ended
+	}
+}

@@ -1,0 +1,107 @@
+package openloop
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"time"
+
+	hdr "github.com/HdrHistogram/hdrhistogram-go"
+)
+
+// Histogram counts durations from a microsecond to an hour with three
+// significant digits: https://www.hdrhistogram.org. What is longer counts as an
+// hour. Its JSON has percentiles to read, and all of it to merge.
+type Histogram struct{ h *hdr.Histogram }
+
+const (
+	lowest  = int64(time.Microsecond)
+	highest = int64(time.Hour)
+	digits  = 3
+)
+
+// NewHistogram returns a histogram of nothing yet.
+func NewHistogram() *Histogram { return &Histogram{hdr.New(lowest, highest, digits)} }
+
+// Record counts one duration; a negative one is none at all.
+func (h *Histogram) Record(d time.Duration) {
+	// In these bounds it cannot fail.
+	_ = h.h.RecordValue(min(max(int64(d), 0), highest))
+}
+
+// Merge counts all that other has counted.
+func (h *Histogram) Merge(other *Histogram) { h.h.Merge(other.h) }
+
+// Clone returns a copy.
+func (h *Histogram) Clone() *Histogram {
+	c := NewHistogram()
+	c.Merge(h)
+	return c
+}
+
+// Count is the number of durations.
+func (h *Histogram) Count() int64 { return h.h.TotalCount() }
+
+// Quantile returns the duration that a share q of all, 0 to 1, did not exceed.
+func (h *Histogram) Quantile(q float64) time.Duration {
+	return time.Duration(h.h.ValueAtQuantile(q * 100))
+}
+
+// Max is the longest duration.
+func (h *Histogram) Max() time.Duration { return time.Duration(h.h.Max()) }
+
+// Mean is the average.
+func (h *Histogram) Mean() time.Duration { return time.Duration(h.h.Mean()) }
+
+// Quantiles are those that reports show.
+var Quantiles = []float64{0.50, 0.75, 0.90, 0.95, 0.99, 0.999, 0.9999}
+
+type histogramJSON struct {
+	Count         int64            `json:"count"`
+	MeanNS        int64            `json:"mean_ns"`
+	MaxNS         int64            `json:"max_ns"`
+	PercentilesNS map[string]int64 `json:"percentiles_ns"`
+	// HDR is HdrHistogram's V2 compressed encoding, in base64.
+	HDR string `json:"hdr"`
+}
+
+// MarshalJSON implements json.Marshaler.
+func (h *Histogram) MarshalJSON() ([]byte, error) {
+	encoded, err := h.h.Encode(hdr.V2CompressedEncodingCookieBase)
+	if err != nil {
+		return nil, err
+	}
+	out := histogramJSON{
+		Count:         h.Count(),
+		MeanNS:        int64(h.Mean()),
+		MaxNS:         int64(h.Max()),
+		PercentilesNS: map[string]int64{},
+		HDR:           string(encoded),
+	}
+	for _, q := range Quantiles {
+		out.PercentilesNS[PercentileName(q)] = int64(h.Quantile(q))
+	}
+	return json.Marshal(out)
+}
+
+// PercentileName is what people call a quantile: p99.9 for 0.999.
+func PercentileName(q float64) string {
+	return "p" + strconv.FormatFloat(q*100, 'g', 6, 64)
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (h *Histogram) UnmarshalJSON(data []byte) error {
+	var in histogramJSON
+	if err := json.Unmarshal(data, &in); err != nil {
+		return err
+	}
+	decoded, err := hdr.Decode([]byte(in.HDR))
+	if err != nil {
+		return fmt.Errorf("hdr: %w", err)
+	}
+	*h = *NewHistogram()
+	if dropped := h.h.Merge(decoded); dropped > 0 {
+		return fmt.Errorf("hdr: %d values are longer than %s", dropped, time.Duration(highest))
+	}
+	return nil
+}

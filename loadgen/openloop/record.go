@@ -1,0 +1,123 @@
+package openloop
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+)
+
+// record is what a run has seen so far.
+type record struct {
+	mu       sync.Mutex
+	r        Result
+	inFlight int
+	last     time.Time // the last answer's end
+}
+
+func newRecord(paths []Path) *record {
+	rec := &record{r: Result{Lateness: NewHistogram(), Total: newPathResult("")}}
+	for _, p := range paths {
+		rec.r.Paths = append(rec.r.Paths, newPathResult(p.Path))
+	}
+	return rec
+}
+
+func (rec *record) begin(start time.Time) {
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	rec.r.Start = start
+}
+
+// admit counts an arrival, and reports whether it may be sent.
+func (rec *record) admit(path, maxInFlight int) bool {
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	for _, p := range []*PathResult{&rec.r.Total, &rec.r.Paths[path]} {
+		p.Arrivals++
+		if rec.inFlight >= maxInFlight {
+			p.Dropped++
+		}
+	}
+	if rec.inFlight >= maxInFlight {
+		return false
+	}
+	rec.inFlight++
+	return true
+}
+
+// done counts a request that has ended.
+func (rec *record) done(a arrival, sent, end time.Time, x Exchange) {
+	response := end.Sub(a.due)
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	rec.inFlight--
+	rec.last = end
+	rec.r.Lateness.Record(sent.Sub(a.due))
+	for _, p := range []*PathResult{&rec.r.Total, &rec.r.Paths[a.path]} {
+		p.add(response, end.Sub(sent), x)
+	}
+	sample := Sample{
+		TraceID:  x.TraceID,
+		Path:     rec.r.Paths[a.path].Path,
+		Offset:   a.due.Sub(rec.r.Start),
+		Status:   x.Status,
+		Failure:  x.Failure,
+		Response: response,
+	}
+	rec.r.Slowest = slowest(rec.r.Slowest, sample)
+	if sample.failed() && len(rec.r.Failed) < samples {
+		rec.r.Failed = append(rec.r.Failed, sample)
+	}
+}
+
+// slowest keeps the samples with the longest response times, longest first.
+func slowest(kept []Sample, s ...Sample) []Sample {
+	if len(kept) == samples && len(s) == 1 && s[0].Response <= kept[samples-1].Response {
+		return kept
+	}
+	kept = append(kept, s...)
+	slices.SortStableFunc(kept, func(a, b Sample) int { return cmp.Compare(b.Response, a.Response) })
+	return kept[:min(len(kept), samples)]
+}
+
+func (rec *record) result(asked time.Duration) *Result {
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	r := rec.r
+	r.Asked = asked
+	// Answers that come after the schedule's end make the run longer.
+	r.Elapsed = max(asked, rec.last.Sub(r.Start))
+	return &r
+}
+
+// Snapshot is a run while it runs.
+type Snapshot struct {
+	Elapsed  time.Duration
+	InFlight int
+	// Completed, Failed and Dropped are numbers of requests.
+	Completed, Failed, Dropped int64
+	// Response has the response times so far.
+	Response *Histogram
+}
+
+func (rec *record) snapshot() Snapshot {
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	total := &rec.r.Total
+	s := Snapshot{InFlight: rec.inFlight, Completed: total.Completed(), Failed: total.Failed(), Dropped: total.Dropped,
+		Response: total.Response.Clone()}
+	if !rec.r.Start.IsZero() {
+		s.Elapsed = time.Since(rec.r.Start)
+	}
+	return s
+}
+
+func addAll[K comparable](to, from map[K]int64) map[K]int64 {
+	to = maps.Clone(to)
+	for k, n := range from {
+		to[k] += n
+	}
+	return to
+}
