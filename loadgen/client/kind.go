@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"syscall"
 )
@@ -51,7 +52,8 @@ func kind(err error) string {
 		return Timeout
 	// An alert of either side has no type; crypto/tls names it in Op.
 	case errors.As(err, &op) && (op.Op == "remote error" || op.Op == "local error"), errors.As(err, &record), errors.As(err, &verify),
-		errors.As(err, &authority), errors.As(err, &hostname), errors.As(err, &invalid):
+		errors.As(err, &authority), errors.As(err, &hostname), errors.As(err, &invalid),
+		errors.Is(err, http.ErrSchemeMismatch):
 		return TLS
 	case isAny(err, refused):
 		return Refused

@@ -109,7 +109,7 @@ func listed(w io.Writer, what string, samples []openloop.Sample) {
 		if s.TraceID != "" {
 			trace = "trace " + s.TraceID
 		}
-		fmt.Fprintf(w, "  %8s  at %-8s %s  %s  %s\n", Duration(s.Response), Duration(s.Offset), how, s.Path, trace)
+		fmt.Fprintf(w, "  %7s  at %-6s  %s  %s  %s\n", Duration(s.Response), Duration(s.Offset), how, s.Path, trace)
 	}
 }
 
@@ -129,6 +129,9 @@ func Duration(d time.Duration) string {
 			}
 			return fmt.Sprintf("%.0f%s", v, unit.name)
 		}
+	}
+	if d == 0 {
+		return "0s"
 	}
 	return fmt.Sprintf("%dns", d)
 }

@@ -1,0 +1,200 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"apmapp/loadgen/report"
+)
+
+// serve answers every n-th request with a 500, with a trace.
+func serve(t *testing.T, every int64) (url string, requests *atomic.Int64) {
+	requests = new(atomic.Int64)
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		n := requests.Add(1)
+		w.Header().Set("Traceresponse", fmt.Sprintf("00-%032x-3333333333333333-01", n))
+		if every > 0 && n%every == 0 {
+			w.WriteHeader(http.StatusInternalServerError)
+		}
+		fmt.Fprint(w, "ok")
+	}))
+	t.Cleanup(service.Close)
+	return service.URL, requests
+}
+
+// command runs loadgen.
+func command(ctx context.Context, args ...string) (status int, stdout, stderr string) {
+	var out, errs bytes.Buffer
+	status = run(ctx, args, &out, &errs, io.Discard)
+	return status, out.String(), errs.String()
+}
+
+func TestReport(t *testing.T) {
+	url, requests := serve(t, 10)
+	status, stdout, stderr := command(t.Context(), "-url", url, "-rps", "200", "-duration", "500ms", "-paths", "/a=3,/b")
+	if status != 0 || stderr != "" {
+		t.Fatalf("status %d: %s", status, stderr)
+	}
+	if requests.Load() != 100 {
+		t.Errorf("%d requests, want 100", requests.Load())
+	}
+	for _, want := range []string{
+		"requests  100 due, 100 sent, 0 dropped, 10 failed (10.00 % not served)",
+		"rate      200.00/s asked, ",
+		"answers   90 2xx, 10 5xx, 200 B",
+		"response time, from the scheduled instant\n",
+		"service time, from the sending\n",
+		"  p99.99",
+		"  all       100",
+		"   /a        75",
+		"   /b        25",
+		"\nslowest\n",
+		"\nfailed\n",
+		"  at 45.0ms  500  /a  trace 0000000000000000000000000000000a",
+	} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("no %q in\n%s", want, stdout)
+		}
+	}
+}
+
+func TestReportAsJSON(t *testing.T) {
+	url, _ := serve(t, 0)
+	file := filepath.Join(t.TempDir(), "run.json")
+	if err := os.WriteFile(file, []byte("an earlier run"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	status, stdout, stderr := command(t.Context(), "-url", url, "-rps", "100", "-duration", "200ms", "-json", "-o", file, "-arrivals", "poisson", "-seed", "3")
+	if status != 0 {
+		t.Fatalf("status %d: %s", status, stderr)
+	}
+	written, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(written) != stdout {
+		t.Error("the file is not what was printed")
+	}
+	r, err := report.ReadJSON(strings.NewReader(stdout))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := r.Total.Statuses[200]; n == 0 || n != r.Total.Arrivals || r.Total.Response.Count() != n || len(r.Paths) != 3 {
+		t.Errorf("%+v", r.Total)
+	}
+	if left, _ := filepath.Glob(file + ".*"); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+func TestInterruptedRunReports(t *testing.T) {
+	url, requests := serve(t, 0)
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		for requests.Load() < 20 {
+		}
+		cancel()
+	}()
+	status, stdout, stderr := command(ctx, "-url", url, "-rps", "500")
+	if status != 0 || !strings.Contains(stdout, fmt.Sprintf("requests  %d due", requests.Load())) {
+		t.Errorf("status %d, %d requests: %s%s", status, requests.Load(), stdout, stderr)
+	}
+}
+
+func TestNothingAnswers(t *testing.T) {
+	service := httptest.NewServer(http.NotFoundHandler())
+	service.Close()
+	status, stdout, stderr := command(t.Context(), "-url", strings.Replace(service.URL, "//", "//me:secret@", 1), "-rps", "100", "-duration", "200ms")
+	if status != 1 || !strings.Contains(stderr, "nothing answered") || !strings.Contains(stderr, "make demo") {
+		t.Errorf("status %d: %s", status, stderr)
+	}
+	if !strings.Contains(stdout, "errors    20 refused") {
+		t.Errorf("the report:\n%s", stdout)
+	}
+	if strings.Contains(stdout+stderr, "secret") {
+		t.Errorf("the password is there: %s%s", stdout, stderr)
+	}
+}
+
+func TestMaxErrorRate(t *testing.T) {
+	url, _ := serve(t, 4) // a quarter fails
+	for allowed, want := range map[string]int{"25%": 0, "0.25": 0, "24%": 1, "0": 1, "1": 0} {
+		status, _, stderr := command(t.Context(), "-url", url, "-rps", "200", "-duration", "200ms", "-max-error-rate", allowed)
+		if status != want {
+			t.Errorf("%s: status %d, want %d: %s", allowed, status, want, stderr)
+		}
+	}
+}
+
+func TestUsageErrors(t *testing.T) {
+	for args, want := range map[string]string{
+		"-rps 0":                      "-rps, -arrivals, -duration: a rate of 0",
+		"-rps -5":                     "a rate of -5",
+		"-rps many":                   `invalid value "many" for flag -rps`,
+		"-duration -1s":               "a run of -1s",
+		"-duration 10":                `invalid value "10" for flag -duration`,
+		"-arrivals uniform":           `arrivals are constant or poisson, not "uniform"`,
+		"-url 127.0.0.1:5050":         "-url: ",
+		"-url ftp://x":                `-url: "ftp://x" is not http`,
+		"-url http://":                `-url: "http:" is not http`,
+		"-url http://u:secret@x/?q=1": `-url: "http://u:xxxxx@x/?q=1" has more than a path`,
+		"-url http://u:secret@x:y":    "-url: not a URL",
+		"-paths api":                  `-paths: "api" does not begin with a slash`,
+		"-timeout 0s":                 "-timeout: 0s is not more than 0s",
+		"-max-in-flight 0":            "-max-in-flight: 0 is less than 1",
+		"-max-error-rate 101%":        `-max-error-rate: "101%" is not a share`,
+		"-max-error-rate x":           `-max-error-rate: "x" is not a share`,
+		"-header novalue":             "not of the form Name: value",
+		"-o run.pdf":                  `-o: "run.pdf" ends neither`,
+		"20":                          `"20" is not a flag`,
+		"-nonesuch":                   "flag provided but not defined: -nonesuch",
+	} {
+		status, stdout, stderr := command(t.Context(), strings.Fields(args)...)
+		if status != 2 || !strings.Contains(stderr, want) || stdout != "" {
+			t.Errorf("%s: status %d, want 2 and %q: %s%s", args, status, want, stdout, stderr)
+		}
+		if strings.Contains(stderr, "secret") {
+			t.Errorf("%s: the password is there: %s", args, stderr)
+		}
+	}
+}
+
+func TestFileThatCannotBeWritten(t *testing.T) {
+	url, requests := serve(t, 0)
+	status, _, stderr := command(t.Context(), "-url", url, "-o", filepath.Join(t.TempDir(), "none", "run.json"))
+	if status != 1 || !strings.Contains(stderr, "-o: ") || requests.Load() != 0 {
+		t.Errorf("status %d after %d requests: %s", status, requests.Load(), stderr)
+	}
+}
+
+func TestHelp(t *testing.T) {
+	status, stdout, _ := command(t.Context(), "-help")
+	for _, flag := range []string{"-rps", "-duration", "-url", "-paths", "-timeout", "-max-in-flight", "-arrivals", "-seed", "-json", "-o file", "-max-error-rate"} {
+		if !strings.Contains(stdout, "\n  "+flag) {
+			t.Errorf("no %s", flag)
+		}
+	}
+	if status != 0 {
+		t.Errorf("status %d", status)
+	}
+}
+
+func TestLiveLine(t *testing.T) {
+	url, _ := serve(t, 0)
+	var live bytes.Buffer
+	if status := run(t.Context(), []string{"-url", url, "-rps", "20", "-duration", "2500ms"}, io.Discard, io.Discard, &live); status != 0 {
+		t.Fatalf("status %d", status)
+	}
+	if got := live.String(); !strings.Contains(got, " in flight  p50 ") || !strings.HasSuffix(got, "\r\x1b[K") {
+		t.Errorf("%q", got)
+	}
+}
