@@ -14,7 +14,8 @@ help: ## list the targets
 
 .PHONY: demo
 demo: ## everything in one process, without an account: database, service, traffic
-	go run -ldflags '$(LDFLAGS)' ./cmd/demo $(ARGS)
+	@go build -ldflags '$(LDFLAGS)' -o bin/ ./cmd/demo
+	@exec bin/demo $(ARGS)
 
 .PHONY: test
 test: needs ## all tests, on a real MySQL server

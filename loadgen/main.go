@@ -18,9 +18,6 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-	"time"
-
-	"golang.org/x/term"
 
 	"apmapp/loadgen/client"
 	"apmapp/loadgen/openloop"
@@ -31,11 +28,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// The first signal gives the next one its default meaning back.
 	context.AfterFunc(ctx, stop)
-	live := io.Discard
-	if term.IsTerminal(int(os.Stdout.Fd())) && term.IsTerminal(int(os.Stderr.Fd())) {
-		live = os.Stderr
-	}
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr, live))
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr, report.Terminal()))
 }
 
 // run is the program but for its process: it returns the exit status. The live
@@ -77,7 +70,7 @@ func load(ctx context.Context, o options, stdout, live io.Writer) (err error) {
 	if err != nil {
 		return errors.Join(err, out.discard())
 	}
-	stop := watch(engine, live)
+	stop := report.Watch(live, engine.Snapshot)
 	result := engine.Run(ctx)
 	stop()
 	if err := errors.Join(o.print(stdout, result), out.write(result)); err != nil {
@@ -90,31 +83,4 @@ func load(ctx context.Context, o options, stdout, live io.Writer) (err error) {
 		return fmt.Errorf("%.2f %% of the requests were not served; -max-error-rate allows %.2f %%", 100*result.ErrorRate(), 100*o.maxErrorRate)
 	}
 	return nil
-}
-
-// watch draws the live line every second until it is stopped.
-func watch(engine *openloop.Engine, live io.Writer) (stop func()) {
-	if live == io.Discard {
-		return func() {}
-	}
-	const clear = "\r\x1b[K"
-	done, ended := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(ended)
-		tick := time.NewTicker(time.Second)
-		defer tick.Stop()
-		for {
-			select {
-			case <-tick.C:
-				fmt.Fprint(live, clear, report.Live(engine.Snapshot()))
-			case <-done:
-				fmt.Fprint(live, clear)
-				return
-			}
-		}
-	}()
-	return func() {
-		close(done)
-		<-ended
-	}
 }

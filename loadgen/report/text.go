@@ -146,17 +146,3 @@ func size(bytes int64) string {
 	}
 	return fmt.Sprintf("%.3g %s", v, unit)
 }
-
-// Live is a run in one line, while it runs.
-func Live(s openloop.Snapshot) string {
-	achieved := 0.0
-	if s.Elapsed > 0 {
-		achieved = float64(s.Completed) / s.Elapsed.Seconds()
-	}
-	line := fmt.Sprintf("%s  %.1f/s  %d in flight  p50 %s  p99 %s  %d errors", s.Elapsed.Round(time.Second), achieved, s.InFlight,
-		Duration(s.Response.Quantile(0.5)), Duration(s.Response.Quantile(0.99)), s.Failed)
-	if s.Dropped > 0 {
-		line += fmt.Sprintf("  %d dropped", s.Dropped)
-	}
-	return line
-}

@@ -1,0 +1,71 @@
+package memdb
+
+import (
+	"database/sql"
+	"io"
+	"log/slog"
+	"testing"
+	"time"
+
+	"apmapp/store"
+)
+
+// The whole of the store's SQL, by way of the real driver.
+func TestTheStoreRunsOnIt(t *testing.T) {
+	db, err := Start(io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := store.ParseDSN(db.DSN())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := store.Open(store.Config{MySQL: cfg, PoolSize: 4, Logger: slog.New(slog.NewTextHandler(t.Output(), nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	go s.Run(t.Context())
+	for deadline := time.Now().Add(time.Minute); s.Ready(t.Context()) != nil; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal(s.Ready(t.Context()))
+		}
+	}
+
+	if _, found, err := s.Latest(t.Context()); found || err != nil {
+		t.Fatalf("an empty table has a visit, or %v", err)
+	}
+	at := time.Date(2026, 1, 2, 3, 4, 5, 678901000, time.UTC)
+	for i := range 5 {
+		if _, err := s.Record(t.Context(), store.Visit{Route: "/api/trace", TraceID: "0123456789abcdef0123456789abcdef", At: at.Add(time.Duration(i) * time.Hour)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	latest, found, err := s.Latest(t.Context())
+	if err != nil || !found || !latest.At.Equal(at.Add(4*time.Hour)) || latest.TraceID != "0123456789abcdef0123456789abcdef" {
+		t.Errorf("latest: %+v, %v, %v", latest, found, err)
+	}
+	if recent, err := s.Recent(t.Context(), 3); err != nil || len(recent) != 3 || recent[2].ID >= recent[0].ID {
+		t.Errorf("recent: %+v, %v", recent, err)
+	}
+	if n, err := s.DeleteBefore(t.Context(), at.Add(150*time.Minute), 2); err != nil || n != 2 {
+		t.Errorf("deleted %d, %v, want 2", n, err)
+	}
+	if recent, err := s.Recent(t.Context(), 9); err != nil || len(recent) != 3 || !recent[2].At.Equal(at.Add(2*time.Hour)) {
+		t.Errorf("left: %+v, %v", recent, err)
+	}
+
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Error(err)
+	}
+	gone, err := sql.Open("mysql", db.DSN())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer gone.Close()
+	if gone.Ping() == nil {
+		t.Error("it still answers")
+	}
+}
