@@ -129,7 +129,8 @@ func (s *Server) Up(t testing.TB) {
 		"--innodb-flush-log-at-trx-commit=0", "--skip-log-bin", "--performance-schema=ON",
 	}, s.args...)
 	if !s.IsMariaDB() {
-		args = append(args, "--mysqlx=OFF")
+		// The directory that packages set belongs to another server.
+		args = append(args, "--mysqlx=OFF", "--secure-file-priv=NULL")
 	}
 	s.log = new(bytes.Buffer)
 	s.cmd = exec.Command(s.program, append(args, asRoot()...)...)
