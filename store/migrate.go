@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
 	"embed"
 	"errors"
@@ -43,7 +44,7 @@ func migrate(ctx context.Context, cfg *mysql.Config, logger *slog.Logger) (err e
 	if err != nil {
 		return err
 	}
-	provider, err := goose.NewProvider(goose.DialectMySQL, db, sub, goose.WithSessionLocker(schemaLock{}))
+	provider, err := goose.NewProvider(goose.DialectMySQL, db, sub, goose.WithSessionLocker(newSchemaLock(cfg.DBName)))
 	if err != nil {
 		return fmt.Errorf("read migrations: %w", err)
 	}
@@ -60,18 +61,20 @@ func migrate(ctx context.Context, cfg *mysql.Config, logger *slog.Logger) (err e
 // schemaLock lets one process at a time migrate a schema. It is MySQL's named
 // lock, which goes with its session: a process that dies keeps nobody waiting.
 // https://dev.mysql.com/doc/refman/8.4/en/locking-functions.html
-type schemaLock struct{}
+type schemaLock struct{ name string }
 
-// Lock names are the server's, not the schema's, and 64 characters at most,
-// hence the hash.
-const (
-	lockName    = "CONCAT('apmapp.', SHA1(DATABASE()))"
-	lockSeconds = 60
-)
+const lockSeconds = 60
 
-func (schemaLock) SessionLock(ctx context.Context, conn *sql.Conn) error {
+// newSchemaLock names the lock after the schema, since lock names are the
+// server's. They are 64 characters at most, as a schema's name is, hence the
+// hash; not every server has a function for one (MySQL 9.7 has no SHA1).
+func newSchemaLock(schema string) schemaLock {
+	return schemaLock{name: fmt.Sprintf("apmapp.%x", sha256.Sum224([]byte(schema)))}
+}
+
+func (l schemaLock) SessionLock(ctx context.Context, conn *sql.Conn) error {
 	var got sql.NullBool
-	if err := conn.QueryRowContext(ctx, "SELECT GET_LOCK("+lockName+", ?)", lockSeconds).Scan(&got); err != nil {
+	if err := conn.QueryRowContext(ctx, "SELECT GET_LOCK(?, ?)", l.name, lockSeconds).Scan(&got); err != nil {
 		return fmt.Errorf("lock the schema: %w", err)
 	}
 	if !got.Bool {
@@ -80,9 +83,9 @@ func (schemaLock) SessionLock(ctx context.Context, conn *sql.Conn) error {
 	return nil
 }
 
-func (schemaLock) SessionUnlock(ctx context.Context, conn *sql.Conn) error {
+func (l schemaLock) SessionUnlock(ctx context.Context, conn *sql.Conn) error {
 	var released sql.NullBool
-	if err := conn.QueryRowContext(ctx, "SELECT RELEASE_LOCK("+lockName+")").Scan(&released); err != nil {
+	if err := conn.QueryRowContext(ctx, "SELECT RELEASE_LOCK(?)", l.name).Scan(&released); err != nil {
 		return fmt.Errorf("unlock the schema: %w", err)
 	}
 	return nil

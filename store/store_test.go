@@ -136,8 +136,9 @@ func TestStore(t *testing.T) {
 		}
 		for query, limit := range store.Queries {
 			query = strings.ReplaceAll(query, "?", strconv.Itoa(limit))
-			if read := server.RowsRead(t, dsn, query); read > limit {
-				t.Errorf("%s reads %d rows, want at most %d", query, read, limit)
+			// MySQL 9 counts finding the first row as one more.
+			if read := server.RowsRead(t, dsn, query); read > limit+1 {
+				t.Errorf("%s reads %d rows, want at most %d", query, read, limit+1)
 			}
 		}
 	})

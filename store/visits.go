@@ -91,7 +91,9 @@ func (s *Store) DeleteBefore(ctx context.Context, t time.Time, limit int) (int, 
 	if err := s.usable(); err != nil {
 		return 0, err
 	}
-	result, err := s.db.ExecContext(ctx, deleteVisits, t.UTC(), limit)
+	// To the column's precision: finer than that, MySQL rounds up and MariaDB down.
+	t = t.UTC().Truncate(time.Microsecond)
+	result, err := s.db.ExecContext(ctx, deleteVisits, t, limit)
 	if err != nil {
 		return 0, s.done("delete expired visits", err)
 	}
