@@ -14,6 +14,7 @@ help: ## list the targets
 
 .PHONY: demo
 demo: ## everything in one process, without an account: database, service, traffic
+	@echo 'building the demo; the first time takes some minutes' >&2
 	@go build -ldflags '$(LDFLAGS)' -o bin/ ./cmd/demo
 	@exec bin/demo $(ARGS)
 
@@ -49,7 +50,7 @@ build: ## the programs, in bin/
 
 .PHONY: bench
 bench: ## what a request costs, and tracing's share of it
-	go test -run '^$$' -bench . -benchmem ./handlers ./cmd/apmapp | tee /dev/stderr | awk '\
+	go test -run '^$$' -bench . -benchmem ./handlers | tee /dev/stderr | awk '\
 		/tracing=off/ { off[$$1] = $$3 } \
 		/tracing=on/  { name = $$1; sub("tracing=on", "tracing=off", name); \
 			printf "%s: %.2f times the time of tracing=off\n", $$1, $$3 / off[name] }'

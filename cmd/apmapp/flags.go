@@ -136,7 +136,7 @@ func address(host string, port uint, portGiven bool) (string, error) {
 
 const noDSN = `no database given. Say which one by -dsn, MYSQL_DSN, or a file with -dsn-file:
     MYSQL_DSN='user:password@tcp(127.0.0.1:3306)/apmapp' apmapp
-To look around without MySQL, run "make demo": it brings its own database.`
+To look around without MySQL there is "make demo", which brings its own database`
 
 // database finds the DSN. One given as a flag goes before one from the
 // environment, in whichever form.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -133,6 +134,31 @@ func TestHelpNamesEveryVariable(t *testing.T) {
 		if !strings.Contains(stdout.String(), "-"+name+" ") || !strings.Contains(stdout.String(), variable) {
 			t.Errorf("-%s (%s) is not in:\n%s", name, variable, &stdout)
 		}
+	}
+}
+
+// TestReadmeTellsEveryVariable holds the table of configuration.
+func TestReadmeTellsEveryVariable(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fs := flagSet(&values{})
+	for name, variable := range variables {
+		value := fs.Lookup(name).DefValue
+		switch {
+		case name == "addr":
+			value = "all addresses"
+		case value != "":
+			value = "`" + value + "`"
+		}
+		row := strings.ReplaceAll(fmt.Sprintf("| `-%s` | `%s` | %s |", name, variable, value), "|  |", "| |")
+		if !strings.Contains(string(readme), row) {
+			t.Errorf("README.md lacks %s", row)
+		}
+	}
+	if rows := strings.Count(string(readme), "| `-"); rows != len(variables) {
+		t.Errorf("README.md has %d flags, want %d", rows, len(variables))
 	}
 }
 
