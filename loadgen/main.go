@@ -56,23 +56,25 @@ func load(ctx context.Context, o options, stdout, live io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	c, err := client.New(o.client)
+	sender, err := client.New(o.client)
 	if err != nil {
 		return errors.Join(err, out.discard())
 	}
-	defer c.Close()
 	engine, err := openloop.New(openloop.Config{
 		Schedule:    o.schedule,
 		Paths:       o.paths,
-		Client:      c,
-		MaxInFlight: o.client.Connections,
+		Sender:      sender,
+		MaxInFlight: o.client.MaxInFlight,
 	})
 	if err != nil {
 		return errors.Join(err, out.discard())
 	}
 	stop := report.Watch(live, engine.Snapshot)
-	result := engine.Run(ctx)
+	result, err := engine.Run(ctx)
 	stop()
+	if err != nil {
+		return errors.Join(err, out.discard())
+	}
 	if err := errors.Join(o.print(stdout, result), out.write(result)); err != nil {
 		return fmt.Errorf("write the report: %w", err)
 	}

@@ -53,7 +53,7 @@ func flags(o *options, r *raw) *flag.FlagSet {
 	fs.DurationVar(&o.client.Timeout, "timeout", 10*time.Second, "longest time that a request may take")
 	// Each costs a connection: a thousand are within the usual limit of 1,024
 	// open files.
-	fs.IntVar(&o.client.Connections, "max-in-flight", 1000, "requests in flight at most; arrivals beyond are dropped and counted")
+	fs.IntVar(&o.client.MaxInFlight, "max-in-flight", 1000, "requests in flight at most; arrivals beyond are dropped and counted")
 	fs.StringVar(&o.client.Method, "method", http.MethodGet, "HTTP `method`")
 	fs.Func("header", "`Name: value` of a header to send; may be given several times", func(s string) error {
 		name, value, ok := strings.Cut(s, ":")
@@ -89,7 +89,7 @@ func parse(args []string) (options, error) {
 	o.client.Target, errs[0] = target(r.url)
 	o.paths, errs[1] = openloop.ParsePaths(r.paths)
 	o.maxErrorRate, errs[2] = share(r.maxErrorRate)
-	errs[3] = atLeast(1, o.client.Connections)
+	errs[3] = atLeast(1, o.client.MaxInFlight)
 	if o.client.Timeout <= 0 {
 		errs[4] = fmt.Errorf("%s is not more than 0s", o.client.Timeout)
 	}

@@ -125,22 +125,24 @@ const maxInFlight = 256
 
 // drive sends traffic until the schedule or ctx ends, and prints its report.
 func drive(ctx context.Context, schedule openloop.Schedule, target *url.URL, stdout, live io.Writer) error {
-	c, err := client.New(client.Options{Target: target, Timeout: 10 * time.Second, Connections: maxInFlight})
+	sender, err := client.New(client.Options{Target: target, Timeout: 10 * time.Second, MaxInFlight: maxInFlight})
 	if err != nil {
 		return err
 	}
-	defer c.Close()
 	engine, err := openloop.New(openloop.Config{
 		Schedule:    schedule,
 		Paths:       []openloop.Path{{Path: "/", Weight: 1}, {Path: "/api/trace", Weight: 1}, {Path: "/api/apm", Weight: 1}},
-		Client:      c,
+		Sender:      sender,
 		MaxInFlight: maxInFlight,
 	})
 	if err != nil {
 		return err
 	}
 	stop := report.Watch(live, engine.Snapshot)
-	result := engine.Run(ctx)
+	result, err := engine.Run(ctx)
 	stop()
+	if err != nil {
+		return err
+	}
 	return report.Text(stdout, result)
 }

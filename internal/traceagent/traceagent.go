@@ -71,8 +71,10 @@ func Start(cfg Config) (*Agent, error) {
 	conf.ReceiverHost = tcp.IP.String()
 	conf.ReceiverPort = tcp.Port
 	conf.ReceiverSocket = cfg.Socket
-	// config.New leaves these at 0, with which nothing is ever received; the
-	// values are those of the Agent's own configuration.
+	// config.New leaves these at 0, with which nothing is ever received and the
+	// flushing of statistics never rests; the values are those of the Agent's
+	// own configuration.
+	conf.ClientStatsFlushInterval = 2 * time.Second
 	conf.DecoderTimeout = 1000
 	conf.MaxConnections = 1000
 	conf.TargetTPS, conf.ErrorTPS = noSampling, noSampling

@@ -1,11 +1,14 @@
-// Package client sends the requests of an open loop over HTTP/1.1 and HTTP/2,
-// with connections kept alive, and says of each by which kind of error it
-// failed.
+// Package client sends the requests of an open loop, and says of each by which
+// kind of error it failed. Connections are kept; redirects are not followed:
+// they are answers.
+//
+// It has two ways to send them. HTTP1, on Linux, is one thread that does without
+// goroutines, so that it is on time and leaves the machine to the target; it
+// speaks HTTP/1.1 in the clear. NetHTTP is Go's own client, for all else.
 package client
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -28,84 +31,89 @@ type Options struct {
 	Body   string
 	// Timeout bounds each request, connecting included.
 	Timeout time.Duration
-	// Connections is how many idle connections are kept: as many as requests
-	// may be in flight.
-	Connections int
+	// MaxInFlight is how many requests may be in flight, each on a connection.
+	MaxInFlight int
 	// Insecure takes any certificate.
 	Insecure bool
 }
 
-// Client sends requests. It follows no redirects: they are answers.
-type Client struct {
-	options Options
-	http    *http.Client
+// New returns the sender that serves the target best, or what is wrong with the
+// options.
+func New(o Options) (openloop.Sender, error) {
+	o, err := o.checked()
+	if err != nil {
+		return nil, err
+	}
+	req, err := o.request(context.Background(), "/")
+	if err != nil {
+		return nil, err
+	}
+	proxy, err := http.ProxyFromEnvironment(req)
+	if err != nil {
+		return nil, fmt.Errorf("client: %w", err)
+	}
+	if o.Target.Scheme == "http" && proxy == nil {
+		return HTTP1(o)
+	}
+	return NetHTTP(o)
 }
 
-// New returns a client, or what is wrong with its options.
-func New(o Options) (*Client, error) {
+// checked returns the options with their defaults, or what is wrong with them.
+func (o Options) checked() (Options, error) {
 	if o.Target == nil || o.Target.Host == "" || o.Target.Scheme != "http" && o.Target.Scheme != "https" {
-		return nil, errors.New("client: a target is http:// or https:// and a host")
+		return o, errors.New("client: a target is http:// or https:// and a host")
 	}
 	if o.Timeout <= 0 {
-		return nil, fmt.Errorf("client: a timeout of %s cannot be", o.Timeout)
+		return o, fmt.Errorf("client: a timeout of %s cannot be", o.Timeout)
+	}
+	if o.MaxInFlight < 1 {
+		return o, fmt.Errorf("client: %d requests in flight at most cannot be", o.MaxInFlight)
 	}
 	if o.Method == "" {
 		o.Method = http.MethodGet
 	}
-	c := &Client{options: o}
 	// One request tells whether the method and the headers can be sent at all.
-	if _, err := c.request(context.Background(), "/"); err != nil {
-		return nil, fmt.Errorf("client: %w", err)
+	req, err := o.request(context.Background(), "/")
+	if err == nil {
+		err = req.Write(io.Discard)
 	}
-	c.http = &http.Client{
-		Transport: &http.Transport{
-			Proxy:               http.ProxyFromEnvironment,
-			DialContext:         (&net.Dialer{}).DialContext,
-			TLSClientConfig:     &tls.Config{InsecureSkipVerify: o.Insecure},
-			ForceAttemptHTTP2:   true,
-			MaxIdleConnsPerHost: o.Connections,
-			// Answers are counted as they come over the wire.
-			DisableCompression: true,
-		},
-		Timeout:       o.Timeout,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	if err != nil {
+		return o, fmt.Errorf("client: %w", err)
 	}
-	return c, nil
+	return o, nil
 }
 
-// Do implements openloop.Client.
-func (c *Client) Do(ctx context.Context, path string) openloop.Exchange {
-	req, err := c.request(ctx, path)
-	if err != nil {
-		return openloop.Exchange{Failure: kind(err)}
-	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return openloop.Exchange{Failure: kind(err)}
-	}
-	defer resp.Body.Close()
-	n, err := io.Copy(io.Discard, resp.Body)
-	x := openloop.Exchange{Status: resp.StatusCode, Bytes: n, TraceID: traceID(resp.Header.Get("Traceresponse"))}
-	if err != nil {
-		x.Failure = kind(err)
-	}
-	return x
+// idempotent are the methods of requests that may be sent twice: RFC 9110,
+// section 9.2.2.
+var idempotent = map[string]bool{
+	http.MethodGet: true, http.MethodHead: true, http.MethodOptions: true,
+	http.MethodTrace: true, http.MethodPut: true, http.MethodDelete: true,
 }
 
-// Close closes the connections that are idle.
-func (c *Client) Close() { c.http.CloseIdleConnections() }
+// hostPort is where to connect to.
+func (o Options) hostPort() string {
+	port := o.Target.Port()
+	if port == "" {
+		port = "80"
+	}
+	return net.JoinHostPort(o.Target.Hostname(), port)
+}
 
-func (c *Client) request(ctx context.Context, path string) (*http.Request, error) {
+func (o Options) request(ctx context.Context, path string) (*http.Request, error) {
 	var body io.Reader
-	if c.options.Body != "" {
-		body = strings.NewReader(c.options.Body)
+	if o.Body != "" {
+		body = strings.NewReader(o.Body)
 	}
-	req, err := http.NewRequestWithContext(ctx, c.options.Method, strings.TrimSuffix(c.options.Target.String(), "/")+path, body)
+	req, err := http.NewRequestWithContext(ctx, o.Method, strings.TrimSuffix(o.Target.String(), "/")+path, body)
 	if err != nil {
 		return nil, err
 	}
 	req.Header.Set("User-Agent", "loadgen")
-	for name, values := range c.options.Header {
+	if user := o.Target.User; user != nil {
+		password, _ := user.Password()
+		req.SetBasicAuth(user.Username(), password)
+	}
+	for name, values := range o.Header {
 		if http.CanonicalHeaderKey(name) == "Host" {
 			req.Host = values[0]
 			continue

@@ -4,15 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 )
 
-// Client sends one request and takes its whole answer.
-type Client interface {
-	// Do asks for a path. Several goroutines call it at once. It has a bound of
-	// its own on how long an answer may take.
-	Do(ctx context.Context, path string) Exchange
+// Request is an arrival that is due.
+type Request struct {
+	Due time.Time
+	// Path is its index in the run's paths.
+	Path int
 }
 
 // Exchange is how a request ended.
@@ -28,17 +27,33 @@ type Exchange struct {
 	Failure string
 }
 
+// Done hears how a request ended, when it was sent and when it ended.
+type Done func(r Request, sent, end time.Time, x Exchange)
+
+// Sender waits for arrivals and carries them out. One goroutine calls all its
+// methods.
+type Sender interface {
+	// Start makes the sender ready to send requests for paths from the calling
+	// goroutine. It calls done once for each, from any goroutine.
+	Start(paths []Path, done Done) error
+	// SleepUntil returns at t, or soon after ctx ends.
+	SleepUntil(ctx context.Context, t time.Time)
+	// Send sends a request and does not wait for its answer, for which there is
+	// a bound of the sender's own.
+	Send(r Request)
+	// Finish returns when all requests have ended.
+	Finish()
+}
+
 // Config is a run.
 type Config struct {
 	Schedule Schedule
 	// Paths are what requests are for.
 	Paths  []Path
-	Client Client
+	Sender Sender
 	// MaxInFlight is how many requests may be in flight at once; what arrives
 	// beyond it is dropped.
 	MaxInFlight int
-	// Clock waits for arrivals; nil is FineClock.
-	Clock Clock
 }
 
 func (c Config) check() error {
@@ -53,6 +68,9 @@ func (c Config) check() error {
 			return fmt.Errorf("%s: the weight %v is not above 0", p.Path, p.Weight)
 		}
 	}
+	if c.Sender == nil {
+		return errors.New("nothing to send requests with")
+	}
 	if c.MaxInFlight < 1 {
 		return fmt.Errorf("%d requests in flight at most cannot be", c.MaxInFlight)
 	}
@@ -61,16 +79,8 @@ func (c Config) check() error {
 
 // Engine runs a schedule once.
 type Engine struct {
-	cfg     Config
-	arrived chan arrival
-	workers sync.WaitGroup
-	record  *record
-}
-
-// arrival is a request that is due.
-type arrival struct {
-	due  time.Time
-	path int
+	cfg    Config
+	record *record
 }
 
 // New returns an engine, or what is wrong with its configuration.
@@ -78,73 +88,42 @@ func New(cfg Config) (*Engine, error) {
 	if err := cfg.check(); err != nil {
 		return nil, fmt.Errorf("open loop: %w", err)
 	}
-	if cfg.Clock == nil {
-		cfg.Clock = FineClock{}
-	}
-	return &Engine{cfg: cfg, arrived: make(chan arrival), record: newRecord(cfg.Paths)}, nil
+	return &Engine{cfg: cfg, record: newRecord(cfg.Paths)}, nil
 }
 
 // Run sends requests until the schedule or ctx ends, waits for the answers that
 // are under way, and returns what became of all. When ctx ends no more requests
-// are sent; those in flight still have the client's own time. It may be called
+// are sent; those in flight still have the sender's own time. It may be called
 // once.
-func (e *Engine) Run(ctx context.Context) *Result {
+func (e *Engine) Run(ctx context.Context) (*Result, error) {
+	if err := e.cfg.Sender.Start(e.cfg.Paths, e.record.done); err != nil {
+		return nil, fmt.Errorf("open loop: %w", err)
+	}
 	start := time.Now()
 	e.record.begin(start)
 	asked := e.dispatch(ctx, start)
-	close(e.arrived)
-	e.workers.Wait()
-	return e.record.result(asked)
+	e.cfg.Sender.Finish()
+	return e.record.result(asked), nil
 }
 
 // Snapshot is how the run stands; it may be called while it runs.
 func (e *Engine) Snapshot() Snapshot { return e.record.snapshot() }
 
-// dispatch gives each arrival to a worker when it is due, and returns the time
-// that the schedule has run for.
+// dispatch sends each request when it is due, and returns the time that the
+// schedule has run for.
 func (e *Engine) dispatch(ctx context.Context, start time.Time) time.Duration {
-	defer e.cfg.Clock.Bind()()
 	paths := newMix(e.cfg.Paths)
-	workers := 0
 	for offset := range e.cfg.Schedule.All() {
-		a := arrival{due: start.Add(offset), path: paths.next()}
-		e.cfg.Clock.SleepUntil(ctx, a.due)
+		r := Request{Due: start.Add(offset), Path: paths.next()}
+		e.cfg.Sender.SleepUntil(ctx, r.Due)
 		if ctx.Err() != nil {
 			return min(time.Since(start), offset)
 		}
-		if e.record.admit(a.path, e.cfg.MaxInFlight) {
-			workers = e.hand(a, workers)
+		if e.record.admit(r.Path, e.cfg.MaxInFlight) {
+			e.cfg.Sender.Send(r)
 		}
 	}
 	// The time behind the last arrival belongs to the run too.
-	e.cfg.Clock.SleepUntil(ctx, start.Add(e.cfg.Schedule.Duration))
+	e.cfg.Sender.SleepUntil(ctx, start.Add(e.cfg.Schedule.Duration))
 	return min(time.Since(start), e.cfg.Schedule.Duration)
-}
-
-// hand gives an arrival to a worker that waits for one, or to a new one; it
-// returns how many there are now. With as many as may be in flight, one of them
-// is about to wait.
-func (e *Engine) hand(a arrival, workers int) int {
-	select {
-	case e.arrived <- a:
-		return workers
-	default:
-	}
-	if workers == e.cfg.MaxInFlight {
-		e.arrived <- a
-		return workers
-	}
-	e.workers.Go(func() { e.work(a) })
-	return workers + 1
-}
-
-// work sends requests, one after the other, as they arrive.
-func (e *Engine) work(a arrival) {
-	// Requests in flight get to end when the run does.
-	ctx := context.Background()
-	for ok := true; ok; a, ok = <-e.arrived {
-		sent := time.Now()
-		x := e.cfg.Client.Do(ctx, e.cfg.Paths[a.path].Path)
-		e.record.done(a, sent, time.Now(), x)
-	}
 }

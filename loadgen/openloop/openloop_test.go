@@ -42,9 +42,8 @@ func config(s *server, rps float64, d time.Duration) Config {
 	return Config{
 		Schedule:    Schedule{Profile: Constant(rps), Arrivals: Regular, Duration: d},
 		Paths:       []Path{{"/", 1}},
-		Client:      s,
+		Sender:      Workers(s, 1000, TimerClock{}),
 		MaxInFlight: 1000,
-		Clock:       TimerClock{},
 	}
 }
 
@@ -54,7 +53,11 @@ func run(t *testing.T, ctx context.Context, cfg Config) *Result {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return e.Run(ctx)
+	r, err := e.Run(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
 }
 
 // near fails the test unless got is within a share of want: histograms keep
@@ -179,7 +182,9 @@ func TestSnapshot(t *testing.T) {
 				t.Errorf("%+v", s)
 			}
 		}()
-		e.Run(t.Context())
+		if _, err := e.Run(t.Context()); err != nil {
+			t.Error(err)
+		}
 	})
 }
 
@@ -298,6 +303,7 @@ func TestConfigRefused(t *testing.T) {
 		"a run of -1s":                 func(c *Config) { c.Schedule.Duration = -time.Second },
 		"no paths":                     func(c *Config) { c.Paths = nil },
 		"/: the weight 0":              func(c *Config) { c.Paths = []Path{{"/", 0}} },
+		"nothing to send":              func(c *Config) { c.Sender = nil },
 		"0 requests in flight at most": func(c *Config) { c.MaxInFlight = 0 },
 	} {
 		cfg := good

@@ -48,20 +48,20 @@ func (rec *record) admit(path, maxInFlight int) bool {
 }
 
 // done counts a request that has ended.
-func (rec *record) done(a arrival, sent, end time.Time, x Exchange) {
-	response := end.Sub(a.due)
+func (rec *record) done(r Request, sent, end time.Time, x Exchange) {
+	response := end.Sub(r.Due)
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
 	rec.inFlight--
 	rec.last = end
-	rec.r.Lateness.Record(sent.Sub(a.due))
-	for _, p := range []*PathResult{&rec.r.Total, &rec.r.Paths[a.path]} {
+	rec.r.Lateness.Record(sent.Sub(r.Due))
+	for _, p := range []*PathResult{&rec.r.Total, &rec.r.Paths[r.Path]} {
 		p.add(response, end.Sub(sent), x)
 	}
 	sample := Sample{
 		TraceID:  x.TraceID,
-		Path:     rec.r.Paths[a.path].Path,
-		Offset:   a.due.Sub(rec.r.Start),
+		Path:     rec.r.Paths[r.Path].Path,
+		Offset:   r.Due.Sub(rec.r.Start),
 		Status:   x.Status,
 		Failure:  x.Failure,
 		Response: response,

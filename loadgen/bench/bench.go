@@ -1,0 +1,410 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"apmapp/loadgen/openloop"
+	"apmapp/loadgen/report"
+)
+
+// tool is a load generator.
+type tool struct {
+	name    string
+	program string
+	// args asks for a rate and a length; stdin is what the program reads.
+	args  func(url string, rps float64, d time.Duration) []string
+	stdin func(url string) string
+	// p95 reads the 95th percentile that it reports; nil when it is not asked.
+	p95 func(stdout []byte) (time.Duration, error)
+}
+
+// rates are those of the measurements of exactness; at costRate the cost of a
+// request is taken, too.
+var rates = []float64{20, 1000, 5000}
+
+const (
+	costRate = 5000
+	fullRate = 20000
+)
+
+// The stall: 1 s of a 10 s run. Of its 1,000 requests 100 come meanwhile and
+// wait 0 to 1 s, so one in twenty waits more than half a second.
+const (
+	stallRate   = 100
+	stallRun    = 10 * time.Second
+	stallAfter  = 4 * time.Second
+	stallLength = time.Second
+	stallTruth  = 500 * time.Millisecond
+)
+
+type bench struct {
+	bin   string
+	each  time.Duration
+	tools []tool
+	wrk   string
+	skips []string
+
+	// Figures by what they are of and whose they are, one a round.
+	figures map[string][]float64
+	grown   float64 // MB after the first minute; NaN unless measured
+	over    time.Duration
+}
+
+// find looks for the peers; what is not there is named.
+func (b *bench) find() error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	b.figures = map[string][]float64{}
+	loadgen := func(url string, rps float64, d time.Duration) []string {
+		return []string{"-json", "-url", url, "-paths", "/", "-rps", number(rps), "-duration", d.String()}
+	}
+	variant := func(client string) func(string, float64, time.Duration) []string {
+		return func(url string, rps float64, d time.Duration) []string {
+			return []string{"sender", "-client", client, "-url", url, "-rps", number(rps), "-duration", d.String()}
+		}
+	}
+	own := func(stdout []byte) (time.Duration, error) {
+		r, err := report.ReadJSON(bytes.NewReader(stdout))
+		if err != nil {
+			return 0, err
+		}
+		return r.Total.Response.Quantile(0.95), nil
+	}
+	all := []tool{
+		{name: "loadgen", program: filepath.Join(b.bin, "loadgen"), args: loadgen, p95: own},
+		{name: "with fasthttp", program: self, args: variant("fasthttp")},
+		{name: "with net/http", program: self, args: variant("net/http")},
+		{name: "vegeta", program: filepath.Join(b.bin, "vegeta"), p95: b.vegetaP95,
+			args: func(_ string, rps float64, d time.Duration) []string {
+				return []string{"attack", "-rate", number(rps) + "/1s", "-duration", d.String()}
+			},
+			stdin: func(url string) string { return "GET " + url + "\n" }},
+		{name: "hey", program: filepath.Join(b.bin, "hey"), p95: heyP95,
+			// Its rate is that of each worker.
+			args: func(url string, rps float64, d time.Duration) []string {
+				workers := max(1, rps/100)
+				return []string{"-z", d.String(), "-c", number(workers), "-q", number(rps / workers), url}
+			}},
+	}
+	for _, t := range all {
+		if _, err := os.Stat(t.program); err != nil {
+			if t.name == "loadgen" {
+				return err
+			}
+			b.skips = append(b.skips, t.name)
+			continue
+		}
+		b.tools = append(b.tools, t)
+	}
+	if b.wrk, err = exec.LookPath("wrk"); err != nil {
+		b.skips = append(b.skips, "wrk")
+	}
+	// Neither the Go proxy nor Debian has a program of theirs.
+	b.skips = append(b.skips, "wrk2", "k6")
+	return nil
+}
+
+func number(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }
+
+func (b *bench) add(figure, whose string, v float64) {
+	key := figure + " " + whose
+	b.figures[key] = append(b.figures[key], v)
+}
+
+// median is NaN-free: ok is false where nothing was measured.
+func (b *bench) median(figure, whose string) (v float64, ok bool) {
+	all := slices.Sorted(slices.Values(b.figures[figure+" "+whose]))
+	if len(all) == 0 {
+		return 0, false
+	}
+	return all[len(all)/2], true
+}
+
+// outcome is a run of a program.
+type outcome struct {
+	stdout []byte
+	cpu    time.Duration
+}
+
+func execute(ctx context.Context, stdin, program string, args ...string) (outcome, error) {
+	cmd := exec.CommandContext(ctx, program, args...)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		return outcome{}, fmt.Errorf("%s %s: %w: %s", program, strings.Join(args, " "), err, &stderr)
+	}
+	return outcome{stdout.Bytes(), cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()}, nil
+}
+
+func (t tool) run(ctx context.Context, url string, rps float64, d time.Duration) (outcome, error) {
+	stdin := ""
+	if t.stdin != nil {
+		stdin = t.stdin(url)
+	}
+	return execute(ctx, stdin, t.program, t.args(url, rps, d)...)
+}
+
+// round measures every tool once, one after the other.
+func (b *bench) round(ctx context.Context) error {
+	server, err := listen()
+	if err != nil {
+		return err
+	}
+	defer server.listener.Close()
+	for _, t := range b.tools {
+		for _, rps := range rates {
+			if err := b.schedule(ctx, server, t, rps); err != nil {
+				return err
+			}
+		}
+		if t.name == "loadgen" || t.name == "vegeta" {
+			if err := b.full(ctx, server, t); err != nil {
+				return err
+			}
+		}
+		if t.p95 != nil {
+			if err := b.stall(ctx, server, t); err != nil {
+				return err
+			}
+		}
+	}
+	if b.wrk == "" {
+		return nil
+	}
+	server.take()
+	o, err := execute(ctx, "", b.wrk, "-t1", "-c10", "-d"+b.each.String(), server.url())
+	if err != nil {
+		return err
+	}
+	b.add("cost", "wrk", micros(o.cpu)/float64(len(server.take())))
+	return nil
+}
+
+func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
+
+func (b *bench) schedule(ctx context.Context, server *target, t tool, rps float64) error {
+	server.take()
+	o, err := t.run(ctx, server.url(), rps, b.each)
+	if err != nil {
+		return err
+	}
+	arrivals := server.take()
+	off := deviation(arrivals, rps)
+	b.add("p50 "+number(rps), t.name, micros(quantile(off, 0.5)))
+	b.add("p99 "+number(rps), t.name, micros(quantile(off, 0.99)))
+	if rps == costRate {
+		b.add("cost", t.name, micros(o.cpu)/float64(len(arrivals)))
+	}
+	return nil
+}
+
+// full asks for more than most can.
+func (b *bench) full(ctx context.Context, server *target, t tool) error {
+	server.take()
+	o, err := t.run(ctx, server.url(), fullRate, b.each)
+	if err != nil {
+		return err
+	}
+	b.add("full", t.name, float64(len(server.take()))/b.each.Seconds())
+	if t.name != "loadgen" {
+		return nil
+	}
+	r, err := report.ReadJSON(bytes.NewReader(o.stdout))
+	if err != nil {
+		return err
+	}
+	b.add("full done", t.name, r.AchievedRate()/fullRate)
+	b.add("full late", t.name, micros(r.Lateness.Quantile(0.99)))
+	b.add("full lost", t.name, float64(lost(r)))
+	return nil
+}
+
+// lost is how many arrivals are not accounted for: dropped and said so is not
+// lost.
+func lost(r *openloop.Result) int64 {
+	return int64(fullRate*r.Asked.Seconds()+0.5) - r.Total.Completed() - r.Total.Dropped
+}
+
+// stall asks for the 95th percentile of a run through which the server stops
+// for a second.
+func (b *bench) stall(ctx context.Context, server *target, t tool) error {
+	server.freezeAfter(stallAfter, stallLength)
+	defer server.thaw()
+	o, err := t.run(ctx, server.url(), stallRate, stallRun)
+	if err != nil {
+		return err
+	}
+	p95, err := t.p95(o.stdout)
+	if err != nil {
+		return err
+	}
+	b.add("stall", t.name, micros(p95))
+	return nil
+}
+
+func (b *bench) vegetaP95(stdout []byte) (time.Duration, error) {
+	o, err := execute(context.Background(), string(stdout), filepath.Join(b.bin, "vegeta"), "report", "-type=json")
+	if err != nil {
+		return 0, err
+	}
+	var r struct {
+		Latencies struct {
+			P95 time.Duration `json:"95th"`
+		} `json:"latencies"`
+	}
+	if err := json.Unmarshal(o.stdout, &r); err != nil {
+		return 0, err
+	}
+	return r.Latencies.P95, nil
+}
+
+var heyLine = regexp.MustCompile(`95%+ in ([0-9.]+) secs`)
+
+func heyP95(stdout []byte) (time.Duration, error) {
+	m := heyLine.FindSubmatch(stdout)
+	if m == nil {
+		return 0, errors.New("hey says no 95th percentile")
+	}
+	return time.ParseDuration(string(m[1]) + "s")
+}
+
+// memory runs loadgen for long and looks at what it holds after a minute and at
+// the end.
+func (b *bench) memory(ctx context.Context, d time.Duration) error {
+	server, err := listen()
+	if err != nil {
+		return err
+	}
+	defer server.listener.Close()
+	cmd := exec.CommandContext(ctx, filepath.Join(b.bin, "loadgen"), b.tools[0].args(server.url(), 1000, d)...)
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	first := time.After(min(time.Minute, d/2))
+	last := time.After(d - time.Second)
+	var before, after float64
+	for {
+		select {
+		case <-first:
+			before, err = resident(cmd.Process.Pid)
+		case <-last:
+			after, err = resident(cmd.Process.Pid)
+			b.grown, b.over = after-before, d
+		case err := <-ended:
+			return err
+		}
+		server.take()
+		if err != nil {
+			return err
+		}
+	}
+}
+
+var residentLine = regexp.MustCompile(`VmRSS:\s+([0-9]+) kB`)
+
+// resident is a process's memory in MB.
+func resident(pid int) (float64, error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, err
+	}
+	m := residentLine.FindSubmatch(status)
+	if m == nil {
+		return 0, errors.New("no VmRSS")
+	}
+	kb, err := strconv.ParseFloat(string(m[1]), 64)
+	return kb / 1024, err
+}
+
+// print writes the table of medians.
+func (b *bench) print(w io.Writer) {
+	out := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprint(out, "\t")
+	columns := []string{}
+	for _, t := range b.tools {
+		columns = append(columns, t.name)
+	}
+	columns = append(columns, "wrk")
+	for _, c := range columns {
+		fmt.Fprint(out, c, "\t")
+	}
+	fmt.Fprintln(out)
+	row := func(title, figure, unit string) {
+		fmt.Fprint(out, title, "\t")
+		for _, c := range columns {
+			if v, ok := b.median(figure, c); ok {
+				fmt.Fprintf(out, "%.4g%s\t", v, unit)
+			} else {
+				fmt.Fprint(out, "-\t")
+			}
+		}
+		fmt.Fprintln(out)
+	}
+	for _, rps := range rates {
+		row(number(rps)+"/s, deviation p50", "p50 "+number(rps), " µs")
+		row(number(rps)+"/s, deviation p99", "p99 "+number(rps), " µs")
+	}
+	row(number(costRate)+"/s, CPU per request", "cost", " µs")
+	row(number(fullRate)+"/s asked, came", "full", "/s")
+	row("p95 of a run with a stall", "stall", " µs")
+	out.Flush()
+	fmt.Fprintf(w, "skipped: %s\n\n", strings.Join(b.skips, ", "))
+}
+
+// goals writes which goals hold, and reports whether all do.
+func (b *bench) goals(w io.Writer) bool {
+	all := true
+	goal := func(holds bool, format string, args ...any) {
+		all = all && holds
+		fmt.Fprintf(w, "%-8s %s\n", map[bool]string{true: "holds", false: "FAILS"}[holds], fmt.Sprintf(format, args...))
+	}
+	ratio := func(figure, whose string, most float64) {
+		own, _ := b.median(figure, "loadgen")
+		if other, ok := b.median(figure, whose); ok {
+			goal(own <= most*other, "%s: %.2f times that of %s, at most %.2f", figure, own/other, whose, most)
+		}
+	}
+	for _, rps := range rates {
+		most := 1.0 / 5
+		if rps == 20 {
+			most = 1.0 / 3
+		}
+		ratio("p50 "+number(rps), "vegeta", most)
+		for _, peer := range []string{"vegeta", "hey"} {
+			ratio("p99 "+number(rps), peer, 1)
+		}
+	}
+	done, _ := b.median("full done", "loadgen")
+	late, _ := b.median("full late", "loadgen")
+	lost, _ := b.median("full lost", "loadgen")
+	goal(done >= 0.999, "%d/s: %.2f %% done, at least 99.9 %%", fullRate, 100*done)
+	goal(late <= 5000, "%d/s: sent late by %.0f µs (p99), at most 5000 µs", fullRate, late)
+	goal(lost == 0, "%d/s: %.0f arrivals unaccounted for", fullRate, lost)
+	ratio("cost", "wrk", 3)
+	ratio("cost", "vegeta", 0.5)
+	stall, _ := b.median("stall", "loadgen")
+	truth := micros(stallTruth)
+	goal(stall >= 0.98*truth && stall <= 1.02*truth, "p95 of a run with a stall: %.0f µs, the truth is %.0f µs", stall, truth)
+	if b.over > 0 {
+		goal(b.grown < 5, "memory grew by %.1f MB from the first minute to the end of %s, less than 5 MB", b.grown, b.over)
+	}
+	return all
+}

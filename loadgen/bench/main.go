@@ -1,0 +1,60 @@
+// Command bench measures loadgen beside its peers: how exactly each keeps to a
+// schedule, what a request costs it, and whether its figures are true. It
+// prints a table and whether each of loadgen's goals holds; docs/loadgen.md says
+// how each figure is measured.
+//
+// It exits with 0 when all goals hold, 1 when one does not or something failed.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"time"
+)
+
+func main() {
+	if len(os.Args) > 1 && os.Args[1] == "sender" {
+		os.Exit(sender(os.Args[2:]))
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:]))
+}
+
+func run(ctx context.Context, args []string) int {
+	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
+	bin := fs.String("bin", "../../bin", "`directory` of loadgen, vegeta and hey; wrk is taken from the path")
+	rounds := fs.Int("rounds", 5, "rounds, of which the median counts")
+	each := fs.Duration("each", 5*time.Second, "length of one measurement")
+	memory := fs.Duration("memory", 10*time.Minute, "length of the measurement of memory; 0 leaves it out")
+	if err := fs.Parse(args); err != nil {
+		return 2
+	}
+	b := &bench{bin: *bin, each: *each}
+	if err := b.find(); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		return 1
+	}
+	for n := range *rounds {
+		fmt.Fprintf(os.Stderr, "round %d of %d\n", n+1, *rounds)
+		if err := b.round(ctx); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			return 1
+		}
+	}
+	if *memory > 0 {
+		fmt.Fprintf(os.Stderr, "memory, for %s\n", *memory)
+		if err := b.memory(ctx, *memory); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			return 1
+		}
+	}
+	b.print(os.Stdout)
+	if !b.goals(os.Stdout) {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"slices"
+	"sync"
+	"time"
+)
+
+// target is a bare HTTP server that notes when each request came.
+type target struct {
+	listener    net.Listener
+	mu          sync.Mutex
+	arrivals    []time.Time
+	conns       map[net.Conn]bool
+	frozenUntil func(time.Time) time.Time
+}
+
+func listen() (*target, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	t := &target{listener: l, conns: map[net.Conn]bool{}}
+	go t.accept()
+	return t, nil
+}
+
+func (t *target) url() string { return "http://" + t.listener.Addr().String() + "/" }
+
+func (t *target) accept() {
+	for {
+		conn, err := t.listener.Accept()
+		if err != nil {
+			return
+		}
+		t.mu.Lock()
+		t.conns[conn] = true
+		t.mu.Unlock()
+		go t.serve(conn)
+	}
+}
+
+const answer = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 3\r\n\r\nok\n"
+
+// serve answers requests without a body, one at a time, as clients send them
+// that do not pipeline.
+func (t *target) serve(conn net.Conn) {
+	defer func() {
+		conn.Close()
+		t.mu.Lock()
+		delete(t.conns, conn)
+		t.mu.Unlock()
+	}()
+	buf := make([]byte, 0, 16<<10)
+	for {
+		n, err := conn.Read(buf[len(buf):cap(buf)])
+		now := time.Now()
+		if err != nil || len(buf)+n == cap(buf) {
+			return
+		}
+		buf = buf[:len(buf)+n]
+		if !bytes.HasSuffix(buf, []byte("\r\n\r\n")) {
+			continue
+		}
+		buf = buf[:0]
+		t.mu.Lock()
+		t.arrivals = append(t.arrivals, now)
+		frozen := t.frozenUntil
+		t.mu.Unlock()
+		if frozen != nil {
+			time.Sleep(time.Until(frozen(now)))
+		}
+		if _, err := io.WriteString(conn, answer); err != nil {
+			return
+		}
+	}
+}
+
+// take returns the arrivals since the last call.
+func (t *target) take() []time.Time {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	taken := t.arrivals
+	t.arrivals = make([]time.Time, 0, cap(taken))
+	slices.SortFunc(taken, time.Time.Compare)
+	return taken
+}
+
+// freezeAfter makes the target stop for a while, once, counted from its next
+// request. It answers what came meanwhile when the while is over.
+func (t *target) freezeAfter(wait, length time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var first time.Time
+	var once sync.Mutex
+	t.frozenUntil = func(now time.Time) time.Time {
+		once.Lock()
+		defer once.Unlock()
+		if first.IsZero() {
+			first = now
+		}
+		if since := now.Sub(first); since >= wait && since < wait+length {
+			return first.Add(wait + length)
+		}
+		return now
+	}
+}
+
+func (t *target) thaw() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.frozenUntil = nil
+}
+
+// deviation is how far arrivals are from a constant schedule whose beginning is
+// chosen so that half of them are early and half late.
+func deviation(arrivals []time.Time, rate float64) []time.Duration {
+	if len(arrivals) == 0 {
+		return nil
+	}
+	off := make([]time.Duration, len(arrivals))
+	for i, at := range arrivals {
+		off[i] = at.Sub(arrivals[0]) - time.Duration(float64(i)/rate*1e9)
+	}
+	middle := quantile(off, 0.5)
+	for i := range off {
+		off[i] = (off[i] - middle).Abs()
+	}
+	return off
+}
+
+func quantile(values []time.Duration, q float64) time.Duration {
+	sorted := slices.Sorted(slices.Values(values))
+	if len(sorted) == 0 {
+		return 0
+	}
+	return sorted[min(int(q*float64(len(sorted))), len(sorted)-1)]
+}

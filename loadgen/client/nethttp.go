@@ -1,0 +1,61 @@
+package client
+
+import (
+	"context"
+	"crypto/tls"
+	"io"
+	"net"
+	"net/http"
+
+	"apmapp/loadgen/openloop"
+)
+
+// NetHTTP returns a sender for any target, by Go's own client: HTTP/1.1, HTTP/2
+// and TLS, through the proxy that the environment names.
+func NetHTTP(o Options) (openloop.Sender, error) {
+	o, err := o.checked()
+	if err != nil {
+		return nil, err
+	}
+	return openloop.Workers(newNetHTTP(o), o.MaxInFlight, nil), nil
+}
+
+type netHTTP struct {
+	o      Options
+	client *http.Client
+}
+
+func newNetHTTP(o Options) *netHTTP {
+	return &netHTTP{o: o, client: &http.Client{
+		Transport: &http.Transport{
+			Proxy:               http.ProxyFromEnvironment,
+			DialContext:         (&net.Dialer{}).DialContext,
+			TLSClientConfig:     &tls.Config{InsecureSkipVerify: o.Insecure},
+			ForceAttemptHTTP2:   true,
+			MaxIdleConnsPerHost: o.MaxInFlight,
+			// Answers are counted as they come over the wire.
+			DisableCompression: true,
+		},
+		Timeout:       o.Timeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+}
+
+// Do implements openloop.Client.
+func (c *netHTTP) Do(ctx context.Context, path string) openloop.Exchange {
+	req, err := c.o.request(ctx, path)
+	if err != nil {
+		return openloop.Exchange{Failure: kind(err)}
+	}
+	resp, err := c.client.Do(req)
+	if err != nil {
+		return openloop.Exchange{Failure: kind(err)}
+	}
+	defer resp.Body.Close()
+	n, err := io.Copy(io.Discard, resp.Body)
+	x := openloop.Exchange{Status: resp.StatusCode, Bytes: n, TraceID: traceID(resp.Header.Get("Traceresponse"))}
+	if err != nil {
+		x.Failure = kind(err)
+	}
+	return x
+}
