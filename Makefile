@@ -19,12 +19,14 @@ demo: ## everything in one process, without an account: database, service, traff
 	@exec bin/demo $(ARGS)
 
 .PHONY: test
-test: needs ## all tests, on a real MySQL server
+test: needs ## all tests, on a real MySQL server and in a real browser
 	go test -timeout 20m ./...
+	cd e2e && go test -timeout 10m ./...
 
 .PHONY: needs
 needs:
-	scripts/need 'mysqld|mariadbd=mariadb-server-core,mariadb-client-core'
+	scripts/need 'mysqld|mariadbd=mariadb-server-core,mariadb-client-core' \
+		'chromium|chromium-browser|google-chrome=chromium'
 
 .PHONY: check
 check: lint test ## what lands or rejects a change
@@ -33,8 +35,7 @@ check: lint test ## what lands or rejects a change
 lint: bin/staticcheck bin/govulncheck ## formatting, vet, linters, known vulnerabilities
 	scripts/need 'shellcheck=shellcheck' 'curl=curl,ca-certificates'
 	@unformatted=$$(gofmt -l .); [[ ! $$unformatted ]] || { echo "gofmt -w $$unformatted"; exit 1; }
-	go vet ./...
-	bin/staticcheck ./...
+	for module in . e2e loadgen/bench; do (cd $$module && go vet ./... && $(CURDIR)/bin/staticcheck ./...); done
 	git ls-files -z | xargs -0 grep -lZ -m1 -E '^#!.*\b(ba)?sh\b' | xargs -0 shellcheck
 	@if curl -fsSo /dev/null -m 10 https://vuln.go.dev/index/db.json 2>/dev/null; \
 	then bin/govulncheck ./...; \
@@ -54,3 +55,10 @@ bench: ## what a request costs, and tracing's share of it
 		/tracing=off/ { off[$$1] = $$3 } \
 		/tracing=on/  { name = $$1; sub("tracing=on", "tracing=off", name); \
 			printf "%s: %.2f times the time of tracing=off\n", $$1, $$3 / off[name] }'
+
+.PHONY: bench-loadgen
+bench-loadgen: ## loadgen beside its peers: exactness, cost, honesty (half an hour)
+	scripts/need 'wrk=wrk'
+	CGO_ENABLED=0 go build -trimpath -o bin/ ./loadgen
+	cd loadgen/bench && go build -o ../../bin/ tool && go build -o ../../bin/bench .
+	cd loadgen/bench && ../../bin/bench -bin ../../bin $(ARGS)

@@ -2,6 +2,8 @@
 // target bears it, and reports what callers would have felt.
 //
 //	go run ./loadgen -rps 20
+//	go run ./loadgen -profile ramp:0..500@2m -o run.html
+//	go run ./loadgen merge a.json b.json
 //
 // It exits with 0 after a run, 1 when more failed than -max-error-rate allows,
 // nothing answered at all or the report could not be written, and 2 when its
@@ -34,49 +36,43 @@ func main() {
 // run is the program but for its process: it returns the exit status. The live
 // line goes to live.
 func run(ctx context.Context, args []string, stdout, stderr, live io.Writer) int {
-	o, err := parse(args)
+	name, help, start := "loadgen", usage, func() (func() error, error) {
+		o, err := parse(args)
+		return func() error { return load(ctx, o, stdout, live) }, err
+	}
+	if len(args) > 0 && args[0] == "merge" {
+		name, help, start = "loadgen merge", mergeUsage, func() (func() error, error) {
+			o, err := parseMerge(args[1:])
+			return func() error { return merge(o, stdout) }, err
+		}
+	}
+	work, err := start()
 	switch {
 	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprint(stdout, usage())
+		fmt.Fprint(stdout, help())
 		return 0
 	case err != nil:
-		fmt.Fprintf(stderr, "loadgen: %v\nRun loadgen -help for all flags.\n", err)
+		fmt.Fprintf(stderr, "%s: %v\nRun %s -help for all flags.\n", name, err, name)
 		return 2
 	}
-	if err := load(ctx, o, stdout, live); err != nil {
-		fmt.Fprintf(stderr, "loadgen: %v\n", err)
+	if err := work(); err != nil {
+		fmt.Fprintf(stderr, "%s: %v\n", name, err)
 		return 1
 	}
 	return 0
 }
 
 // load runs the schedule and writes its report.
-func load(ctx context.Context, o options, stdout, live io.Writer) (err error) {
-	out, err := o.create()
-	if err != nil {
+func load(ctx context.Context, o options, stdout, live io.Writer) error {
+	if err := o.outputs.create(); err != nil {
 		return err
 	}
-	sender, err := client.New(o.client)
+	result, err := send(ctx, o, live)
 	if err != nil {
-		return errors.Join(err, out.discard())
+		return errors.Join(err, o.outputs.discard())
 	}
-	engine, err := openloop.New(openloop.Config{
-		Schedule:    o.schedule,
-		Paths:       o.paths,
-		Sender:      sender,
-		MaxInFlight: o.client.MaxInFlight,
-	})
-	if err != nil {
-		return errors.Join(err, out.discard())
-	}
-	stop := report.Watch(live, engine.Snapshot)
-	result, err := engine.Run(ctx)
-	stop()
-	if err != nil {
-		return errors.Join(err, out.discard())
-	}
-	if err := errors.Join(o.print(stdout, result), out.write(result)); err != nil {
-		return fmt.Errorf("write the report: %w", err)
+	if err := o.outputs.write(stdout, result); err != nil {
+		return err
 	}
 	switch t := &result.Total; {
 	case t.Completed() > 0 && len(t.Statuses) == 0:
@@ -85,4 +81,29 @@ func load(ctx context.Context, o options, stdout, live io.Writer) (err error) {
 		return fmt.Errorf("%.2f %% of the requests were not served; -max-error-rate allows %.2f %%", 100*result.ErrorRate(), 100*o.maxErrorRate)
 	}
 	return nil
+}
+
+func send(ctx context.Context, o options, live io.Writer) (*openloop.Result, error) {
+	if o.trace {
+		stop := startTracer()
+		defer stop()
+		o.client.Wrap = traced
+	}
+	sender, err := client.New(o.client)
+	if err != nil {
+		return nil, err
+	}
+	engine, err := openloop.New(openloop.Config{
+		Schedule:    o.schedule,
+		Start:       o.start,
+		Paths:       o.paths,
+		Sender:      sender,
+		MaxInFlight: o.client.MaxInFlight,
+	})
+	if err != nil {
+		return nil, err
+	}
+	stop := report.Watch(live, engine.Snapshot)
+	defer stop()
+	return engine.Run(ctx)
 }

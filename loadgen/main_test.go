@@ -5,13 +5,17 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"apmapp/loadgen/report"
 )
@@ -137,26 +141,36 @@ func TestMaxErrorRate(t *testing.T) {
 
 func TestUsageErrors(t *testing.T) {
 	for args, want := range map[string]string{
-		"-rps 0":                      "-rps, -arrivals, -duration: a rate of 0",
-		"-rps -5":                     "a rate of -5",
-		"-rps many":                   `invalid value "many" for flag -rps`,
-		"-duration -1s":               "a run of -1s",
-		"-duration 10":                `invalid value "10" for flag -duration`,
-		"-arrivals uniform":           `arrivals are constant or poisson, not "uniform"`,
-		"-url 127.0.0.1:5050":         "-url: ",
-		"-url ftp://x":                `-url: "ftp://x" is not http`,
-		"-url http://":                `-url: "http:" is not http`,
-		"-url http://u:secret@x/?q=1": `-url: "http://u:xxxxx@x/?q=1" has more than a path`,
-		"-url http://u:secret@x:y":    "-url: not a URL",
-		"-paths api":                  `-paths: "api" does not begin with a slash`,
-		"-timeout 0s":                 "-timeout: 0s is not more than 0s",
-		"-max-in-flight 0":            "-max-in-flight: 0 is less than 1",
-		"-max-error-rate 101%":        `-max-error-rate: "101%" is not a share`,
-		"-max-error-rate x":           `-max-error-rate: "x" is not a share`,
-		"-header novalue":             "not of the form Name: value",
-		"-o run.pdf":                  `-o: "run.pdf" ends neither`,
-		"20":                          `"20" is not a flag`,
-		"-nonesuch":                   "flag provided but not defined: -nonesuch",
+		"-rps 0":                         "-rps, -arrivals, -duration: a rate of 0",
+		"-rps -5":                        "a rate of -5",
+		"-rps many":                      `invalid value "many" for flag -rps`,
+		"-duration -1s":                  "a run of -1s",
+		"-duration 10":                   `invalid value "10" for flag -duration`,
+		"-arrivals uniform":              `arrivals are constant or poisson, not "uniform"`,
+		"-url 127.0.0.1:5050":            "-url: ",
+		"-url ftp://x":                   `-url: "ftp://x" is not http`,
+		"-url http://":                   `-url: "http:" is not http`,
+		"-url http://u:secret@x/?q=1":    `-url: "http://u:xxxxx@x/?q=1" has more than a path`,
+		"-url http://u:secret@x:y":       "-url: not a URL",
+		"-rps 1 -profile ramp:0..5@1s":   "-rps and -profile are two rates",
+		"-profile wave:1@1s":             `-profile: "wave:1@1s": "wave" is neither`,
+		"-shard 3/2":                     `-shard: "3/2" is not a shard`,
+		"-shard 1":                       `-shard: "1" is not a shard`,
+		"-shard 0/2":                     `-shard: "0/2" is not a shard`,
+		"-start-at noon":                 `-start-at: "noon" is not an instant`,
+		"-start-at 2020-01-01T00:00:00Z": "-start-at: 2020-01-01T00:00:00Z has passed",
+		"-hgrm x -o x.pdf":               `-o: "x.pdf" ends neither`,
+		"merge":                          "no files",
+		"merge -o x.pdf a.json":          `-o: "x.pdf" ends neither`,
+		"-paths api":                     `-paths: "api" does not begin with a slash`,
+		"-timeout 0s":                    "-timeout: 0s is not more than 0s",
+		"-max-in-flight 0":               "-max-in-flight: 0 is less than 1",
+		"-max-error-rate 101%":           `-max-error-rate: "101%" is not a share`,
+		"-max-error-rate x":              `-max-error-rate: "x" is not a share`,
+		"-header novalue":                "not of the form Name: value",
+		"-o run.pdf":                     `-o: "run.pdf" ends neither`,
+		"20":                             `"20" is not a flag`,
+		"-nonesuch":                      "flag provided but not defined: -nonesuch",
 	} {
 		status, stdout, stderr := command(t.Context(), strings.Fields(args)...)
 		if status != 2 || !strings.Contains(stderr, want) || stdout != "" {
@@ -164,6 +178,75 @@ func TestUsageErrors(t *testing.T) {
 		}
 		if strings.Contains(stderr, "secret") {
 			t.Errorf("%s: the password is there: %s", args, stderr)
+		}
+	}
+}
+
+func TestEveryFile(t *testing.T) {
+	url, requests := serve(t, 0)
+	dir := t.TempDir()
+	page, percentiles := filepath.Join(dir, "run.html"), filepath.Join(dir, "run.hgrm")
+	status, _, stderr := command(t.Context(), "-url", url, "-profile", "steps:20,100@500ms", "-o", page, "-hgrm", percentiles)
+	if status != 0 || requests.Load() != 60 {
+		t.Fatalf("status %d after %d requests: %s", status, requests.Load(), stderr)
+	}
+	for name, want := range map[string]string{
+		page: "<title>Load run of ",
+		// What its plotter reads: a heading, four columns, and a summary.
+		percentiles: "Value\tPercentile\tTotalCount\t1/(1-Percentile)",
+	} {
+		written, err := os.ReadFile(name)
+		if err != nil || !strings.Contains(string(written), want) {
+			t.Errorf("%s: %v, no %q", name, err, want)
+		}
+	}
+	written, err := os.ReadFile(percentiles)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if last := regexp.MustCompile(`(?m)^ +[0-9.]+ +1\.0+ +60 +(inf)?`); !last.Match(written) || !strings.Contains(string(written), "#[Max     =") {
+		t.Errorf("not whole:\n%s", written)
+	}
+}
+
+func TestShardsMergeIntoOneRun(t *testing.T) {
+	url, requests := serve(t, 10)
+	dir := t.TempDir()
+	at := time.Now().Add(500 * time.Millisecond).Format(time.RFC3339Nano)
+	var both sync.WaitGroup
+	for _, shard := range []string{"1", "2"} {
+		both.Go(func() {
+			status, _, stderr := command(t.Context(), "-url", url, "-rps", "100", "-duration", "1s", "-paths", "/a=1,/b=3",
+				"-start-at", at, "-shard", shard+"/2", "-o", filepath.Join(dir, shard+".json"))
+			if status != 0 {
+				t.Errorf("shard %s: status %d: %s", shard, status, stderr)
+			}
+		})
+	}
+	both.Wait()
+	status, stdout, stderr := command(t.Context(), "merge", "-json", "-o", filepath.Join(dir, "all.html"), filepath.Join(dir, "1.json"), filepath.Join(dir, "2.json"))
+	if status != 0 {
+		t.Fatalf("status %d: %s", status, stderr)
+	}
+	r, err := report.ReadJSON(strings.NewReader(stdout))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if requests.Load() != 100 || r.Total.Arrivals != 100 || r.Total.Failed() != 10 || r.Paths[0].Arrivals != 25 || r.Paths[1].Arrivals != 75 {
+		t.Errorf("%d requests: %+v", requests.Load(), r.Total)
+	}
+	if rate := r.AskedRate(); math.Abs(rate-100) > 1 {
+		t.Errorf("%.2f/s asked", rate)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "all.html")); err != nil {
+		t.Error(err)
+	}
+	for args, want := range map[string]string{
+		filepath.Join(dir, "3.json"):   "no such file",
+		filepath.Join(dir, "all.html"): "all.html: read a result: ",
+	} {
+		if status, _, stderr := command(t.Context(), "merge", args); status != 1 || !strings.Contains(stderr, want) {
+			t.Errorf("%s: status %d: %s", args, status, stderr)
 		}
 	}
 }
@@ -178,7 +261,7 @@ func TestFileThatCannotBeWritten(t *testing.T) {
 
 func TestHelp(t *testing.T) {
 	status, stdout, _ := command(t.Context(), "-help")
-	for _, flag := range []string{"-rps", "-duration", "-url", "-paths", "-timeout", "-max-in-flight", "-arrivals", "-seed", "-json", "-o file", "-max-error-rate"} {
+	for _, flag := range []string{"-rps", "-duration", "-url", "-paths", "-timeout", "-max-in-flight", "-arrivals", "-seed", "-json", "-o file", "-max-error-rate", "-profile", "-hgrm", "-shard", "-start-at", "-trace"} {
 		if !strings.Contains(stdout, "\n  "+flag) {
 			t.Errorf("no %s", flag)
 		}

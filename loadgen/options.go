@@ -8,42 +8,47 @@ import (
 	"math"
 	"net/http"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
 
 	"apmapp/loadgen/client"
 	"apmapp/loadgen/openloop"
-	"apmapp/loadgen/report"
 )
 
 // options are the command line, read and checked.
 type options struct {
 	schedule     openloop.Schedule
+	start        time.Time // zero is at once
 	paths        []openloop.Path
 	client       client.Options
 	maxErrorRate float64
-	json         bool
-	file         string
+	trace        bool
+	outputs      outputs
 }
 
 // raw are the flags as they stand on the command line.
 type raw struct {
 	rps          float64
+	profile      string
+	shard        string
+	startAt      string
 	url          string
 	paths        string
 	arrivals     string
 	maxErrorRate string
 	header       http.Header
+	outputs      outputFlags
 }
 
 func flags(o *options, r *raw) *flag.FlagSet {
 	fs := flag.NewFlagSet("loadgen", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
 	fs.Float64Var(&r.rps, "rps", 20, "requests per second; fractions are allowed")
-	fs.DurationVar(&o.schedule.Duration, "duration", 0, "length of the run; 0 is until interrupted")
+	fs.StringVar(&r.profile, "profile", "", "rate over time, instead of -rps: steps:20,100,500@30s, ramp:0..500@2m or spike:20..500@10s")
+	fs.DurationVar(&o.schedule.Duration, "duration", 0, "length of the run; 0 is that of the profile, or until interrupted")
+	fs.StringVar(&r.shard, "shard", "", "`i/n`: be the i-th of n generators that share one schedule")
+	fs.StringVar(&r.startAt, "start-at", "", "`instant` to start at, such as 2026-01-02T15:04:05Z, for generators that share a schedule")
 	fs.StringVar(&r.url, "url", "http://127.0.0.1:5050", "base `URL` of the target")
 	fs.StringVar(&r.paths, "paths", "/=1,/api/trace=1,/api/apm=1", "`paths` to request, each with its weight")
 	fs.StringVar(&r.arrivals, "arrivals", string(openloop.Regular), "constant (evenly spaced) or poisson (independent callers)")
@@ -65,8 +70,8 @@ func flags(o *options, r *raw) *flag.FlagSet {
 	})
 	fs.StringVar(&o.client.Body, "body", "", "body to send")
 	fs.BoolVar(&o.client.Insecure, "insecure", false, "take any TLS certificate")
-	fs.BoolVar(&o.json, "json", false, "print the report as JSON")
-	fs.StringVar(&o.file, "o", "", "also write the report to a `file`: .json or .txt")
+	fs.BoolVar(&o.trace, "trace", false, "make a span of each request, of the service loadgen, and send it to the Datadog Agent")
+	r.outputs.add(fs)
 	fs.StringVar(&r.maxErrorRate, "max-error-rate", "100%", "`share` of requests, 0 to 1 or in percent, beyond which to exit with 1")
 	return fs
 }
@@ -83,26 +88,76 @@ func parse(args []string) (options, error) {
 		return options{}, fmt.Errorf("%q is not a flag", fs.Arg(0))
 	}
 	o.client.Header = r.header
-	o.schedule.Profile = openloop.Constant(r.rps)
 	o.schedule.Arrivals = openloop.Arrivals(r.arrivals)
-	var errs [6]error
-	o.client.Target, errs[0] = target(r.url)
-	o.paths, errs[1] = openloop.ParsePaths(r.paths)
-	o.maxErrorRate, errs[2] = share(r.maxErrorRate)
-	errs[3] = atLeast(1, o.client.MaxInFlight)
-	if o.client.Timeout <= 0 {
-		errs[4] = fmt.Errorf("%s is not more than 0s", o.client.Timeout)
+	o.schedule.Profile = openloop.Constant(r.rps)
+	given := map[string]bool{}
+	fs.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	if given["profile"] && given["rps"] {
+		return options{}, errors.New("-rps and -profile are two rates: give one")
 	}
-	errs[5] = fileName(o.file)
-	for i, name := range []string{"url", "paths", "max-error-rate", "max-in-flight", "timeout", "o"} {
-		if errs[i] != nil {
-			return options{}, fmt.Errorf("-%s: %w", name, errs[i])
+	for _, of := range []struct {
+		name string
+		read func() error
+	}{
+		{"profile", func() (err error) {
+			if given["profile"] {
+				o.schedule.Profile, err = openloop.ParseProfile(r.profile)
+			}
+			return err
+		}},
+		{"shard", func() (err error) { o.schedule.Shard, o.schedule.Shards, err = shard(r.shard); return err }},
+		{"start-at", func() (err error) { o.start, err = startAt(r.startAt, time.Now()); return err }},
+		{"url", func() (err error) { o.client.Target, err = target(r.url); return err }},
+		{"paths", func() (err error) { o.paths, err = openloop.ParsePaths(r.paths); return err }},
+		{"max-error-rate", func() (err error) { o.maxErrorRate, err = share(r.maxErrorRate); return err }},
+		{"max-in-flight", func() error { return atLeast(1, o.client.MaxInFlight) }},
+		{"timeout", func() error {
+			if o.client.Timeout <= 0 {
+				return fmt.Errorf("%s is not more than 0s", o.client.Timeout)
+			}
+			return nil
+		}},
+	} {
+		if err := of.read(); err != nil {
+			return options{}, fmt.Errorf("-%s: %w", of.name, err)
 		}
+	}
+	var err error
+	if o.outputs, err = r.outputs.read(); err != nil {
+		return options{}, err
 	}
 	if err := o.schedule.Check(); err != nil {
 		return options{}, fmt.Errorf("-rps, -arrivals, -duration: %w", err)
 	}
 	return o, nil
+}
+
+// shard reads i/n.
+func shard(s string) (i, n int, err error) {
+	if s == "" {
+		return 0, 0, nil
+	}
+	number, of, found := strings.Cut(s, "/")
+	i, err = strconv.Atoi(number)
+	if n, errOf := strconv.Atoi(of); err == nil && errOf == nil && found && i >= 1 && i <= n {
+		return i, n, nil
+	}
+	return 0, 0, fmt.Errorf("%q is not a shard, such as 1/3, 2/3 or 3/3", s)
+}
+
+// startAt reads an instant that is still to come.
+func startAt(s string, now time.Time) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
+	}
+	t, err := time.Parse(time.RFC3339Nano, s)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("%q is not an instant, such as 2026-01-02T15:04:05Z", s)
+	}
+	if t.Before(now) {
+		return time.Time{}, fmt.Errorf("%s has passed, it is %s", s, now.UTC().Format(time.RFC3339))
+	}
+	return t, nil
 }
 
 func target(s string) (*url.URL, error) {
@@ -140,72 +195,12 @@ func atLeast(least, n int) error {
 	return nil
 }
 
-func fileName(name string) error {
-	switch filepath.Ext(name) {
-	case ".json", ".txt":
-		return nil
-	case "":
-		if name == "" {
-			return nil
-		}
-	}
-	return fmt.Errorf("%q ends neither in .json nor in .txt", name)
-}
-
 func usage() string {
 	var b strings.Builder
 	b.WriteString("loadgen sends HTTP requests at a rate of its own and reports what callers would have felt.\n\n")
 	fs := flags(&options{}, &raw{header: http.Header{}})
 	fs.SetOutput(&b)
 	fs.PrintDefaults()
+	b.WriteString("\nloadgen merge [flags] a.json b.json ... makes one report of several; see loadgen merge -help.\n")
 	return b.String()
-}
-
-// print writes the report to standard output.
-func (o options) print(w io.Writer, r *openloop.Result) error {
-	if o.json {
-		return report.JSON(w, r)
-	}
-	return report.Text(w, r)
-}
-
-// file is the file of -o, or none.
-type file struct {
-	*os.File
-	name string
-}
-
-// create opens the file of -o before the run: one that cannot be written should
-// not cost a run. The report of an earlier run stays until this one has its own.
-func (o options) create() (file, error) {
-	if o.file == "" {
-		return file{}, nil
-	}
-	f, err := os.Create(o.file + ".partial")
-	if err != nil {
-		return file{}, fmt.Errorf("-o: %w", err)
-	}
-	return file{f, o.file}, nil
-}
-
-func (f file) write(r *openloop.Result) error {
-	if f.File == nil {
-		return nil
-	}
-	show := report.Text
-	if filepath.Ext(f.name) == ".json" {
-		show = report.JSON
-	}
-	if err := errors.Join(show(f, r), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), f.name)
-}
-
-// discard takes the file away again, when there will be no report.
-func (f file) discard() error {
-	if f.File == nil {
-		return nil
-	}
-	return errors.Join(f.Close(), os.Remove(f.Name()))
 }

@@ -41,15 +41,22 @@ const (
 	fullRate = 20000
 )
 
-// The stall: 1 s of a 10 s run. Of its 1,000 requests 100 come meanwhile and
-// wait 0 to 1 s, so one in twenty waits more than half a second.
+// The stall: 1 s of a 10 s run. Of its 1,000 requests 100 come meanwhile; those
+// that come n times 10 ms behind its beginning wait the rest of the second. It
+// begins between two requests, so that it is certain which they are.
 const (
 	stallRate   = 100
 	stallRun    = 10 * time.Second
-	stallAfter  = 4 * time.Second
+	stallAfter  = 3995 * time.Millisecond
 	stallLength = time.Second
-	stallTruth  = 500 * time.Millisecond
 )
+
+// stallTruth is the 95th percentile of the response times: what the 950th of the
+// 1,000 requests waits, the shortest first, of which 900 do not wait.
+const stallTruth = 495 * time.Millisecond
+
+// sleeping is not a tool: it is what waking for each request costs by itself.
+const sleeping = "sleep alone"
 
 type bench struct {
 	bin   string
@@ -184,6 +191,15 @@ func (b *bench) round(ctx context.Context) error {
 			}
 		}
 	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	slept, err := execute(ctx, "", self, "sleeper", "-rps", number(costRate), "-duration", b.each.String())
+	if err != nil {
+		return err
+	}
+	b.add("cost", sleeping, micros(slept.cpu)/(costRate*b.each.Seconds()))
 	if b.wrk == "" {
 		return nil
 	}
@@ -342,7 +358,7 @@ func (b *bench) print(w io.Writer) {
 	for _, t := range b.tools {
 		columns = append(columns, t.name)
 	}
-	columns = append(columns, "wrk")
+	columns = append(columns, "wrk", sleeping)
 	for _, c := range columns {
 		fmt.Fprint(out, c, "\t")
 	}

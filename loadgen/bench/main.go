@@ -19,6 +19,9 @@ func main() {
 	if len(os.Args) > 1 && os.Args[1] == "sender" {
 		os.Exit(sender(os.Args[2:]))
 	}
+	if len(os.Args) > 1 && os.Args[1] == "sleeper" {
+		os.Exit(sleeper(os.Args[2:]))
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	os.Exit(run(ctx, os.Args[1:]))

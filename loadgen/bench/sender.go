@@ -85,3 +85,22 @@ func (f *fast) Do(context.Context, string) openloop.Exchange {
 	}
 	return openloop.Exchange{Status: resp.StatusCode(), Bytes: int64(len(resp.Body())), TraceID: string(resp.Header.Peek("Traceresponse"))}
 }
+
+// sleeper only sleeps to each instant of a schedule, as FineClock does: what no
+// generator with a thread can do without.
+func sleeper(args []string) int {
+	fs := flag.NewFlagSet("sleeper", flag.ContinueOnError)
+	rps := fs.Float64("rps", 20, "")
+	duration := fs.Duration("duration", 0, "")
+	if err := fs.Parse(args); err != nil {
+		return 2
+	}
+	clock := openloop.FineClock{}
+	defer clock.Bind()()
+	start := time.Now()
+	schedule := openloop.Schedule{Profile: openloop.Constant(*rps), Arrivals: openloop.Regular, Duration: *duration}
+	for _, at := range schedule.All() {
+		clock.SleepUntil(context.Background(), start.Add(at))
+	}
+	return 0
+}

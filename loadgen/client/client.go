@@ -35,6 +35,8 @@ type Options struct {
 	MaxInFlight int
 	// Insecure takes any certificate.
 	Insecure bool
+	// Wrap, unless nil, has a part in each request; only NetHTTP does that.
+	Wrap func(http.RoundTripper) http.RoundTripper
 }
 
 // New returns the sender that serves the target best, or what is wrong with the
@@ -52,7 +54,7 @@ func New(o Options) (openloop.Sender, error) {
 	if err != nil {
 		return nil, fmt.Errorf("client: %w", err)
 	}
-	if o.Target.Scheme == "http" && proxy == nil {
+	if o.Target.Scheme == "http" && proxy == nil && o.Wrap == nil {
 		return HTTP1(o)
 	}
 	return NetHTTP(o)

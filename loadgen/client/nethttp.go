@@ -26,16 +26,20 @@ type netHTTP struct {
 }
 
 func newNetHTTP(o Options) *netHTTP {
+	var transport http.RoundTripper = &http.Transport{
+		Proxy:               http.ProxyFromEnvironment,
+		DialContext:         (&net.Dialer{}).DialContext,
+		TLSClientConfig:     &tls.Config{InsecureSkipVerify: o.Insecure},
+		ForceAttemptHTTP2:   true,
+		MaxIdleConnsPerHost: o.MaxInFlight,
+		// Answers are counted as they come over the wire.
+		DisableCompression: true,
+	}
+	if o.Wrap != nil {
+		transport = o.Wrap(transport)
+	}
 	return &netHTTP{o: o, client: &http.Client{
-		Transport: &http.Transport{
-			Proxy:               http.ProxyFromEnvironment,
-			DialContext:         (&net.Dialer{}).DialContext,
-			TLSClientConfig:     &tls.Config{InsecureSkipVerify: o.Insecure},
-			ForceAttemptHTTP2:   true,
-			MaxIdleConnsPerHost: o.MaxInFlight,
-			// Answers are counted as they come over the wire.
-			DisableCompression: true,
-		},
+		Transport:     transport,
 		Timeout:       o.Timeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}

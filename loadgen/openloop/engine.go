@@ -27,6 +27,9 @@ type Exchange struct {
 	Failure string
 }
 
+// failed tells whether the request was not served.
+func (x Exchange) failed() bool { return x.Failure != "" || x.Status >= 500 }
+
 // Done hears how a request ended, when it was sent and when it ended.
 type Done func(r Request, sent, end time.Time, x Exchange)
 
@@ -54,6 +57,9 @@ type Config struct {
 	// MaxInFlight is how many requests may be in flight at once; what arrives
 	// beyond it is dropped.
 	MaxInFlight int
+	// Start is the instant that the schedule counts from; zero is when Run is
+	// called.
+	Start time.Time
 }
 
 func (c Config) check() error {
@@ -100,6 +106,11 @@ func (e *Engine) Run(ctx context.Context) (*Result, error) {
 		return nil, fmt.Errorf("open loop: %w", err)
 	}
 	start := time.Now()
+	if !e.cfg.Start.IsZero() {
+		// By the monotonic clock, as all that follows.
+		start = start.Add(time.Until(e.cfg.Start))
+		e.cfg.Sender.SleepUntil(ctx, start)
+	}
 	e.record.begin(start)
 	asked := e.dispatch(ctx, start)
 	e.cfg.Sender.Finish()
@@ -113,17 +124,18 @@ func (e *Engine) Snapshot() Snapshot { return e.record.snapshot() }
 // schedule has run for.
 func (e *Engine) dispatch(ctx context.Context, start time.Time) time.Duration {
 	paths := newMix(e.cfg.Paths)
-	for offset := range e.cfg.Schedule.All() {
-		r := Request{Due: start.Add(offset), Path: paths.next()}
+	for n, offset := range e.cfg.Schedule.All() {
+		r := Request{Due: start.Add(offset), Path: paths.at(n)}
 		e.cfg.Sender.SleepUntil(ctx, r.Due)
 		if ctx.Err() != nil {
-			return min(time.Since(start), offset)
+			return max(0, min(time.Since(start), offset))
 		}
-		if e.record.admit(r.Path, e.cfg.MaxInFlight) {
+		if e.record.admit(r, e.cfg.MaxInFlight) {
 			e.cfg.Sender.Send(r)
 		}
 	}
 	// The time behind the last arrival belongs to the run too.
-	e.cfg.Sender.SleepUntil(ctx, start.Add(e.cfg.Schedule.Duration))
-	return min(time.Since(start), e.cfg.Schedule.Duration)
+	length := e.cfg.Schedule.Length()
+	e.cfg.Sender.SleepUntil(ctx, start.Add(length))
+	return max(0, min(time.Since(start), length))
 }

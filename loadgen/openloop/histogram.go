@@ -3,6 +3,7 @@ package openloop
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"strconv"
 	"time"
 
@@ -52,6 +53,13 @@ func (h *Histogram) Max() time.Duration { return time.Duration(h.h.Max()) }
 
 // Mean is the average.
 func (h *Histogram) Mean() time.Duration { return time.Duration(h.h.Mean()) }
+
+// WritePercentiles writes the distribution in HdrHistogram's percentile format,
+// in milliseconds, with five lines to each half of the distance to 100 %.
+func (h *Histogram) WritePercentiles(w io.Writer) error {
+	_, err := h.h.PercentilesPrint(w, 5, float64(time.Millisecond))
+	return err
+}
 
 // Quantiles are those that reports show.
 var Quantiles = []float64{0.50, 0.75, 0.90, 0.95, 0.99, 0.999, 0.9999}

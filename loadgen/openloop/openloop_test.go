@@ -1,6 +1,7 @@
 package openloop
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -244,10 +245,158 @@ func TestRegularInstantsDoNotDrift(t *testing.T) {
 	}
 }
 
+func instants(s Schedule) []time.Duration {
+	var all []time.Duration
+	for _, at := range s.All() {
+		all = append(all, at)
+	}
+	return all
+}
+
+func TestProfiles(t *testing.T) {
+	for text, want := range map[string]struct {
+		length   time.Duration
+		arrivals map[time.Duration]int // by second
+	}{
+		"steps:20,100,0,500@2s": {8 * time.Second, map[time.Duration]int{0: 20, 1: 20, 2: 100, 3: 100, 4: 0, 5: 0, 6: 500, 7: 500}},
+		"ramp:0..400@4s":        {4 * time.Second, map[time.Duration]int{0: 50, 1: 150, 2: 250, 3: 350}},
+		"ramp:100..0@2s":        {2 * time.Second, map[time.Duration]int{0: 75, 1: 25}},
+		"spike:20..500@1s":      {3 * time.Second, map[time.Duration]int{0: 20, 1: 500, 2: 20}},
+		"ramp:0.5..0.5@4s":      {4 * time.Second, map[time.Duration]int{0: 1, 1: 0, 2: 1, 3: 0}},
+	} {
+		p, err := ParseProfile(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := Schedule{Profile: p, Arrivals: Regular}
+		if s.Length() != want.length {
+			t.Errorf("%s: %s long, want %s", text, s.Length(), want.length)
+		}
+		got := map[time.Duration]int{}
+		last := time.Duration(-1)
+		for _, at := range s.All() {
+			got[at/time.Second]++
+			if at <= last {
+				t.Errorf("%s: %s comes after %s", text, at, last)
+			}
+			last = at
+		}
+		for second, n := range want.arrivals {
+			// An arrival on the second's border may round to either side.
+			if math.Abs(float64(got[second]-n)) > 1 || n == 0 && got[second] > 0 {
+				t.Errorf("%s: %d arrivals in second %d, want %d", text, got[second], second, n)
+			}
+		}
+	}
+}
+
+// TestProfileInstantsAreItsIntegral holds Instant against Rate, summed.
+func TestProfileInstantsAreItsIntegral(t *testing.T) {
+	p := Pieces{{0, 300, 3 * time.Second}, {300, 300, time.Second}, {0, 0, time.Second}, {50, 10, 4 * time.Second}}
+	const step = 100 * time.Microsecond
+	asked, n := 0.0, 0
+	for at := time.Duration(0); at < p.Length(); at += step {
+		asked += p.Rate(at+step/2) * step.Seconds()
+		for ; float64(n) < asked; n++ {
+			if got := p.Instant(float64(n)); got < at-step || got > at+2*step {
+				t.Fatalf("the %dth arrival at %s, want about %s", n, got, at)
+			}
+		}
+	}
+	if n != 870 {
+		t.Errorf("%d arrivals, want 870", n)
+	}
+	// Beyond its end it goes on at the last rate.
+	if got, want := p.Instant(870+10), p.Length()+time.Second; got.Round(time.Microsecond) != want {
+		t.Errorf("10 more at %s, want %s", got, want)
+	}
+	if got := (Pieces{{10, 0, time.Second}}).Instant(6); got != never {
+		t.Errorf("beyond the last of all at %s", got)
+	}
+}
+
+func TestParseProfileRefuses(t *testing.T) {
+	for in, want := range map[string]string{
+		"":                  "not of the form",
+		"steps:20":          "not of the form",
+		"steps:20@":         `"" is not a duration`,
+		"steps:20@5":        `"5" is not a duration`,
+		"steps:20@-5s":      "a stretch of -5s",
+		"steps:@5s":         `"" is not a rate`,
+		"steps:20,x@5s":     `"x" is not a rate`,
+		"steps:0,0@5s":      "asks for nothing",
+		"steps:-1@5s":       "a rate of -1",
+		"steps:NaN@5s":      "a rate of NaN",
+		"ramp:1..2..3@5s":   "is not two rates",
+		"ramp:5@5s":         "is not two rates",
+		"spike:1..Inf@5s":   "a rate of +Inf",
+		"wave:1..2@5s":      `"wave" is neither`,
+		"ramp:1..2@0s":      "a stretch of 0s",
+		"ramp:1,2@1s":       `"1,2" is not a rate`,
+		"ramp:0..500@2m@2m": "is not a duration",
+	} {
+		if p, err := ParseProfile(in); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), in) {
+			t.Errorf("%q: %v, %v, want %q", in, p, err, want)
+		}
+	}
+}
+
+func FuzzParseProfile(f *testing.F) {
+	for _, seed := range []string{"steps:20,100,500@30s", "ramp:0..500@2m", "spike:20..500@10s", "ramp:1e300..0@1ns"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, in string) {
+		p, err := ParseProfile(in)
+		if err != nil {
+			return
+		}
+		last := time.Duration(-1)
+		for n := range 100 {
+			at := p.Instant(float64(n))
+			if at < last {
+				t.Fatalf("the %dth arrival at %d, the one before at %d", n, at, last)
+			}
+			last = at
+		}
+	})
+}
+
+// TestShardsAreOneSchedule has arrivals, and the paths that they ask for.
+func TestShardsAreOneSchedule(t *testing.T) {
+	whole := Schedule{Profile: Constant(50), Arrivals: Poisson, Seed: 3, Duration: 10 * time.Second}
+	paths := []Path{{"/a", 1}, {"/b", 3}}
+	type arrival struct {
+		at   time.Duration
+		path int
+	}
+	arrivals := func(s Schedule) []arrival {
+		var all []arrival
+		dealt := newMix(paths)
+		for n, at := range s.All() {
+			all = append(all, arrival{at, dealt.at(n)})
+		}
+		return all
+	}
+	var together []arrival
+	for shard := 1; shard <= 3; shard++ {
+		s := whole
+		s.Shard, s.Shards = shard, 3
+		own := arrivals(s)
+		if math.Abs(float64(len(own))-float64(len(arrivals(whole)))/3) > 1 {
+			t.Errorf("shard %d has %d arrivals of %d", shard, len(own), len(arrivals(whole)))
+		}
+		together = append(together, own...)
+	}
+	slices.SortFunc(together, func(a, b arrival) int { return cmp.Compare(a.at, b.at) })
+	if !slices.Equal(together, arrivals(whole)) {
+		t.Error("the shards are not the schedule")
+	}
+}
+
 func TestPoissonArrivals(t *testing.T) {
 	s := Schedule{Profile: Constant(1000), Arrivals: Poisson, Seed: 7, Duration: 100 * time.Second}
-	first := slices.Collect(s.All())
-	if second := slices.Collect(s.All()); !slices.Equal(first, second) {
+	first := instants(s)
+	if second := instants(s); !slices.Equal(first, second) {
 		t.Error("one seed, two schedules")
 	}
 	if !slices.IsSorted(first) {
@@ -255,7 +404,7 @@ func TestPoissonArrivals(t *testing.T) {
 	}
 	other := s
 	other.Seed = 8
-	if slices.Equal(first[:100], slices.Collect(other.All())[:100]) {
+	if slices.Equal(first[:100], instants(other)[:100]) {
 		t.Error("two seeds, one schedule")
 	}
 	// 100,000 expected, with a standard deviation of 316; and of exponential
@@ -301,6 +450,10 @@ func TestConfigRefused(t *testing.T) {
 		"without a rate":               func(c *Config) { c.Schedule.Profile = nil },
 		`not "bursty"`:                 func(c *Config) { c.Schedule.Arrivals = "bursty" },
 		"a run of -1s":                 func(c *Config) { c.Schedule.Duration = -time.Second },
+		"shard 0 of 2":                 func(c *Config) { c.Schedule.Shards = 2 },
+		"shard 3 of 2":                 func(c *Config) { c.Schedule.Shard, c.Schedule.Shards = 3, 2 },
+		"shard 1 of 0":                 func(c *Config) { c.Schedule.Shard = 1 },
+		"no pieces":                    func(c *Config) { c.Schedule.Profile = Pieces{} },
 		"no paths":                     func(c *Config) { c.Paths = nil },
 		"/: the weight 0":              func(c *Config) { c.Paths = []Path{{"/", 0}} },
 		"nothing to send":              func(c *Config) { c.Sender = nil },
@@ -335,7 +488,10 @@ func TestMergeIsOneRun(t *testing.T) {
 		}
 		both.Wait()
 		a, b := results[0], results[1]
-		m := Merge(read(t, a), read(t, b)) // as they come from two machines
+		m, err := Merge(read(t, a), read(t, b)) // as they come from two machines
+		if err != nil {
+			t.Fatal(err)
+		}
 
 		whole := NewHistogram()
 		whole.Merge(a.Total.Response)
@@ -362,6 +518,99 @@ func TestMergeIsOneRun(t *testing.T) {
 		}
 		if len(m.Failed) != samples {
 			t.Errorf("failed: %+v", m.Failed)
+		}
+		if got := sum(t, m.Series); got.arrivals != 610 || got.responses != 610 || got.failed != m.Total.Failed() || got.ended != 610 {
+			t.Errorf("the series has %+v", got)
+		}
+		for i, want := range []int64{30, 61, 61, 61, 61, 61, 61, 61, 61, 61, 31} {
+			if got := m.Series.Intervals[i].Arrivals; got != want {
+				t.Errorf("%d arrivals in second %d, want %d", got, i, want)
+			}
+		}
+	})
+}
+
+type sums struct{ arrivals, dropped, failed, ended, responses int64 }
+
+func sum(t *testing.T, s Series) (all sums) {
+	t.Helper()
+	for _, i := range s.Intervals {
+		h := newSummaryHistogram()
+		if err := i.Response.addTo(h); err != nil {
+			t.Fatal(err)
+		}
+		all.arrivals += i.Arrivals
+		all.dropped += i.Dropped
+		all.failed += i.Failed
+		all.ended += i.Ended
+		all.responses += h.TotalCount()
+	}
+	return all
+}
+
+// TestSeriesShowsAStall has a server that stops for two seconds: the requests
+// that were due then have waited, those of the other seconds have not.
+func TestSeriesShowsAStall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		cfg := config(&server{answer: func(at time.Time) Exchange {
+			if since := at.Sub(start); since >= 3*time.Second && since < 5*time.Second {
+				time.Sleep(5*time.Second - since)
+				return Exchange{Status: 503}
+			}
+			time.Sleep(time.Millisecond)
+			return Exchange{Status: 200}
+		}}, 100, 8*time.Second)
+		cfg.MaxInFlight = 150 // of the 200 that come meanwhile
+		r := run(t, t.Context(), cfg)
+		s := read(t, r).Series
+		if s.Length != time.Second || len(s.Intervals) != 8 {
+			t.Fatalf("%d intervals of %s", len(s.Intervals), s.Length)
+		}
+		for i, want := range []struct{ dropped, failed, ended int64 }{
+			{0, 0, 100}, {0, 0, 100}, {0, 0, 100}, {0, 100, 0}, {50, 50, 0}, {0, 0, 250}, {0, 0, 100}, {0, 0, 100},
+		} {
+			got := s.Intervals[i]
+			if got.Arrivals != 100 || got.Dropped != want.dropped || got.Failed != want.failed || got.Ended != want.ended {
+				t.Errorf("second %d: %+v, want %+v", i, got, want)
+			}
+		}
+		near(t, "p50 of the stall", s.Intervals[3].Response.P50, 1500*time.Millisecond, 0.02)
+		near(t, "max of the stall", s.Intervals[3].Response.Max, 2*time.Second, 0.001)
+		near(t, "p99 before", s.Intervals[2].Response.P99, time.Millisecond, 0.02)
+		if got := sum(t, s); got.responses != r.Total.Completed() {
+			t.Errorf("%d response times, want %d", got.responses, r.Total.Completed())
+		}
+	})
+}
+
+// TestLongRunsAreCoarser has more seconds than a series has intervals.
+func TestLongRunsAreCoarser(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := run(t, t.Context(), config(&server{answer: after(3 * time.Second)}, 1, 2*time.Hour))
+		if r.Series.Length != 8*time.Second || len(r.Series.Intervals) > maxIntervals {
+			t.Errorf("%d intervals of %s", len(r.Series.Intervals), r.Series.Length)
+		}
+		if got := sum(t, r.Series); got.arrivals != 7200 || got.ended != 7200 || got.responses != 7200 {
+			t.Errorf("the series has %+v", got)
+		}
+	})
+}
+
+func TestAStartToCome(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &server{answer: after(0)}
+		cfg := config(s, 10, time.Second)
+		cfg.Start = time.Now().Add(time.Minute)
+		if r := run(t, t.Context(), cfg); !r.Start.Equal(cfg.Start) || !s.arrived[0].Equal(cfg.Start) || r.Total.Arrivals != 10 {
+			t.Errorf("from %s, first arrival at %s", r.Start, s.arrived[0])
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		cfg = config(s, 10, time.Second)
+		cfg.Start = time.Now().Add(time.Minute)
+		if r := run(t, ctx, cfg); r.Total.Arrivals != 0 || r.Asked != 0 || r.Elapsed != 0 {
+			t.Errorf("interrupted before its start: %+v", r)
 		}
 	})
 }

@@ -51,6 +51,7 @@ type mix struct {
 	paths []Path
 	owed  []float64
 	total float64
+	n     int // how many have been dealt out
 }
 
 func newMix(paths []Path) *mix {
@@ -59,6 +60,16 @@ func newMix(paths []Path) *mix {
 		m.total += p.Weight
 	}
 	return m
+}
+
+// at returns the index of the n-th request's path, from 0. Requests come in
+// order, but not all may come.
+func (m *mix) at(n int) int {
+	for ; m.n < n; m.n++ {
+		m.next()
+	}
+	m.n++
+	return m.next()
 }
 
 // next returns the index of the next request's path: the one that is owed most.

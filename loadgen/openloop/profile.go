@@ -1,8 +1,11 @@
 package openloop
 
 import (
+	"errors"
 	"fmt"
 	"math"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -14,6 +17,8 @@ type Profile interface {
 	// inverse of the rate's integral. It grows with n; where the profile ends
 	// before, it is beyond any duration.
 	Instant(n float64) time.Duration
+	// Length is how long a run takes by itself, 0 when it does not end.
+	Length() time.Duration
 }
 
 // Constant is a rate that does not change, in requests per second.
@@ -25,6 +30,9 @@ func (c Constant) Rate(time.Duration) float64 { return float64(c) }
 // Instant implements Profile.
 func (c Constant) Instant(n float64) time.Duration { return seconds(n / float64(c)) }
 
+// Length implements Profile.
+func (c Constant) Length() time.Duration { return 0 }
+
 func (c Constant) check() error {
 	if !(c > 0) || math.IsInf(float64(c), 0) {
 		return fmt.Errorf("a rate of %v requests per second cannot be", float64(c))
@@ -32,11 +40,154 @@ func (c Constant) check() error {
 	return nil
 }
 
+// Piece is a stretch of time in which the rate goes evenly from one value to
+// another, in requests per second.
+type Piece struct {
+	From, To float64
+	Length   time.Duration
+}
+
+// requests is how many it asks for.
+func (p Piece) requests() float64 { return (p.From + p.To) / 2 * p.Length.Seconds() }
+
+// Pieces are stretches of time one after the other. A run that is longer goes on
+// at the last rate.
+type Pieces []Piece
+
+// Rate implements Profile.
+func (ps Pieces) Rate(t time.Duration) float64 {
+	for _, p := range ps {
+		if t < p.Length {
+			return p.From + (p.To-p.From)*(float64(t)/float64(p.Length))
+		}
+		t -= p.Length
+	}
+	return ps[len(ps)-1].To
+}
+
+// Instant implements Profile.
+func (ps Pieces) Instant(n float64) time.Duration {
+	start := time.Duration(0)
+	for _, p := range ps {
+		if all := p.requests(); n < all {
+			return start + p.instant(n)
+		} else {
+			n -= all
+		}
+		start += p.Length
+	}
+	rest := seconds(n / ps[len(ps)-1].To)
+	if rest > never-start {
+		return never
+	}
+	return start + rest
+}
+
+// instant solves From·t + (To−From)/(2·Length)·t² = n, in the form that does not
+// divide by a slope of zero.
+func (p Piece) instant(n float64) time.Duration {
+	if n == 0 {
+		return 0
+	}
+	slope := (p.To - p.From) / p.Length.Seconds()
+	return seconds(2 * n / (p.From + math.Sqrt(p.From*p.From+2*slope*n)))
+}
+
+// Length implements Profile.
+func (ps Pieces) Length() time.Duration {
+	var sum time.Duration
+	for _, p := range ps {
+		sum += p.Length
+	}
+	return sum
+}
+
+func (ps Pieces) check() error {
+	if len(ps) == 0 {
+		return errors.New("a profile of no pieces")
+	}
+	asked := 0.0
+	for _, p := range ps {
+		for _, rate := range []float64{p.From, p.To} {
+			if !(rate >= 0) || math.IsInf(rate, 0) {
+				return fmt.Errorf("a rate of %v requests per second cannot be", rate)
+			}
+		}
+		if p.Length <= 0 {
+			return fmt.Errorf("a stretch of %s cannot be", p.Length)
+		}
+		asked += p.requests()
+	}
+	if asked == 0 {
+		return errors.New("a profile that asks for nothing")
+	}
+	return nil
+}
+
+// ParseProfile reads a profile:
+//
+//	steps:20,100,500@30s  each rate for 30 s
+//	ramp:0..500@2m        from 0 to 500 within 2 min
+//	spike:20..500@10s     20 for 10 s, then 500 for 10 s, then 20 for 10 s
+func ParseProfile(s string) (Profile, error) {
+	ps, err := parsePieces(s)
+	if err == nil {
+		err = ps.check()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%q: %w", s, err)
+	}
+	return ps, nil
+}
+
+func parsePieces(s string) (Pieces, error) {
+	kind, rest, _ := strings.Cut(s, ":")
+	values, span, found := strings.Cut(rest, "@")
+	if !found {
+		return nil, errors.New("not of the form steps:20,100@30s, ramp:0..500@2m or spike:20..500@10s")
+	}
+	length, err := time.ParseDuration(span)
+	if err != nil {
+		return nil, fmt.Errorf("%q is not a duration", span)
+	}
+	separator := ".."
+	switch kind {
+	case "ramp", "spike":
+	case "steps":
+		separator = ","
+	default:
+		return nil, fmt.Errorf("%q is neither steps, ramp nor spike", kind)
+	}
+	var rates []float64
+	for value := range strings.SplitSeq(values, separator) {
+		rate, err := strconv.ParseFloat(value, 64)
+		if err != nil {
+			return nil, fmt.Errorf("%q is not a rate", value)
+		}
+		rates = append(rates, rate)
+	}
+	if kind != "steps" && len(rates) != 2 {
+		return nil, fmt.Errorf("%q is not two rates, such as 20..500", values)
+	}
+	var ps Pieces
+	switch kind {
+	case "steps":
+		for _, rate := range rates {
+			ps = append(ps, Piece{rate, rate, length})
+		}
+	case "ramp":
+		ps = Pieces{{rates[0], rates[1], length}}
+	case "spike":
+		ps = Pieces{{rates[0], rates[0], length}, {rates[1], rates[1], length}, {rates[0], rates[0], length}}
+	}
+	return ps, nil
+}
+
 // seconds rounds to the nearest nanosecond, and to never where that is too far.
 func seconds(s float64) time.Duration {
 	ns := math.Round(s * 1e9)
-	if ns >= math.MaxInt64 {
-		return math.MaxInt64
+	if !(ns < math.MaxInt64) {
+		return never
 	}
 	return time.Duration(ns)
 }

@@ -14,10 +14,11 @@ type record struct {
 	r        Result
 	inFlight int
 	last     time.Time // the last answer's end
+	series   *recorder
 }
 
 func newRecord(paths []Path) *record {
-	rec := &record{r: Result{Lateness: NewHistogram(), Total: newPathResult("")}}
+	rec := &record{series: newRecorder(), r: Result{Lateness: NewHistogram(), Total: newPathResult("")}}
 	for _, p := range paths {
 		rec.r.Paths = append(rec.r.Paths, newPathResult(p.Path))
 	}
@@ -31,20 +32,21 @@ func (rec *record) begin(start time.Time) {
 }
 
 // admit counts an arrival, and reports whether it may be sent.
-func (rec *record) admit(path, maxInFlight int) bool {
+func (rec *record) admit(r Request, maxInFlight int) bool {
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
-	for _, p := range []*PathResult{&rec.r.Total, &rec.r.Paths[path]} {
+	ok := rec.inFlight < maxInFlight
+	rec.series.arrive(r.Due.Sub(rec.r.Start), ok)
+	for _, p := range []*PathResult{&rec.r.Total, &rec.r.Paths[r.Path]} {
 		p.Arrivals++
-		if rec.inFlight >= maxInFlight {
+		if !ok {
 			p.Dropped++
 		}
 	}
-	if rec.inFlight >= maxInFlight {
-		return false
+	if ok {
+		rec.inFlight++
 	}
-	rec.inFlight++
-	return true
+	return ok
 }
 
 // done counts a request that has ended.
@@ -53,7 +55,10 @@ func (rec *record) done(r Request, sent, end time.Time, x Exchange) {
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
 	rec.inFlight--
-	rec.last = end
+	if end.After(rec.last) {
+		rec.last = end
+	}
+	rec.series.done(r.Due.Sub(rec.r.Start), response, x)
 	rec.r.Lateness.Record(sent.Sub(r.Due))
 	for _, p := range []*PathResult{&rec.r.Total, &rec.r.Paths[r.Path]} {
 		p.add(response, end.Sub(sent), x)
@@ -67,7 +72,7 @@ func (rec *record) done(r Request, sent, end time.Time, x Exchange) {
 		Response: response,
 	}
 	rec.r.Slowest = slowest(rec.r.Slowest, sample)
-	if sample.failed() && len(rec.r.Failed) < samples {
+	if x.failed() && len(rec.r.Failed) < samples {
 		rec.r.Failed = append(rec.r.Failed, sample)
 	}
 }
@@ -87,6 +92,7 @@ func (rec *record) result(asked time.Duration) *Result {
 	defer rec.mu.Unlock()
 	r := rec.r
 	r.Asked = asked
+	r.Series = rec.series.result()
 	// Answers that come after the schedule's end make the run longer.
 	r.Elapsed = max(asked, rec.last.Sub(r.Start))
 	return &r

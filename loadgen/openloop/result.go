@@ -25,6 +25,8 @@ type Result struct {
 	// Failed the first that failed.
 	Slowest []Sample `json:"slowest"`
 	Failed  []Sample `json:"failed"`
+	// Series is the run over time.
+	Series Series `json:"series"`
 }
 
 // PathResult counts the requests of a path.
@@ -55,8 +57,6 @@ type Sample struct {
 	Failure  string        `json:"failure,omitempty"`
 	Response time.Duration `json:"response_ns"`
 }
-
-func (s Sample) failed() bool { return s.Failure != "" || s.Status >= 500 }
 
 func newPathResult(path string) PathResult {
 	return PathResult{
@@ -144,12 +144,21 @@ func (r *Result) Check() error {
 			return fmt.Errorf("the result of path %q is not whole", p.Path)
 		}
 	}
+	if r.Series.Length <= 0 {
+		return errors.New("the result has no series")
+	}
+	for _, i := range r.Series.Intervals {
+		if err := i.Response.addTo(newSummaryHistogram()); err != nil {
+			return fmt.Errorf("the result's series: hdr: %w", err)
+		}
+	}
 	return nil
 }
 
 // Merge returns what one run would have had that sent both runs' requests. It
-// is exact: histograms are added, not averaged.
-func Merge(a, b *Result) *Result {
+// is exact: histograms are added, not averaged. It fails for results that Check
+// refuses.
+func Merge(a, b *Result) (*Result, error) {
 	m := &Result{
 		Start:    a.Start,
 		Lateness: a.Lateness.Clone(),
@@ -162,6 +171,10 @@ func Merge(a, b *Result) *Result {
 	}
 	m.Lateness.Merge(b.Lateness)
 	m.Failed = m.Failed[:min(len(m.Failed), samples)]
+	var err error
+	if m.Series, err = mergeSeries(a.Series, b.Series, a.Start.Sub(m.Start), b.Start.Sub(m.Start)); err != nil {
+		return nil, err
+	}
 	for _, r := range []*Result{a, b} {
 		late := r.Start.Sub(m.Start)
 		m.Asked = max(m.Asked, late+r.Asked)
@@ -179,7 +192,7 @@ func Merge(a, b *Result) *Result {
 			m.Paths[i] = mergePaths(m.Paths[i], p)
 		}
 	}
-	return m
+	return m, nil
 }
 
 func mergePaths(a, b PathResult) PathResult {

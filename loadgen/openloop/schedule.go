@@ -26,8 +26,20 @@ type Schedule struct {
 	Arrivals Arrivals
 	// Seed makes Poisson arrivals; another seed makes others.
 	Seed uint64
-	// Duration is the length of the run; 0 is without end.
+	// Duration is the length of the run; 0 is the profile's own.
 	Duration time.Duration
+	// Shard and Shards are a share of the schedule: of Shards senders, the one
+	// with the number Shard, from 1, has every Shards-th arrival from the
+	// Shard-th on. With 0 and 0 there is one.
+	Shard, Shards int
+}
+
+// Length is how long the run takes, 0 when it does not end.
+func (s Schedule) Length() time.Duration {
+	if s.Duration > 0 {
+		return s.Duration
+	}
+	return s.Profile.Length()
 }
 
 // Check returns what is wrong with the schedule.
@@ -46,17 +58,26 @@ func (s Schedule) Check() error {
 	if s.Duration < 0 {
 		return fmt.Errorf("a run of %s cannot be", s.Duration)
 	}
+	if (s.Shard != 0 || s.Shards != 0) && (s.Shard < 1 || s.Shard > s.Shards) {
+		return fmt.Errorf("shard %d of %d cannot be", s.Shard, s.Shards)
+	}
 	return nil
 }
 
-// All yields the instants at which requests are due, since the start, in order.
-func (s Schedule) All() iter.Seq[time.Duration] {
-	return func(yield func(time.Duration) bool) {
-		for n := range s.positions() {
-			due := s.Profile.Instant(n)
-			if due == never || s.Duration > 0 && due >= s.Duration || !yield(due) {
+// All yields the arrivals of the schedule, or of its shard: the number of each
+// in the schedule, from 0, and its instant since the start.
+func (s Schedule) All() iter.Seq2[int, time.Duration] {
+	return func(yield func(int, time.Duration) bool) {
+		length, n := s.Length(), 0
+		for position := range s.positions() {
+			due := s.Profile.Instant(position)
+			if due == never || length > 0 && due >= length {
 				return
 			}
+			if (s.Shards == 0 || n%s.Shards == s.Shard-1) && !yield(n, due) {
+				return
+			}
+			n++
 		}
 	}
 }

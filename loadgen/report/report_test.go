@@ -1,9 +1,14 @@
 package report
 
 import (
+	"bytes"
+	"context"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"apmapp/loadgen/openloop"
 )
 
 func TestDuration(t *testing.T) {
@@ -35,4 +40,34 @@ func TestReadJSONRefuses(t *testing.T) {
 			t.Errorf("%s: got %v, want %q", in, err, want)
 		}
 	}
+}
+
+// TestHTMLOfNothing has a run that was interrupted before its first request.
+func TestHTMLOfNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		e, err := openloop.New(openloop.Config{
+			Schedule:    openloop.Schedule{Profile: openloop.Constant(1), Arrivals: openloop.Regular},
+			Paths:       []openloop.Path{{Path: "/", Weight: 1}},
+			Sender:      openloop.Workers(nil, 1, openloop.TimerClock{}),
+			MaxInFlight: 1,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := e.Run(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var page bytes.Buffer
+		if err := HTML(&page, r); err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []string{`"seconds":[]`, `"response":[]`, "requests due"} {
+			if !strings.Contains(page.String(), want) {
+				t.Errorf("no %s", want)
+			}
+		}
+	})
 }

@@ -27,23 +27,17 @@ func Text(w io.Writer, r *openloop.Result) error {
 	}
 	fmt.Fprintf(b, "sent late %s\n", late(r.Lateness))
 
-	for _, of := range []struct {
-		name  string
-		times func(*openloop.PathResult) *openloop.Histogram
-	}{
-		{"response time, from the scheduled instant", func(p *openloop.PathResult) *openloop.Histogram { return p.Response }},
-		{"service time, from the sending", func(p *openloop.PathResult) *openloop.Histogram { return p.Service }},
-	} {
-		fmt.Fprintf(b, "\n%s\n", of.name)
+	for _, times := range bothTimes {
+		fmt.Fprintf(b, "\n%s\n", times.title)
 		rows := tabwriter.NewWriter(b, 0, 0, 2, ' ', tabwriter.AlignRight)
 		fmt.Fprint(rows, "\trequests\t")
 		for _, q := range openloop.Quantiles {
 			fmt.Fprint(rows, openloop.PercentileName(q), "\t")
 		}
 		fmt.Fprintln(rows, "max\t")
-		row(rows, "all", of.times(t))
+		row(rows, "all", times.of(t))
 		for i := range r.Paths {
-			row(rows, r.Paths[i].Path, of.times(&r.Paths[i]))
+			row(rows, r.Paths[i].Path, times.of(&r.Paths[i]))
 		}
 		if err := rows.Flush(); err != nil {
 			return err
@@ -52,6 +46,15 @@ func Text(w io.Writer, r *openloop.Result) error {
 	listed(b, "slowest", r.Slowest)
 	listed(b, "failed", r.Failed)
 	return b.Flush()
+}
+
+// bothTimes are the two that are kept of each request.
+var bothTimes = []struct {
+	title string
+	of    func(*openloop.PathResult) *openloop.Histogram
+}{
+	{"response time, from the scheduled instant", func(p *openloop.PathResult) *openloop.Histogram { return p.Response }},
+	{"service time, from the sending", func(p *openloop.PathResult) *openloop.Histogram { return p.Service }},
 }
 
 func row(w io.Writer, name string, h *openloop.Histogram) {
@@ -101,16 +104,20 @@ func listed(w io.Writer, what string, samples []openloop.Sample) {
 	}
 	fmt.Fprintf(w, "\n%s\n", what)
 	for _, s := range samples {
-		how := s.Failure
-		if how == "" {
-			how = fmt.Sprint(s.Status)
-		}
 		trace := "no trace"
 		if s.TraceID != "" {
 			trace = "trace " + s.TraceID
 		}
-		fmt.Fprintf(w, "  %7s  at %-6s  %s  %s  %s\n", Duration(s.Response), Duration(s.Offset), how, s.Path, trace)
+		fmt.Fprintf(w, "  %7s  at %-6s  %s  %s  %s\n", Duration(s.Response), Duration(s.Offset), how(s), s.Path, trace)
 	}
+}
+
+// how says how a request ended.
+func how(s openloop.Sample) string {
+	if s.Failure != "" {
+		return s.Failure
+	}
+	return fmt.Sprint(s.Status)
 }
 
 // Duration is a duration with three significant digits.

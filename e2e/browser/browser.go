@@ -1,0 +1,116 @@
+// Package browser opens pages in a real browser, for tests: Chromium, headless.
+package browser
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+)
+
+// patience is far longer than a page takes.
+const patience = time.Minute
+
+// Browser is a running Chromium with one page.
+type Browser struct {
+	ctx    context.Context
+	errors chan string
+}
+
+// Start starts a browser that ends with the test. Without one on the machine
+// the test is skipped, or fails with CI set.
+func Start(t testing.TB) *Browser {
+	t.Helper()
+	options := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(program(t)),
+		chromedp.UserDataDir(t.TempDir()),
+		chromedp.NoSandbox, // it sees nothing but the pages of this repository
+		chromedp.WSURLReadTimeout(patience),
+	)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewExecAllocator(ctx, options...)
+	t.Cleanup(cancel)
+	b := &Browser{errors: make(chan string, 100)}
+	b.ctx, cancel = chromedp.NewContext(ctx, chromedp.WithListener(b.listen))
+	t.Cleanup(cancel)
+	return b
+}
+
+func program(t testing.TB) string {
+	t.Helper()
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	const message = "no browser: apt-get install chromium"
+	if os.Getenv("CI") != "" {
+		t.Fatal(message)
+	}
+	t.Skip(message)
+	return ""
+}
+
+func (b *Browser) listen(event any) {
+	switch e := event.(type) {
+	case *runtime.EventExceptionThrown:
+		text := e.ExceptionDetails.Text
+		if e.ExceptionDetails.Exception != nil {
+			text += " " + e.ExceptionDetails.Exception.Description
+		}
+		b.errors <- text
+	case *log.EventEntryAdded:
+		if e.Entry.Level == log.EntryLevelError || e.Entry.Level == log.EntryLevelWarning {
+			b.errors <- e.Entry.Text + " " + e.Entry.URL
+		}
+	}
+}
+
+// Do runs actions on the page.
+func (b *Browser) Do(t testing.TB, actions ...chromedp.Action[chromedp.Void]) {
+	t.Helper()
+	if err := chromedp.Do(b.ctx, actions...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Get runs an action on the page and returns its result.
+func Get[T any](t testing.TB, b *Browser, action chromedp.Action[T]) T {
+	t.Helper()
+	v, err := chromedp.Run(b.ctx, action)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// Dark makes the page one of somebody who likes it dark, or light.
+func Dark(dark bool) chromedp.Action[chromedp.Void] {
+	scheme := map[bool]string{true: "dark", false: "light"}[dark]
+	return chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
+		_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
+		})
+		return err
+	})
+}
+
+// Errors returns what the pages have complained about since the last call.
+func (b *Browser) Errors() []string {
+	var all []string
+	for {
+		select {
+		case e := <-b.errors:
+			all = append(all, e)
+		default:
+			return all
+		}
+	}
+}

@@ -1,0 +1,255 @@
+package openloop
+
+import (
+	"time"
+
+	hdr "github.com/HdrHistogram/hdrhistogram-go"
+)
+
+// Interval is a stretch of a run. What is about a request belongs to the
+// interval that it was due in, so that a stall shows when it happened; only
+// Ended counts requests by when they ended.
+type Interval struct {
+	// Arrivals were due; Dropped of them were not sent, Failed have failed.
+	Arrivals int64 `json:"arrivals"`
+	Dropped  int64 `json:"dropped,omitempty"`
+	Failed   int64 `json:"failed,omitempty"`
+	// Ended is how many requests got a whole answer in this interval.
+	Ended int64 `json:"ended"`
+	// Response has the response times of the requests that have ended.
+	Response Summary `json:"response"`
+}
+
+// Summary is a histogram of durations with two significant digits, put away
+// small.
+type Summary struct {
+	P50 time.Duration `json:"p50_ns"`
+	P99 time.Duration `json:"p99_ns"`
+	Max time.Duration `json:"max_ns"`
+	// HDR is HdrHistogram's V2 compressed encoding, in base64; "" is of nothing.
+	HDR string `json:"hdr,omitempty"`
+}
+
+const summaryDigits = 2
+
+func newSummaryHistogram() *hdr.Histogram { return hdr.New(lowest, highest, summaryDigits) }
+
+func summarize(h *hdr.Histogram, longest time.Duration) Summary {
+	if h.TotalCount() == 0 {
+		return Summary{}
+	}
+	encoded, err := h.Encode(hdr.V2CompressedEncodingCookieBase)
+	if err != nil { // it writes to memory
+		panic("encode a histogram: " + err.Error())
+	}
+	return Summary{
+		P50: min(longest, time.Duration(h.ValueAtQuantile(50))),
+		P99: min(longest, time.Duration(h.ValueAtQuantile(99))),
+		Max: longest,
+		HDR: string(encoded),
+	}
+}
+
+// addTo adds what was put away to a histogram.
+func (s Summary) addTo(h *hdr.Histogram) error {
+	if s.HDR == "" {
+		return nil
+	}
+	decoded, err := hdr.Decode([]byte(s.HDR))
+	if err == nil {
+		h.Merge(decoded)
+	}
+	return err
+}
+
+func mergeSummaries(a, b Summary) (Summary, error) {
+	h := newSummaryHistogram()
+	for _, s := range []Summary{a, b} {
+		if err := s.addTo(h); err != nil {
+			return Summary{}, err
+		}
+	}
+	return summarize(h, max(a.Max, b.Max)), nil
+}
+
+func mergeIntervals(a, b Interval) (Interval, error) {
+	response, err := mergeSummaries(a.Response, b.Response)
+	return Interval{
+		Arrivals: a.Arrivals + b.Arrivals,
+		Dropped:  a.Dropped + b.Dropped,
+		Failed:   a.Failed + b.Failed,
+		Ended:    a.Ended + b.Ended,
+		Response: response,
+	}, err
+}
+
+// Series is a run over time.
+type Series struct {
+	// Length is that of each interval.
+	Length    time.Duration `json:"length_ns"`
+	Intervals []Interval    `json:"intervals"`
+}
+
+// maxIntervals bounds what a long run keeps: beyond it, two intervals become
+// one. It is more than a page has room to draw.
+const maxIntervals = 1200
+
+// coarsen makes two intervals one.
+func (s *Series) coarsen() error {
+	half := make([]Interval, 0, maxIntervals)
+	for i := 0; i < len(s.Intervals); i += 2 {
+		one := s.Intervals[i]
+		if i+1 < len(s.Intervals) {
+			var err error
+			if one, err = mergeIntervals(one, s.Intervals[i+1]); err != nil {
+				return err
+			}
+		}
+		half = append(half, one)
+	}
+	s.Length, s.Intervals = 2*s.Length, half
+	return nil
+}
+
+// mergeSeries adds the series of runs that began at offsets from one start.
+func mergeSeries(a, b Series, lateA, lateB time.Duration) (Series, error) {
+	m := Series{Length: max(a.Length, b.Length)}
+	end := max(lateA+a.Length*time.Duration(len(a.Intervals)), lateB+b.Length*time.Duration(len(b.Intervals)))
+	for end/m.Length >= maxIntervals {
+		m.Length *= 2
+	}
+	for _, of := range []struct {
+		series Series
+		late   time.Duration
+	}{{a, lateA}, {b, lateB}} {
+		for i, interval := range of.series.Intervals {
+			at := int((of.late + time.Duration(i)*of.series.Length) / m.Length)
+			for len(m.Intervals) <= at {
+				m.Intervals = append(m.Intervals, Interval{})
+			}
+			var err error
+			if m.Intervals[at], err = mergeIntervals(m.Intervals[at], interval); err != nil {
+				return Series{}, err
+			}
+		}
+	}
+	return m, nil
+}
+
+// recorder makes a series of a run. An interval has a histogram of its own only
+// while requests that were due in it are in flight: one takes 24 KB.
+type recorder struct {
+	series Series
+	open   map[int]*openInterval
+	spare  []*hdr.Histogram
+}
+
+type openInterval struct {
+	histogram *hdr.Histogram
+	longest   time.Duration
+	inFlight  int
+}
+
+func newRecorder() *recorder {
+	return &recorder{series: Series{Length: time.Second}, open: map[int]*openInterval{}}
+}
+
+// at returns the interval of an instant since the start.
+func (r *recorder) at(offset time.Duration) int {
+	for offset >= r.series.Length*maxIntervals {
+		r.coarsen()
+	}
+	i := int(max(0, offset) / r.series.Length)
+	for len(r.series.Intervals) <= i {
+		r.series.Intervals = append(r.series.Intervals, Interval{})
+	}
+	return i
+}
+
+// arrive counts an arrival; sent tells whether it was not dropped.
+func (r *recorder) arrive(offset time.Duration, sent bool) {
+	i := r.at(offset)
+	r.series.Intervals[i].Arrivals++
+	if !sent {
+		r.series.Intervals[i].Dropped++
+		return
+	}
+	o := r.open[i]
+	if o == nil {
+		o = &openInterval{histogram: r.histogram()}
+		r.open[i] = o
+		r.putAway(i)
+	}
+	o.inFlight++
+}
+
+func (r *recorder) histogram() *hdr.Histogram {
+	if n := len(r.spare); n > 0 {
+		h := r.spare[n-1]
+		r.spare = r.spare[:n-1]
+		return h
+	}
+	return newSummaryHistogram()
+}
+
+// done counts the end of a request that was due at an offset.
+func (r *recorder) done(offset, response time.Duration, x Exchange) {
+	if x.Failure == "" {
+		r.series.Intervals[r.at(offset+response)].Ended++
+	}
+	i := r.at(offset)
+	if x.failed() {
+		r.series.Intervals[i].Failed++
+	}
+	o := r.open[i]
+	_ = o.histogram.RecordValue(min(max(int64(response), 0), highest))
+	o.longest = max(o.longest, response)
+	o.inFlight--
+}
+
+// putAway summarizes the intervals before one whose requests have all ended.
+func (r *recorder) putAway(before int) {
+	for i, o := range r.open {
+		if i < before && o.inFlight == 0 {
+			r.summarize(i, o)
+		}
+	}
+}
+
+func (r *recorder) summarize(i int, o *openInterval) {
+	// What was there was put away earlier, of requests that were sent late.
+	at := &r.series.Intervals[i]
+	if err := at.Response.addTo(o.histogram); err != nil {
+		panic("decode a histogram of this process: " + err.Error())
+	}
+	at.Response = summarize(o.histogram, max(o.longest, at.Response.Max))
+	o.histogram.Reset()
+	r.spare = append(r.spare, o.histogram)
+	delete(r.open, i)
+}
+
+func (r *recorder) coarsen() {
+	if err := r.series.coarsen(); err != nil {
+		panic("decode a histogram of this process: " + err.Error())
+	}
+	open := r.open
+	r.open = map[int]*openInterval{}
+	for i, o := range open {
+		to := r.open[i/2]
+		if to == nil {
+			r.open[i/2] = o
+			continue
+		}
+		to.histogram.Merge(o.histogram)
+		to.longest = max(to.longest, o.longest)
+		to.inFlight += o.inFlight
+	}
+}
+
+// result returns the whole series, when all requests have ended.
+func (r *recorder) result() Series {
+	for i, o := range r.open {
+		r.summarize(i, o)
+	}
+	return r.series
+}

@@ -1,0 +1,187 @@
+package report
+
+import (
+	"embed"
+	"fmt"
+	"html/template"
+	"io"
+	"math"
+	"time"
+
+	"apmapp/loadgen/openloop"
+)
+
+//go:embed page
+var files embed.FS
+
+var page = template.Must(template.ParseFS(files, "page/report.html"))
+
+// HTML writes a result as a page that needs nothing but itself.
+func HTML(w io.Writer, r *openloop.Result) error {
+	return page.Execute(w, newView(r))
+}
+
+// view is what the page shows.
+type view struct {
+	Start, Interval string
+	Figures         []figure
+	Quantiles       []string
+	Tables          []table
+	Lists           []list
+	Run             run
+
+	Style           template.CSS
+	Library, Script template.JS
+}
+
+type figure struct {
+	Name, Value string
+	Bad         bool
+}
+
+type table struct {
+	Title string
+	Rows  []tableRow
+}
+
+type tableRow struct {
+	Path     string
+	Requests int64
+	Values   []string
+}
+
+type list struct {
+	Title   string
+	Samples []sample
+}
+
+type sample struct{ Response, Offset, How, Path, TraceID string }
+
+// run is what the charts draw: durations are in nanoseconds, rates per second.
+type run struct {
+	Seconds  []float64        `json:"seconds"`
+	P50      []*time.Duration `json:"p50"` // nil where nothing ended
+	P99      []*time.Duration `json:"p99"`
+	Max      []*time.Duration `json:"max"`
+	Asked    []float64        `json:"asked"`
+	Achieved []float64        `json:"achieved"`
+	Failed   []float64        `json:"failed"`
+	Dropped  []float64        `json:"dropped"`
+	// Inverse is 1/(1-q) of each quantile q.
+	Inverse  []float64       `json:"inverse"`
+	Response []time.Duration `json:"response"`
+	Service  []time.Duration `json:"service"`
+}
+
+func newView(r *openloop.Result) view {
+	t := &r.Total
+	v := view{
+		Start:    r.Start.UTC().Format("2006-01-02 15:04:05 UTC"),
+		Interval: Duration(r.Series.Length),
+		Figures: []figure{
+			{"requests due", fmt.Sprint(t.Arrivals), false},
+			{"failed", fmt.Sprint(t.Failed()), t.Failed() > 0},
+			{"dropped", fmt.Sprint(t.Dropped), t.Dropped > 0},
+			{"asked", fmt.Sprintf("%.2f/s", r.AskedRate()), false},
+			{"achieved", fmt.Sprintf("%.2f/s", r.AchievedRate()), false},
+			{"answers", answers(t), false},
+			{"sent late, p99", Duration(r.Lateness.Quantile(0.99)), false},
+		},
+		Run:     newRun(r),
+		Style:   template.CSS(file("uplot/uPlot.min.css") + file("report.css")),
+		Library: template.JS(file("uplot/uPlot.iife.min.js")),
+		Script:  template.JS(file("report.js")),
+	}
+	if len(t.Failures) > 0 {
+		v.Figures = append(v.Figures, figure{"errors", counts(t.Failures), true})
+	}
+	for _, q := range openloop.Quantiles {
+		v.Quantiles = append(v.Quantiles, openloop.PercentileName(q))
+	}
+	for _, times := range bothTimes {
+		rows := []tableRow{newTableRow("all", times.of(t))}
+		for i := range r.Paths {
+			rows = append(rows, newTableRow(r.Paths[i].Path, times.of(&r.Paths[i])))
+		}
+		v.Tables = append(v.Tables, table{times.title, rows})
+	}
+	for _, l := range []struct {
+		title   string
+		samples []openloop.Sample
+	}{{"Slowest requests", r.Slowest}, {"Failed requests", r.Failed}} {
+		if len(l.samples) > 0 {
+			v.Lists = append(v.Lists, list{l.title, newSamples(l.samples)})
+		}
+	}
+	return v
+}
+
+func file(name string) string {
+	data, err := files.ReadFile("page/" + name)
+	if err != nil {
+		panic(err) // it is embedded
+	}
+	return string(data)
+}
+
+func newTableRow(path string, h *openloop.Histogram) tableRow {
+	row := tableRow{Path: path, Requests: h.Count()}
+	for _, q := range openloop.Quantiles {
+		row.Values = append(row.Values, Duration(h.Quantile(q)))
+	}
+	row.Values = append(row.Values, Duration(h.Max()))
+	return row
+}
+
+func newSamples(samples []openloop.Sample) []sample {
+	var all []sample
+	for _, s := range samples {
+		all = append(all, sample{Duration(s.Response), Duration(s.Offset), how(s), s.Path, s.TraceID})
+	}
+	return all
+}
+
+func newRun(r *openloop.Result) run {
+	n := len(r.Series.Intervals)
+	out := run{
+		Seconds: make([]float64, 0, n), P50: make([]*time.Duration, 0, n), P99: make([]*time.Duration, 0, n), Max: make([]*time.Duration, 0, n),
+		Asked: make([]float64, 0, n), Achieved: make([]float64, 0, n), Failed: make([]float64, 0, n), Dropped: make([]float64, 0, n),
+		Inverse: []float64{}, Response: []time.Duration{}, Service: []time.Duration{},
+	}
+	for i, interval := range r.Series.Intervals {
+		start := time.Duration(i) * r.Series.Length
+		if i > 0 && start >= r.Asked && r.Elapsed-start < r.Series.Length/2 {
+			// Too short for a rate: the answers that came just behind the end.
+			out.Achieved[i-1] += float64(interval.Ended) / r.Series.Length.Seconds()
+			break
+		}
+		out.Seconds = append(out.Seconds, start.Seconds())
+		out.P50 = append(out.P50, known(interval.Response.P50))
+		out.P99 = append(out.P99, known(interval.Response.P99))
+		out.Max = append(out.Max, known(interval.Response.Max))
+		// The last one may be shorter.
+		length := min(r.Series.Length, max(r.Elapsed-start, 1)).Seconds()
+		asked := min(r.Series.Length, max(r.Asked-start, 1)).Seconds()
+		out.Asked = append(out.Asked, float64(interval.Arrivals)/asked)
+		out.Achieved = append(out.Achieved, float64(interval.Ended)/length)
+		out.Failed = append(out.Failed, float64(interval.Failed)/asked)
+		out.Dropped = append(out.Dropped, float64(interval.Dropped)/asked)
+	}
+	// Twenty points to each nine, up to the one request that was slowest.
+	for k := 0; ; k++ {
+		x := math.Pow(10, float64(k)/20)
+		if x > float64(r.Total.Response.Count()) {
+			return out
+		}
+		out.Inverse = append(out.Inverse, x)
+		out.Response = append(out.Response, r.Total.Response.Quantile(1-1/x))
+		out.Service = append(out.Service, r.Total.Service.Quantile(1-1/x))
+	}
+}
+
+func known(d time.Duration) *time.Duration {
+	if d == 0 {
+		return nil
+	}
+	return &d
+}
