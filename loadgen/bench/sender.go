@@ -7,8 +7,10 @@ import (
 	"net/url"
 	"os"
 	"time"
+	"unsafe"
 
 	"github.com/valyala/fasthttp"
+	"golang.org/x/sys/unix"
 
 	"apmapp/loadgen/client"
 	"apmapp/loadgen/openloop"
@@ -86,8 +88,8 @@ func (f *fast) Do(context.Context, string) openloop.Exchange {
 	return openloop.Exchange{Status: resp.StatusCode(), Bytes: int64(len(resp.Body())), TraceID: string(resp.Header.Peek("Traceresponse"))}
 }
 
-// sleeper only sleeps to each instant of a schedule, as FineClock does: what no
-// generator with a thread can do without.
+// sleeper only sleeps to each instant of a schedule, on the clock and by the
+// call that loadgen sleeps with: what no generator with a thread can do without.
 func sleeper(args []string) int {
 	fs := flag.NewFlagSet("sleeper", flag.ContinueOnError)
 	rps := fs.Float64("rps", 20, "")
@@ -95,12 +97,15 @@ func sleeper(args []string) int {
 	if err := fs.Parse(args); err != nil {
 		return 2
 	}
-	clock := openloop.FineClock{}
-	defer clock.Bind()()
-	start := time.Now()
+	defer openloop.FineClock{}.Bind()()
+	var start unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &start); err != nil {
+		return 1
+	}
 	schedule := openloop.Schedule{Profile: openloop.Constant(*rps), Arrivals: openloop.Regular, Duration: *duration}
 	for _, at := range schedule.All() {
-		clock.SleepUntil(context.Background(), start.Add(at))
+		until := unix.NsecToTimespec(start.Nano() + at.Nanoseconds())
+		unix.RawSyscall6(unix.SYS_CLOCK_NANOSLEEP, unix.CLOCK_MONOTONIC, unix.TIMER_ABSTIME, uintptr(unsafe.Pointer(&until)), 0, 0, 0)
 	}
 	return 0
 }

@@ -63,7 +63,7 @@ type conn struct {
 	exchange *exchange // nil when it is idle
 	response response
 	unsent   []byte
-	// used tells that it has carried a request before: its peer may have closed
+	// used tells that it was there before its request: its peer may have closed
 	// it in the meantime.
 	used bool
 }
@@ -116,8 +116,39 @@ func (h *http1) Start(paths []openloop.Path, done openloop.Done) error {
 		return err
 	}
 	h.in.init()
+	h.connectOnce()
 	h.release = openloop.FineClock{}.Bind()
 	return nil
+}
+
+// connectWait is how long a run may wait for its first connection before it
+// begins: a target that needs longer is better seen in the report.
+const connectWait = time.Second
+
+// connectOnce connects ahead of the first request, which would else be late by
+// as long. If it cannot, that request will find out why.
+func (h *http1) connectOnce() {
+	ctx, cancel := context.WithTimeout(context.Background(), min(connectWait, h.o.Timeout))
+	defer cancel()
+	if fd, err := connect(ctx, h.o.hostPort()); err == nil {
+		if c, err := h.adopt(fd); err == nil {
+			c.used = true
+			h.idle = append(h.idle, c)
+		}
+	}
+}
+
+// adopt makes a connection of a socket.
+func (h *http1) adopt(fd int) (*conn, error) {
+	if err := h.watchFD(unix.EPOLL_CTL_ADD, fd, unix.EPOLLIN|unix.EPOLLRDHUP); err != nil {
+		_ = unix.Close(fd)
+		return nil, err
+	}
+	// Where the kernel knows no stamps, answers come when they are read.
+	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1)
+	c := &conn{fd: fd}
+	h.conns[int32(fd)] = c
+	return c, nil
 }
 
 func (h *http1) open() (err error) {
@@ -334,23 +365,18 @@ func (h *http1) takeDialed() {
 	h.dialed = nil
 	h.mu.Unlock()
 	for _, d := range all {
+		var c *conn
 		err := d.err
 		if err == nil {
-			if err = h.watchFD(unix.EPOLL_CTL_ADD, d.fd, unix.EPOLLIN|unix.EPOLLRDHUP); err != nil {
-				_ = unix.Close(d.fd)
-			}
+			c, err = h.adopt(d.fd)
 		}
-		if err != nil {
+		switch {
+		case err != nil:
 			h.end(d.exchange, time.Now(), openloop.Exchange{Failure: kind(err)})
-			continue
-		}
-		// Where the kernel knows no stamps, answers come when they are read.
-		_ = unix.SetsockoptInt(d.fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1)
-		c := &conn{fd: d.fd}
-		h.conns[int32(d.fd)] = c
-		if d.exchange.over {
+		case d.exchange.over:
+			c.used = true
 			h.idle = append(h.idle, c)
-		} else {
+		default:
 			h.write(c, d.exchange)
 		}
 	}
