@@ -130,9 +130,11 @@ func (e *Engine) dispatch(ctx context.Context, start time.Time) time.Duration {
 		if ctx.Err() != nil {
 			return max(0, min(time.Since(start), offset))
 		}
-		if e.record.admit(r, e.cfg.MaxInFlight) {
+		ok, ended := e.record.admit(r, e.cfg.MaxInFlight)
+		if ok {
 			e.cfg.Sender.Send(r)
 		}
+		e.record.tidy(ended)
 	}
 	// The time behind the last arrival belongs to the run too.
 	length := e.cfg.Schedule.Length()

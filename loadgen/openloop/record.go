@@ -15,6 +15,7 @@ type record struct {
 	inFlight int
 	last     time.Time // the last answer's end
 	series   *recorder
+	tidying  sync.WaitGroup
 }
 
 func newRecord(paths []Path) *record {
@@ -31,12 +32,13 @@ func (rec *record) begin(start time.Time) {
 	rec.r.Start = start
 }
 
-// admit counts an arrival, and reports whether it may be sent.
-func (rec *record) admit(r Request, maxInFlight int) bool {
+// admit counts an arrival, and reports whether it may be sent. It returns what
+// is to be tidied, once it has been.
+func (rec *record) admit(r Request, maxInFlight int) (ok bool, ended []*openInterval) {
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
-	ok := rec.inFlight < maxInFlight
-	rec.series.arrive(r.Due.Sub(rec.r.Start), ok)
+	ok = rec.inFlight < maxInFlight
+	ended = rec.series.arrive(r.Due.Sub(rec.r.Start), ok)
 	for _, p := range []*PathResult{&rec.r.Total, &rec.r.Paths[r.Path]} {
 		p.Arrivals++
 		if !ok {
@@ -46,7 +48,7 @@ func (rec *record) admit(r Request, maxInFlight int) bool {
 	if ok {
 		rec.inFlight++
 	}
-	return ok
+	return ok, ended
 }
 
 // done counts a request that has ended.
@@ -87,7 +89,23 @@ func slowest(kept []Sample, s ...Sample) []Sample {
 	return kept[:min(len(kept), samples)]
 }
 
+// tidy puts intervals away that have ended, beside the run.
+func (rec *record) tidy(ended []*openInterval) {
+	if ended == nil {
+		return
+	}
+	rec.tidying.Go(func() {
+		for _, o := range ended {
+			summary := summarize(o.histogram, o.longest)
+			rec.mu.Lock()
+			rec.series.putAway(o, summary)
+			rec.mu.Unlock()
+		}
+	})
+}
+
 func (rec *record) result(asked time.Duration) *Result {
+	rec.tidying.Wait()
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
 	r := rec.r

@@ -145,13 +145,19 @@ type recorder struct {
 }
 
 type openInterval struct {
+	offset    time.Duration // of its beginning
 	histogram *hdr.Histogram
 	longest   time.Duration
 	inFlight  int
 }
 
 func newRecorder() *recorder {
-	return &recorder{series: Series{Length: time.Second}, open: map[int]*openInterval{}}
+	return &recorder{
+		series: Series{Length: time.Second},
+		open:   map[int]*openInterval{},
+		// One for the interval that runs, one for that before it.
+		spare: []*hdr.Histogram{newSummaryHistogram(), newSummaryHistogram()},
+	}
 }
 
 // at returns the interval of an instant since the start.
@@ -166,21 +172,27 @@ func (r *recorder) at(offset time.Duration) int {
 	return i
 }
 
-// arrive counts an arrival; sent tells whether it was not dropped.
-func (r *recorder) arrive(offset time.Duration, sent bool) {
+// arrive counts an arrival; sent tells whether it was not dropped. It returns
+// the intervals that have ended with all their requests, for putAway: that takes
+// a millisecond, for which no request should wait.
+func (r *recorder) arrive(offset time.Duration, sent bool) (ended []*openInterval) {
 	i := r.at(offset)
 	r.series.Intervals[i].Arrivals++
 	if !sent {
 		r.series.Intervals[i].Dropped++
-		return
+		return nil
 	}
-	o := r.open[i]
-	if o == nil {
-		o = &openInterval{histogram: r.histogram()}
-		r.open[i] = o
-		r.putAway(i)
+	if r.open[i] == nil {
+		for before, o := range r.open {
+			if before < i && o.inFlight == 0 {
+				ended = append(ended, o)
+				delete(r.open, before)
+			}
+		}
+		r.open[i] = &openInterval{offset: offset, histogram: r.histogram()}
 	}
-	o.inFlight++
+	r.open[i].inFlight++
+	return ended
 }
 
 func (r *recorder) histogram() *hdr.Histogram {
@@ -207,25 +219,18 @@ func (r *recorder) done(offset, response time.Duration, x Exchange) {
 	o.inFlight--
 }
 
-// putAway summarizes the intervals before one whose requests have all ended.
-func (r *recorder) putAway(before int) {
-	for i, o := range r.open {
-		if i < before && o.inFlight == 0 {
-			r.summarize(i, o)
+// putAway keeps the summary of an interval that has ended.
+func (r *recorder) putAway(o *openInterval, summary Summary) {
+	at := &r.series.Intervals[r.at(o.offset)]
+	if at.Response.HDR != "" { // intervals have become coarser meanwhile
+		var err error
+		if summary, err = mergeSummaries(at.Response, summary); err != nil {
+			panic("decode a histogram of this process: " + err.Error())
 		}
 	}
-}
-
-func (r *recorder) summarize(i int, o *openInterval) {
-	// What was there was put away earlier, of requests that were sent late.
-	at := &r.series.Intervals[i]
-	if err := at.Response.addTo(o.histogram); err != nil {
-		panic("decode a histogram of this process: " + err.Error())
-	}
-	at.Response = summarize(o.histogram, max(o.longest, at.Response.Max))
+	at.Response = summary
 	o.histogram.Reset()
 	r.spare = append(r.spare, o.histogram)
-	delete(r.open, i)
 }
 
 func (r *recorder) coarsen() {
@@ -249,7 +254,8 @@ func (r *recorder) coarsen() {
 // result returns the whole series, when all requests have ended.
 func (r *recorder) result() Series {
 	for i, o := range r.open {
-		r.summarize(i, o)
+		delete(r.open, i)
+		r.putAway(o, summarize(o.histogram, o.longest))
 	}
 	return r.series
 }
