@@ -28,6 +28,9 @@ func (s *server) endpoint(h handler) http.HandlerFunc {
 		span, traced := telemetry.SpanIDs(r.Context())
 		if traced {
 			w.Header().Set("Traceresponse", span.TraceResponse())
+			if s.TracePage != nil {
+				w.Header().Set("Link", "<"+s.TracePage(span.TraceID)+`>; rel="describedby"; title="trace"`)
+			}
 		}
 		answer, err := s.work(h, r)
 		if err != nil {

@@ -37,6 +37,9 @@ type Config struct {
 	ReadyTimeout time.Duration
 	// Draining reports whether the service is about to stop.
 	Draining func() bool
+	// TracePage is the URL of a page that shows a trace, by its ID in hex; nil
+	// where there is none.
+	TracePage func(traceID string) string
 }
 
 // New returns the handler of every request.

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"os"
 	"syscall"
 	"time"
 
+	"apmapp/internal/localagent"
 	"apmapp/internal/memdb"
 	"apmapp/internal/service"
 	"apmapp/loadgen/client"
@@ -48,6 +50,16 @@ func demo(ctx context.Context, o options, stdout, live io.Writer) (err error) {
 	}
 	defer func() { err = errors.Join(err, logs.Close()) }()
 
+	serviceLogs := io.Writer(logs)
+	local, err := startLocal(ctx, o, slog.New(slog.NewTextHandler(logs, nil)))
+	if err != nil {
+		return err
+	}
+	if local != nil {
+		defer func() { err = errors.Join(err, local.close()) }()
+		serviceLogs = io.MultiWriter(logs, localagent.NewLogWriter(local.store))
+		o.service.TracePage = local.pages.Trace
+	}
 	var database string
 	if o.service.MySQL != nil {
 		database = store.Masked(o.service.MySQL)
@@ -62,7 +74,7 @@ func demo(ctx context.Context, o options, stdout, live io.Writer) (err error) {
 		}
 		database = fmt.Sprintf("mysql -h 127.0.0.1 -P %d -u root %s  (in memory)", db.Port(), memdb.Name)
 	}
-	s, err := service.Listen(ctx, o.service, logs)
+	s, err := service.Listen(ctx, o.service, serviceLogs)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return fmt.Errorf("the service's port is taken, -port gives it another: %w", err)
 	}
@@ -78,13 +90,25 @@ func demo(ctx context.Context, o options, stdout, live io.Writer) (err error) {
 		err = errors.Join(err, <-served)
 	}()
 
+	if local != nil {
+		fmt.Fprintf(stdout, "pages     %s  (services, traces, logs, profiles, metrics)\n", local.pages.URL())
+	}
 	fmt.Fprintf(stdout, "service   %s  (/, /api/trace, /api/apm)\n", target)
 	fmt.Fprintf(stdout, "database  %s\n", database)
+	if local != nil {
+		fmt.Fprintf(stdout, "agent     http://%s for traces, %s for metrics\n", local.agent.Addr(), local.agent.DogStatsD())
+	} else {
+		fmt.Fprintf(stdout, "agent     %s, as the environment has it; so there are no pages\n", o.agent)
+	}
 	fmt.Fprintf(stdout, "logs      %s\n", logs.Name())
 	if err := awaitReady(ctx, target); err != nil {
 		return fmt.Errorf("%w; the log has more: %s", err, logs.Name())
 	}
-	fmt.Fprintf(stdout, "traffic   %g requests per second; interrupt to stop\n\n", o.schedule.Profile.Rate(0))
+	fmt.Fprintf(stdout, "traffic   %g requests per second; interrupt to stop\n", o.schedule.Profile.Rate(0))
+	if local != nil {
+		fmt.Fprintf(stdout, "try       curl -i %s/api/trace  (its Link is the page of its trace)\n", target)
+	}
+	fmt.Fprintln(stdout)
 	return drive(ctx, o.schedule, target, stdout, live)
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"apmapp/internal/build"
+	"apmapp/internal/localagent"
 	"apmapp/internal/service"
 	"apmapp/internal/telemetry"
 	"apmapp/loadgen/openloop"
@@ -21,6 +23,11 @@ type options struct {
 	schedule openloop.Schedule
 	// service lacks a database when the demo brings its own.
 	service service.Config
+	// agent is the address of an Agent that the environment names, "" when the
+	// demo brings its own: on these addresses, with a budget in bytes.
+	agent                  string
+	traces, metrics, pages string
+	memory                 int64
 }
 
 // given are the flags as they stand on the command line.
@@ -29,6 +36,9 @@ type given struct {
 	port     uint
 	dsn      string
 	duration time.Duration
+
+	agentPort, dogstatsdPort, pagesPort uint
+	memory                              uint
 }
 
 func flags(g *given) *flag.FlagSet {
@@ -38,6 +48,10 @@ func flags(g *given) *flag.FlagSet {
 	fs.UintVar(&g.port, "port", 5050, "`port` of the service")
 	fs.StringVar(&g.dsn, "dsn", "", "use this MySQL instead of the one in memory: user:pass@tcp(host:port)/db")
 	fs.DurationVar(&g.duration, "duration", 0, "length of the demo; 0 is until interrupted")
+	fs.UintVar(&g.agentPort, "agent-port", 8126, "`port` that takes traces and profiles; 0 is any")
+	fs.UintVar(&g.dogstatsdPort, "dogstatsd-port", 8125, "`port` that takes metrics; 0 is any")
+	fs.UintVar(&g.pagesPort, "pages-port", 8127, "`port` of the pages; 0 is any")
+	fs.UintVar(&g.memory, "memory", 128, "`MB` that the pages may keep")
 	return fs
 }
 
@@ -51,8 +65,16 @@ func parse(args []string, getenv func(string) string) (options, error) {
 	if fs.NArg() > 0 {
 		return options{}, fmt.Errorf("%q is not a flag", fs.Arg(0))
 	}
-	if g.port > 65535 {
-		return options{}, fmt.Errorf("-port: %d is more than 65535", g.port)
+	for _, p := range []struct {
+		name string
+		port uint
+	}{{"port", g.port}, {"agent-port", g.agentPort}, {"dogstatsd-port", g.dogstatsdPort}, {"pages-port", g.pagesPort}} {
+		if p.port > 65535 {
+			return options{}, fmt.Errorf("-%s: %d is more than 65535", p.name, p.port)
+		}
+	}
+	if g.memory<<20 < localagent.MinBudget {
+		return options{}, fmt.Errorf("-memory: %d is less than %d", g.memory, localagent.MinBudget>>20)
 	}
 	o := options{
 		schedule: openloop.Schedule{Profile: openloop.Constant(g.rps), Arrivals: openloop.Regular, Duration: g.duration},
@@ -62,7 +84,10 @@ func parse(args []string, getenv func(string) string) (options, error) {
 		return options{}, fmt.Errorf("-rps, -duration: %w", err)
 	}
 	// A demo is for the one who runs it.
-	o.service.Addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(int(g.port)))
+	o.service.Addr = here(g.port)
+	o.agent = cmp.Or(getenv("DD_TRACE_AGENT_URL"), getenv("DD_AGENT_HOST"))
+	o.traces, o.metrics, o.pages = here(g.agentPort), here(g.dogstatsdPort), here(g.pagesPort)
+	o.memory = int64(g.memory) << 20
 	var err error
 	if g.dsn != "" {
 		if o.service.MySQL, err = store.ParseDSN(g.dsn); err != nil {
@@ -72,6 +97,8 @@ func parse(args []string, getenv func(string) string) (options, error) {
 	o.service.Telemetry, err = telemetry.ConfigFromEnv(getenv, "apmapp", build.Version())
 	return o, err
 }
+
+func here(port uint) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(int(port))) }
 
 func usage() string {
 	var b strings.Builder

@@ -14,8 +14,8 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// patience is far longer than a page takes.
-const patience = time.Minute
+// patience is far longer than a test takes.
+const patience = 5 * time.Minute
 
 // Browser is a running Chromium with one page.
 type Browser struct {
@@ -89,6 +89,24 @@ func Get[T any](t testing.TB, b *Browser, action chromedp.Action[T]) T {
 		t.Fatal(err)
 	}
 	return v
+}
+
+// Text returns what there is to read on the page, once it is there.
+func (b *Browser) Text(t testing.TB) string {
+	t.Helper()
+	const read = `document.readyState === "complete" ? document.body.innerText : ""`
+	for {
+		// A page that is being left answers with an error.
+		text, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](read))
+		if err == nil && text != "" {
+			return text
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-b.ctx.Done():
+			t.Fatalf("the page does not come: %v", err)
+		}
+	}
 }
 
 // Dark makes the page one of somebody who likes it dark, or light.

@@ -35,6 +35,8 @@ type Config struct {
 	// RetentionInterval is the time between two deletions.
 	RetentionInterval time.Duration
 	Telemetry         telemetry.Config
+	// TracePage is as in handlers.Config: a demo has one.
+	TracePage func(traceID string) string
 }
 
 // Defaults returns the configuration for a service that listens on all

@@ -114,6 +114,7 @@ func (s *Service) newServer(visits handlers.Visits) *http.Server {
 			RequestTimeout: s.cfg.RequestTimeout,
 			ReadyTimeout:   s.cfg.ReadyTimeout,
 			Draining:       s.draining.Load,
+			TracePage:      s.cfg.TracePage,
 		}),
 		ErrorLog: slog.NewLogLogger(s.logger.Handler(), slog.LevelWarn),
 		// A header of 16 KB holds every cookie and trace header that clients of

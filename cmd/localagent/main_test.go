@@ -1,0 +1,122 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// output is read while the program writes it.
+type output struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
+}
+
+// eventually returns the first group of a pattern in what f returns, once it is
+// there.
+func eventually(t *testing.T, pattern string, f func() string) string {
+	t.Helper()
+	for start := time.Now(); time.Since(start) < 30*time.Second; time.Sleep(10 * time.Millisecond) {
+		if m := regexp.MustCompile(pattern).FindStringSubmatch(f()); m != nil {
+			return m[len(m)-1]
+		}
+	}
+	t.Fatalf("no %s in %s", pattern, f())
+	return ""
+}
+
+func page(t *testing.T, url string) string {
+	t.Helper()
+	resp, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
+}
+
+func TestLogsOfAFileAndOfStandardInput(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "service.log")
+	if err := os.WriteFile(name, []byte("{\"msg\":\"a line of it\"}\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for _, from := range []string{name, "-"} {
+		ctx, cancel := context.WithCancel(t.Context())
+		var stdout, stderr output
+		ended := make(chan int, 1)
+		go func() {
+			ended <- run(ctx, []string{"-addr", "127.0.0.1:0", "-dogstatsd", "127.0.0.1:0", "-pages", "127.0.0.1:0", "-logs", from},
+				strings.NewReader("a line of it\n"), &stdout, &stderr)
+		}()
+		pages := eventually(t, `pages +(\S+)`, stdout.String)
+		eventually(t, `traces +DD_TRACE_AGENT_URL=http://127`, stdout.String)
+		eventually(t, `a line of it`, func() string { return page(t, pages+"/api/logs") })
+		cancel()
+		if status := <-ended; status != 0 || stderr.String() != "" {
+			t.Errorf("status %d: %s", status, &stderr)
+		}
+	}
+}
+
+func TestOpenToOthersIsSaid(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	var stdout, stderr output
+	ended := make(chan int, 1)
+	go func() {
+		ended <- run(ctx, []string{"-addr", ":0", "-dogstatsd", "127.0.0.1:0", "-pages", "127.0.0.1:0"}, nil, &stdout, &stderr)
+	}()
+	eventually(t, `is open to other machines`, stderr.String)
+	cancel()
+	if status := <-ended; status != 0 {
+		t.Errorf("status %d", status)
+	}
+}
+
+func TestFailures(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	for args, want := range map[string]struct {
+		status int
+		says   string
+	}{
+		"-addr 8126":                     {2, `-addr: "8126" is not host:port`},
+		"-memory 1":                      {2, "-memory: 1 is less than 8"},
+		"now":                            {2, `"now" is not a flag`},
+		"-addr " + taken.Addr().String(): {1, "address already in use"},
+		"-addr 127.0.0.1:0 -dogstatsd 127.0.0.1:0 -pages " + taken.Addr().String(): {1, "-addr, -dogstatsd and -pages give others"},
+		"-addr 127.0.0.1:0 -dogstatsd 127.0.0.1:0 -pages 127.0.0.1:0 -logs /":      {1, "is a directory"},
+	} {
+		var stdout, stderr output
+		if status := run(t.Context(), strings.Fields(args), nil, &stdout, &stderr); status != want.status || !strings.Contains(stderr.String(), want.says) {
+			t.Errorf("%s: status %d: %s", args, status, &stderr)
+		}
+	}
+}

@@ -1,0 +1,149 @@
+package localagent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"sync"
+	"time"
+
+	pb "github.com/DataDog/datadog-agent/pkg/proto/pbgo/trace"
+
+	"apmapp/internal/traceagent"
+)
+
+// The addresses that tracers and DogStatsD clients expect an Agent at.
+const (
+	DefaultAddr      = "127.0.0.1:8126"
+	DefaultDogStatsD = "127.0.0.1:8125"
+)
+
+// Config is where an Agent listens and what it keeps.
+type Config struct {
+	// Addr is the host:port of traces and profiles, DogStatsD that of metrics.
+	Addr, DogStatsD string
+	Store           *Store
+	Logger          *slog.Logger
+}
+
+// Agent takes what tracers, profilers and DogStatsD clients send.
+type Agent struct {
+	cfg     Config
+	core    *traceagent.Agent
+	server  *http.Server
+	front   net.Listener
+	packets net.PacketConn
+	running sync.WaitGroup
+}
+
+// Start starts an Agent. An address that is taken is an error that wraps
+// syscall.EADDRINUSE.
+func Start(cfg Config) (_ *Agent, err error) {
+	a := &Agent{cfg: cfg}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.Close())
+		}
+	}()
+	if a.front, err = net.Listen("tcp", cfg.Addr); err != nil {
+		return nil, fmt.Errorf("listen for traces on %s: %w", cfg.Addr, err)
+	}
+	if a.packets, err = net.ListenPacket("udp", cfg.DogStatsD); err != nil {
+		return nil, fmt.Errorf("listen for metrics on %s: %w", cfg.DogStatsD, err)
+	}
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	a.core, err = traceagent.Start(traceagent.Config{
+		Listener: inner,
+		Spans:    cfg.Store.AddSpans,
+		Stats:    func(*pb.StatsPayload) {}, // the store counts spans itself
+		Logger:   cfg.Logger,
+	})
+	if err != nil {
+		return nil, errors.Join(err, inner.Close())
+	}
+	a.server = &http.Server{
+		Handler:           a.handler(inner.Addr().String()),
+		ErrorLog:          slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelDebug),
+		ReadHeaderTimeout: 5 * time.Second,  // clients are on this machine
+		ReadTimeout:       30 * time.Second, // a profile of 50 MB on a busy one
+		IdleTimeout:       2 * time.Minute,  // tracers flush every two seconds
+	}
+	a.running.Go(func() { _ = a.server.Serve(a.front) })
+	a.running.Go(a.takePackets)
+	return a, nil
+}
+
+// Addr is where traces and profiles are taken, DogStatsD where metrics are.
+func (a *Agent) Addr() net.Addr { return a.front.Addr() }
+
+// DogStatsD is where metrics are taken.
+func (a *Agent) DogStatsD() net.Addr { return a.packets.LocalAddr() }
+
+// Close stops the Agent, when what clients have sent is stored.
+func (a *Agent) Close() error {
+	var errs []error
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	switch {
+	case a.server != nil:
+		errs = append(errs, a.server.Shutdown(ctx))
+	case a.front != nil:
+		errs = append(errs, a.front.Close())
+	}
+	if a.packets != nil {
+		errs = append(errs, a.packets.Close())
+	}
+	if a.core != nil {
+		a.core.Stop()
+	}
+	a.running.Wait()
+	return errors.Join(errs...)
+}
+
+// handler takes profiles and gives the rest to the Agent's own code, which
+// would pass profiles on.
+func (a *Agent) handler(core string) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/profiling/v1/input", a.takeProfiles)
+	proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: core})
+	proxy.ErrorLog = slog.NewLogLogger(a.cfg.Logger.Handler(), slog.LevelDebug)
+	mux.Handle("/", proxy)
+	return mux
+}
+
+func (a *Agent) takeProfiles(w http.ResponseWriter, r *http.Request) {
+	others, err := a.cfg.Store.Upload(r)
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		http.Error(w, err.Error(), http.StatusRequestEntityTooLarge)
+	case err != nil:
+		http.Error(w, err.Error(), http.StatusBadRequest)
+	default:
+		if others > 0 {
+			a.cfg.Logger.Debug("files of a profile that are not pprof's are left out", "files", others)
+		}
+		w.WriteHeader(http.StatusOK)
+	}
+}
+
+func (a *Agent) takePackets() {
+	buf := make([]byte, 1<<16)
+	for {
+		n, _, err := a.packets.ReadFrom(buf)
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err == nil {
+			a.cfg.Store.AddPacket(string(buf[:n]), time.Now())
+		}
+	}
+}

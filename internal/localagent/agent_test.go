@@ -1,0 +1,146 @@
+package localagent
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"gopkg.in/DataDog/dd-trace-go.v1/ddtrace/ext"
+	"gopkg.in/DataDog/dd-trace-go.v1/ddtrace/tracer"
+)
+
+func startAgent(t *testing.T) (*Agent, *Store) {
+	t.Helper()
+	s := NewStore(0)
+	a, err := Start(Config{Addr: "127.0.0.1:0", DogStatsD: "127.0.0.1:0", Store: s, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := a.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return a, s
+}
+
+// TestTracer has a real tracer send a trace.
+func TestTracer(t *testing.T) {
+	a, s := startAgent(t)
+	tracer.Start(tracer.WithAgentAddr(a.Addr().String()), tracer.WithService("web"), tracer.WithEnv("test"), tracer.WithLogStartup(false))
+	root := tracer.StartSpan("http.request", tracer.ResourceName("GET /"), tracer.SpanType(ext.SpanTypeWeb))
+	tracer.StartSpan("mysql.query", tracer.ChildOf(root.Context()), tracer.ServiceName("db"), tracer.ResourceName("SELECT 'secret'"), tracer.SpanType(ext.SpanTypeSQL)).Finish(tracer.WithError(errors.New("no")))
+	root.Finish()
+	tracer.Stop()
+	traces, n := s.Traces(Filter{Limit: 10})
+	if n != 1 {
+		t.Fatalf("%d traces, want 1", n)
+	}
+	got, _ := s.Trace(traces[0].ID)
+	if len(got.Spans) != 2 || got.Root().Resource != "GET /" || got.Root().Tags["env"] != "test" {
+		t.Errorf("%+v", got)
+	}
+	for _, span := range got.Spans {
+		if span.Type == ext.SpanTypeSQL && (span.Resource != "SELECT ?" || !span.Error || span.Tags["error.message"] != "no") {
+			t.Errorf("%+v", span)
+		}
+	}
+	if calls := s.Calls(); len(calls) != 1 || calls[0].From != "web" || calls[0].To != "db" {
+		t.Errorf("%+v", calls)
+	}
+}
+
+func TestPackets(t *testing.T) {
+	a, s := startAgent(t)
+	c, err := net.Dial("udp", a.DogStatsD().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for start := time.Now(); len(s.Metrics("a.b")) == 0; time.Sleep(10 * time.Millisecond) {
+		fmt.Fprint(c, "a.b:1|g|#x:y\n\xff\xfe\x00garbage")
+		if time.Since(start) > 30*time.Second {
+			t.Fatal("no metric comes")
+		}
+	}
+	if s.Usage().MalformedPackets == 0 {
+		t.Error("garbage is not counted")
+	}
+}
+
+// TestHostileInput has each request get an answer that refuses it, and the Agent
+// live.
+func TestHostileInput(t *testing.T) {
+	a, _ := startAgent(t)
+	url := "http://" + a.Addr().String()
+	for name, test := range map[string]struct {
+		path, contentType, body string
+		length                  int64
+	}{
+		"truncated msgpack":   {"/v0.4/traces", "application/msgpack", "\x91\x91\x8a", -1},
+		"not msgpack":         {"/v0.4/traces", "application/msgpack", "{}", -1},
+		"not JSON":            {"/v0.3/traces", "application/json", "[[{", -1},
+		"not multipart":       {"/profiling/v1/input", "text/plain", "x", -1},
+		"multipart, cut off":  {"/profiling/v1/input", "multipart/form-data; boundary=b", "--b\r\nContent-Disposition: form-data; name=\"cpu\"; filename=\"cpu.pprof\"\r\n\r\nxx", -1},
+		"no boundary":         {"/profiling/v1/input", "multipart/form-data", "x", -1},
+		"a gigabyte of spans": {"/v0.4/traces", "application/msgpack", "\x91", 1 << 30},
+		"a gigabyte":          {"/profiling/v1/input", "multipart/form-data; boundary=b", "--b", 1 << 30},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var body io.Reader = strings.NewReader(test.body)
+			r, err := http.NewRequestWithContext(t.Context(), "POST", url+test.path, body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Header.Set("Content-Type", test.contentType)
+			r.Header.Set("X-Datadog-Trace-Count", "1")
+			if test.length > 0 {
+				// As much is announced, and less comes.
+				r.Body, r.ContentLength = io.NopCloser(io.LimitReader(zeros{}, 64<<20)), test.length
+			}
+			resp, err := http.DefaultClient.Do(r)
+			if err != nil {
+				if test.length > 0 { // the connection was closed on what was too long
+					return
+				}
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			if resp.StatusCode < 400 || resp.StatusCode > 499 {
+				t.Errorf("status %d", resp.StatusCode)
+			}
+		})
+	}
+	resp, err := http.Get(url + "/info")
+	if err != nil || resp.StatusCode != 200 {
+		t.Fatalf("the Agent is gone: %v", err)
+	}
+	resp.Body.Close()
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}
+
+func TestAddressTaken(t *testing.T) {
+	a, s := startAgent(t)
+	for _, cfg := range []Config{
+		{Addr: a.Addr().String(), DogStatsD: "127.0.0.1:0"},
+		{Addr: "127.0.0.1:0", DogStatsD: a.DogStatsD().String()},
+	} {
+		cfg.Store, cfg.Logger = s, slog.New(slog.DiscardHandler)
+		if _, err := Start(cfg); !errors.Is(err, syscall.EADDRINUSE) {
+			t.Errorf("%v", err)
+		}
+	}
+}

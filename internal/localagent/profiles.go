@@ -1,0 +1,191 @@
+package localagent
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/pprof/profile"
+	"github.com/klauspost/compress/zstd"
+)
+
+// Profile is one profile of one upload.
+type Profile struct {
+	ID int64 `json:"id"`
+	// Kind is cpu, heap, goroutine, mutex or what else the profiler calls it.
+	Kind    string    `json:"kind"`
+	Service string    `json:"service"`
+	Start   time.Time `json:"start"`
+	End     time.Time `json:"end"`
+
+	data []byte // as it came, compressed
+}
+
+const (
+	// maxUpload bounds an upload; Datadog's own intake takes 50 MB.
+	maxUpload = 50 << 20
+	// maxProfile bounds what a compressed profile may become.
+	maxProfile = 256 << 20
+	// maxParts bounds the files of an upload; profilers send about ten.
+	maxParts = 100
+)
+
+// Upload stores the profiles of an upload, a multipart form as Datadog's
+// profilers send it. Files that are not pprof's are left out: their number is
+// returned.
+func (s *Store) Upload(r *http.Request) (others int, err error) {
+	media, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || media != "multipart/form-data" || params["boundary"] == "" {
+		return 0, errors.New("not a multipart form")
+	}
+	if r.ContentLength > maxUpload {
+		return 0, &http.MaxBytesError{Limit: maxUpload}
+	}
+	parts := multipart.NewReader(http.MaxBytesReader(nil, r.Body, maxUpload), params["boundary"])
+	var event struct {
+		Start time.Time `json:"start"`
+		End   time.Time `json:"end"`
+		Tags  string    `json:"tags_profiler"`
+	}
+	var came []*Profile
+	for n := 0; ; n++ {
+		part, err := parts.NextPart()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return 0, err
+		}
+		if n == maxParts {
+			return 0, errors.New("too many files")
+		}
+		data, err := io.ReadAll(part)
+		if err != nil {
+			return 0, err
+		}
+		kind, isPprof := strings.CutSuffix(part.FileName(), ".pprof")
+		switch {
+		case part.FormName() == "event":
+			if err := json.Unmarshal(data, &event); err != nil {
+				return 0, fmt.Errorf("event: %w", err)
+			}
+		case isPprof:
+			if _, err := parseProfile(data); err != nil {
+				return 0, fmt.Errorf("%s: %w", part.FileName(), err)
+			}
+			came = append(came, &Profile{Kind: strings.TrimPrefix(kind, "delta-"), data: data})
+		default:
+			others++
+		}
+	}
+	for _, p := range came {
+		p.Start, p.End, p.Service = event.Start, event.End, tag(event.Tags, "service")
+	}
+	s.addProfiles(came)
+	return others, nil
+}
+
+// tag returns the value of a tag in a list such as "service:web,env:dev".
+func tag(tags, name string) string {
+	for t := range strings.SplitSeq(tags, ",") {
+		if value, ok := strings.CutPrefix(t, name+":"); ok {
+			return value
+		}
+	}
+	return ""
+}
+
+func (s *Store) addProfiles(came []*Profile) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range came {
+		p.ID = s.profiles.evicted + int64(len(s.profiles.items)) + 1
+		s.profiles.add(p, int64(len(p.data))+256)
+	}
+	s.change()
+}
+
+// parseProfile reads a profile that is compressed with zstd, with gzip or not at
+// all.
+func parseProfile(data []byte) (*profile.Profile, error) {
+	if bytes.HasPrefix(data, []byte{0x28, 0xb5, 0x2f, 0xfd}) {
+		d, err := zstd.NewReader(bytes.NewReader(data), zstd.WithDecoderMaxMemory(maxProfile), zstd.WithDecoderConcurrency(1))
+		if err != nil {
+			return nil, err
+		}
+		defer d.Close()
+		if data, err = io.ReadAll(io.LimitReader(d, maxProfile)); err != nil {
+			return nil, err
+		}
+	}
+	return profile.ParseData(data)
+}
+
+// Profiles returns the profiles of a service and a kind, "" for all, the latest
+// first.
+func (s *Store) Profiles(service, kind string) []Profile {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	all := []Profile{}
+	for _, p := range slices.Backward(s.profiles.items) {
+		if (service == "" || p.item.Service == service) && (kind == "" || p.item.Kind == kind) {
+			all = append(all, *p.item)
+		}
+	}
+	return all
+}
+
+// Profile returns a profile, read; the last result is false when it is not
+// there, or not any more.
+func (s *Store) Profile(id int64) (Profile, *profile.Profile, bool) {
+	s.mu.RLock()
+	i := id - 1 - s.profiles.evicted
+	if i < 0 || i >= int64(len(s.profiles.items)) {
+		s.mu.RUnlock()
+		return Profile{}, nil, false
+	}
+	p := *s.profiles.items[i].item
+	s.mu.RUnlock()
+	read, err := parseProfile(p.data)
+	if err != nil { // it was read when it came
+		return Profile{}, nil, false
+	}
+	return p, read, true
+}
+
+// Labels of CPU samples, as Datadog's profiler sets them.
+const (
+	endpointLabel = "trace endpoint"
+	spanLabel     = "span id"
+)
+
+// Endpoints returns what a profile's samples are labelled with, and how many of
+// them have each label.
+func Endpoints(p *profile.Profile) map[string]int {
+	all := map[string]int{}
+	for _, s := range p.Sample {
+		for _, endpoint := range s.Label[endpointLabel] {
+			all[endpoint]++
+		}
+	}
+	return all
+}
+
+// OnlyFor leaves the samples of an endpoint, of a span, or of both; "" and 0 are
+// any.
+func OnlyFor(p *profile.Profile, endpoint string, span uint64) {
+	has := func(values []string, want string) bool { return slices.Contains(values, want) }
+	p.Sample = slices.DeleteFunc(p.Sample, func(s *profile.Sample) bool {
+		return endpoint != "" && !has(s.Label[endpointLabel], endpoint) ||
+			span != 0 && !has(s.Label[spanLabel], strconv.FormatUint(span, 10)) && !slices.Contains(s.NumLabel[spanLabel], int64(span))
+	})
+}

@@ -1,0 +1,420 @@
+package localagent
+
+import (
+	"bytes"
+	"fmt"
+	"mime/multipart"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"runtime/pprof"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/pprof/profile"
+
+	"apmapp/internal/traceagent"
+)
+
+// chunk is a trace of one span.
+func chunk(id int, change ...func(*traceagent.Span)) traceagent.Chunk {
+	s := traceagent.Span{
+		SpanID: uint64(id) + 1, Service: "web", Operation: "http.request", Resource: "GET /", Type: "web",
+		Start: time.Unix(1_700_000_000+int64(id), 0), Duration: time.Millisecond,
+		Tags: map[string]string{"http.status_code": "200"}, Metrics: map[string]float64{"_top_level": 1},
+	}
+	for _, f := range change {
+		f(&s)
+	}
+	return traceagent.Chunk{TraceID: fmt.Sprintf("6b060d8f00000000%016x", id+1), Spans: []traceagent.Span{s}}
+}
+
+func TestTraceIsFoundByEachOfItsNames(t *testing.T) {
+	s := NewStore(0)
+	s.AddSpans(traceagent.Chunk{TraceID: "6b060d8f000000007aa1645abafb4873", Spans: chunk(1).Spans})
+	for _, id := range []string{"6b060d8f000000007aa1645abafb4873", "6B060D8F000000007AA1645ABAFB4873", "7aa1645abafb4873", "8836454284724488307"} {
+		if got, ok := s.Trace(id); !ok || got.ID != "6b060d8f000000007aa1645abafb4873" {
+			t.Errorf("%s: %v, %v", id, got.ID, ok)
+		}
+		if !SameTrace("6b060d8f000000007aa1645abafb4873", strings.ToLower(id)) {
+			t.Errorf("a log with %s is not of the trace", id)
+		}
+	}
+	for _, id := range []string{"", "x", "7aa1645abafb4874", "1", "-1"} {
+		if _, ok := s.Trace(id); ok {
+			t.Errorf("%q is there", id)
+		}
+	}
+}
+
+func TestPartsOfATraceAreOne(t *testing.T) {
+	s := NewStore(0)
+	child := chunk(1, func(sp *traceagent.Span) {
+		sp.SpanID, sp.ParentID, sp.Service, sp.Resource = 77, 2, "db", "SELECT 1"
+	})
+	s.AddSpans(child)
+	s.AddSpans(chunk(1))
+	got, _ := s.Trace(child.TraceID)
+	if len(got.Spans) != 2 || got.Root().SpanID != 2 {
+		t.Errorf("%+v", got)
+	}
+	if listed, n := s.Traces(Filter{Limit: 10}); n != 1 || listed[0].Spans != 2 || listed[0].Resource != "GET /" {
+		t.Errorf("%+v", listed)
+	}
+	calls := s.services.calls // the child came first
+	if of := calls[callKey{"web", "db"}]; of == nil || len(calls) != 1 {
+		t.Errorf("%v", calls)
+	}
+}
+
+// TestBudget has more traces than there is room for: errors and the slowest are
+// still there, with the latest of the others.
+func TestBudget(t *testing.T) {
+	s := NewStore(MinBudget)
+	const n = 30_000
+	for i := range n {
+		s.AddSpans(chunk(i, func(sp *traceagent.Span) {
+			sp.Tags["text"] = strings.Repeat("x", 500)
+			sp.Error = i == 10
+			if i == 20 {
+				sp.Duration = time.Second
+			}
+		}))
+	}
+	u := s.Usage()
+	if float64(u.TraceBytes) > traceShare*MinBudget || u.Traces < 3000 || u.EvictedTraces != int64(n-u.Traces) {
+		t.Errorf("%+v", u)
+	}
+	for _, i := range []int{10, 20, n - 1, n - 1000} {
+		if _, ok := s.Trace(chunk(i).TraceID); !ok {
+			t.Errorf("trace %d has gone", i)
+		}
+	}
+	if _, ok := s.Trace(chunk(100).TraceID); ok {
+		t.Error("trace 100 is still there")
+	}
+	for range 20_000 {
+		s.AddLog(ParseLog([]byte(`{"msg":"`+strings.Repeat("y", 300)+`"}`), time.Now()))
+	}
+	if u := s.Usage(); float64(u.LogBytes) > logShare*MinBudget || u.EvictedLogs == 0 {
+		t.Errorf("%+v", u)
+	}
+}
+
+func TestFilter(t *testing.T) {
+	s := NewStore(0)
+	s.AddSpans(chunk(1))
+	s.AddSpans(chunk(2, func(sp *traceagent.Span) { sp.Service = "db"; sp.Duration = time.Second }))
+	s.AddSpans(chunk(3, func(sp *traceagent.Span) {
+		sp.Resource, sp.Error, sp.Tags = "GET /api/trace", true, map[string]string{"http.status_code": "503", "error.message": "Dial TCP"}
+	}))
+	for name, test := range map[string]struct {
+		filter Filter
+		want   int
+	}{
+		"all":        {Filter{}, 3},
+		"service":    {Filter{Service: "db"}, 1},
+		"resource":   {Filter{Resource: "GET /api/trace"}, 1},
+		"status":     {Filter{Status: "503"}, 1},
+		"statuses":   {Filter{Status: "2xx"}, 2},
+		"errors":     {Filter{Errors: true}, 1},
+		"slow":       {Filter{MinDuration: 2 * time.Millisecond}, 1},
+		"fast":       {Filter{MaxDuration: 2 * time.Millisecond}, 2},
+		"from":       {Filter{From: time.Unix(1_700_000_002, 0)}, 2},
+		"to":         {Filter{To: time.Unix(1_700_000_002, 0)}, 1},
+		"text":       {Filter{Text: " dial tcp "}, 1},
+		"ID":         {Filter{Text: chunk(2).TraceID}, 1},
+		"both":       {Filter{Service: "web", Text: "GET"}, 2},
+		"of nothing": {Filter{Service: "none"}, 0},
+	} {
+		test.filter.Limit = 10
+		if listed, n := s.Traces(test.filter); n != test.want || len(listed) != n {
+			t.Errorf("%s: %d, want %d", name, n, test.want)
+		}
+	}
+	if listed, n := s.Traces(Filter{Limit: 1}); n != 3 || len(listed) != 1 || listed[0].Resource != "GET /api/trace" {
+		t.Errorf("the latest: %+v of %d", listed, n)
+	}
+}
+
+func BenchmarkFilter(b *testing.B) {
+	s := NewStore(1 << 30)
+	for i := range 50_000 {
+		s.AddSpans(chunk(i))
+	}
+	for b.Loop() {
+		if _, n := s.Traces(Filter{Text: "nowhere", Limit: 200}); n != 0 {
+			b.Fatal(n)
+		}
+		if _, n := s.Traces(Filter{Service: "web", Limit: 200}); n != 50_000 {
+			b.Fatal(n)
+		}
+	}
+}
+
+func TestNumbers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := NewStore(0)
+		for i := range 200 {
+			time.Sleep(100 * time.Millisecond)
+			root := chunk(i, func(sp *traceagent.Span) {
+				sp.Start, sp.Duration, sp.Error = time.Now(), time.Duration(i%100+1)*time.Millisecond, i%10 == 0
+				sp.Resource = fmt.Sprint("GET /", i%2)
+			})
+			child := root.Spans[0]
+			child.SpanID, child.ParentID, child.Service, child.Resource = 1_000_000+uint64(i), root.Spans[0].SpanID, "db", "SELECT 1"
+			inner := child
+			inner.SpanID, inner.ParentID, inner.Metrics = child.SpanID+1_000_000, child.SpanID, nil // not counted
+			root.Spans = append(root.Spans, child, inner)
+			s.AddSpans(root)
+		}
+		services := s.Services()
+		if len(services) != 2 || services[1].Name != "web" || services[1].Type != "web" {
+			t.Fatalf("%+v", services)
+		}
+		web := services[1]
+		if web.Hits != 200 || web.Errors != 20 || web.Rate < 9 || web.Rate > 11 {
+			t.Errorf("%d hits, %d errors, %.1f/s", web.Hits, web.Errors, web.Rate)
+		}
+		for _, q := range []struct{ got, want time.Duration }{{web.P50, 50}, {web.P95, 95}, {web.P99, 99}} {
+			if off := q.got - q.want*time.Millisecond; off.Abs() > q.want*time.Millisecond/50 {
+				t.Errorf("%s, want %d ms", q.got, q.want)
+			}
+		}
+		calls := s.Calls()
+		if len(calls) != 1 || calls[0].From != "web" || calls[0].To != "db" || calls[0].Hits != 200 {
+			t.Errorf("%+v", calls)
+		}
+		time.Sleep(window + time.Minute)
+		if web := s.Services()[1]; web.Hits != 0 || web.Rate != 0 {
+			t.Errorf("minutes later: %+v", web.Numbers)
+		}
+	})
+}
+
+func TestResourcesAreBounded(t *testing.T) {
+	s := NewStore(0)
+	for i := range maxResources + 100 {
+		s.AddSpans(chunk(i, func(sp *traceagent.Span) { sp.Resource = fmt.Sprint("GET /", i) }))
+	}
+	if n := s.Usage().Resources; n != maxResources+1 {
+		t.Errorf("%d resources, want %d and the others", n, maxResources)
+	}
+}
+
+func TestParseLog(t *testing.T) {
+	now := time.Unix(5, 0)
+	for line, want := range map[string]string{
+		`{"msg":"m","level":"warn","dd.service":"s","dd.trace_id":"t","dd.span_id":"1","timestamp":"2026-01-02T03:04:05Z"}`: "2026-01-02T03:04:05Z WARN s m t 1",
+		`{"message":"m","status":"error","dd":{"service":"s","trace_id":"12","span_id":7}}`:                                 "1970-01-01T00:00:05Z ERROR s m 12 7",
+		`plain text`:             "1970-01-01T00:00:05Z INFO  plain text  ",
+		`{"msg":`:                `1970-01-01T00:00:05Z INFO  {"msg":  `,
+		`[1]`:                    "1970-01-01T00:00:05Z INFO  [1]  ",
+		`{"msg":{"a":1}}`:        `1970-01-01T00:00:05Z INFO  {"msg":{"a":1}}  `,
+		"{\"msg\":\"\xff bad\"}": "1970-01-01T00:00:05Z INFO  \uFFFD bad  ",
+	} {
+		l := ParseLog([]byte(line), now)
+		got := fmt.Sprintf("%s %s %s %s %s %s", l.Time.UTC().Format(time.RFC3339), l.Level, l.Service, l.Message, l.TraceID, l.SpanID)
+		if got != want {
+			t.Errorf("%s:\n got %q\nwant %q", line, got, want)
+		}
+	}
+}
+
+func FuzzParseLog(f *testing.F) {
+	f.Add(`{"dd":{"trace_id":"1"},"msg":"m"}`)
+	f.Fuzz(func(t *testing.T, line string) {
+		l := ParseLog([]byte(line), time.Now())
+		if len(l.Raw) > 3*len(line) || strings.ToValidUTF8(l.Raw, "") != l.Raw {
+			t.Errorf("%q", l.Raw)
+		}
+	})
+}
+
+func TestLogWriter(t *testing.T) {
+	s := NewStore(0)
+	w := NewLogWriter(s)
+	for _, piece := range []string{"one\ntw", "o\n\n", "three", "\n", strings.Repeat("x", maxLine+10), "\nfour\nfive"} {
+		if n, err := w.Write([]byte(piece)); n != len(piece) || err != nil {
+			t.Fatal(n, err)
+		}
+	}
+	lines, _ := s.Logs(LogFilter{Limit: 10})
+	var got []string
+	for _, l := range lines {
+		got = append(got, l.Message[:min(5, len(l.Message))])
+	}
+	if want := "[four xxxxx three two one]"; fmt.Sprint(got) != want {
+		t.Errorf("%v, want %s", got, want)
+	}
+}
+
+func TestFollow(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "service.log")
+	var got safeBuffer
+	ended := make(chan error, 1)
+	ctx, cancel := cancelable(t)
+	go func() { ended <- Follow(ctx, name, &got) }()
+	write := func(flags int, text string) {
+		f, err := os.OpenFile(name, os.O_CREATE|os.O_WRONLY|flags, 0o666)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprint(f, text)
+		f.Close()
+	}
+	write(0, "first\n")
+	await(t, &got, "first\n")
+	write(os.O_APPEND, "second\n")
+	await(t, &got, "first\nsecond\n")
+	if err := os.Rename(name, name+".1"); err != nil {
+		t.Fatal(err)
+	}
+	write(0, "rotated\n")
+	await(t, &got, "first\nsecond\nrotated\n")
+	write(os.O_TRUNC, "cut\n")
+	await(t, &got, "first\nsecond\nrotated\ncut\n")
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestParseSample(t *testing.T) {
+	for line, want := range map[string]string{
+		"a.b:1|c":                        "a.b c [1] []",
+		"a.b:1.5|g|#env:dev,x":           "a.b g [1.5] [env:dev x]",
+		"a:2|c|@0.5":                     "a c [4] []",
+		"a:1:2:3|d|#x:y|c:container|T16": "a d [1 2 3] [x:y]",
+		"a:bob|s":                        "a s [1] []",
+		"a:3|ms|@1":                      "a ms [3] []",
+		"a":                              "error",
+		"a:1":                            "error",
+		":1|c":                           "error",
+		"a:x|c":                          "error",
+		"a:NaN|g":                        "error",
+		"a:1|q":                          "error",
+		"a:1|c|@0":                       "error",
+		"a|b:1|c":                        "error",
+		"a:|c":                           "error",
+	} {
+		got := "error"
+		if s, err := ParseSample(line); err == nil {
+			got = fmt.Sprint(s.Name, " ", s.Type, " ", s.Values, " ", s.Tags)
+		}
+		if got != want {
+			t.Errorf("%q: %s, want %s", line, got, want)
+		}
+	}
+}
+
+func FuzzParseSample(f *testing.F) {
+	f.Add("a.b:1|c|@0.5|#x:y")
+	f.Fuzz(func(t *testing.T, line string) {
+		if s, err := ParseSample(line); err == nil && (s.Name == "" || len(s.Values) == 0) {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+func TestMetricsByTime(t *testing.T) {
+	s := NewStore(0)
+	now := time.Unix(1_700_000_000, 0)
+	s.AddPacket("c:1|c|#b,a\nc:2|c|#a,b\ng:1|g\ng:5|g\nh:1|h\nh:3|h\n_e{1,1}:a|b\nbroken\n", now)
+	s.AddPacket("c:4|c|#a,b", now.Add(bucketLength))
+	got := map[string]string{}
+	for _, m := range s.Metrics("") {
+		var values []float64
+		for _, p := range m.Points {
+			values = append(values, p.Value)
+		}
+		got[m.Name+" "+m.Tags] = fmt.Sprint(values)
+	}
+	if want := "map[c a,b:[3 4] g :[5] h :[2]]"; fmt.Sprint(got) != want {
+		t.Errorf("%v, want %s", got, want)
+	}
+	if n := s.Usage().MalformedPackets; n != 1 {
+		t.Errorf("%d malformed, want 1", n)
+	}
+}
+
+// form is an upload as the profiler sends it.
+func form(t *testing.T, files map[string][]byte) (contentType string, body *bytes.Buffer) {
+	t.Helper()
+	body = new(bytes.Buffer)
+	w := multipart.NewWriter(body)
+	for name, data := range files {
+		field := strings.TrimSuffix(name, filepath.Ext(name))
+		part, err := w.CreateFormFile(field, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		part.Write(data)
+	}
+	w.Close()
+	return w.FormDataContentType(), body
+}
+
+func TestUpload(t *testing.T) {
+	var heap bytes.Buffer
+	if err := pprof.Lookup("heap").WriteTo(&heap, 0); err != nil {
+		t.Fatal(err)
+	}
+	event := []byte(`{"start":"2026-01-02T03:04:05Z","end":"2026-01-02T03:05:05Z","tags_profiler":"env:dev,service:web"}`)
+	s := NewStore(0)
+	upload := func(files map[string][]byte) (int, error) {
+		contentType, body := form(t, files)
+		r := httptest.NewRequest("POST", "/profiling/v1/input", body)
+		r.Header.Set("Content-Type", contentType)
+		return s.Upload(r)
+	}
+	others, err := upload(map[string][]byte{"event.json": event, "delta-heap.pprof": heap.Bytes(), "main.jfr": []byte("jfr")})
+	if err != nil || others != 1 {
+		t.Fatal(others, err)
+	}
+	all := s.Profiles("web", "heap")
+	if len(all) != 1 || all[0].Start.IsZero() || all[0].End.Sub(all[0].Start) != time.Minute {
+		t.Fatalf("%+v", all)
+	}
+	if _, p, ok := s.Profile(all[0].ID); !ok || len(p.SampleType) != 4 {
+		t.Error("it cannot be read")
+	}
+	if _, _, ok := s.Profile(all[0].ID + 1); ok {
+		t.Error("there is one more")
+	}
+	for name, files := range map[string]map[string][]byte{
+		"no profile": {"event.json": event, "cpu.pprof": []byte("nonsense")},
+		"no event":   {"event.json": []byte("{"), "cpu.pprof": heap.Bytes()},
+	} {
+		if _, err := upload(files); err == nil {
+			t.Errorf("%s is taken", name)
+		}
+	}
+	r := httptest.NewRequest("POST", "/", strings.NewReader("x"))
+	if _, err := s.Upload(r); err == nil {
+		t.Error("no form is taken")
+	}
+	if n := len(s.Profiles("", "")); n != 1 {
+		t.Errorf("%d profiles, want 1", n)
+	}
+}
+
+func TestOnlyFor(t *testing.T) {
+	sample := func(endpoint, span string) *profile.Sample {
+		return &profile.Sample{Label: map[string][]string{endpointLabel: {endpoint}, spanLabel: {span}}}
+	}
+	p := &profile.Profile{Sample: []*profile.Sample{sample("GET /", "1"), sample("GET /", "2"), sample("GET /x", "3"), {}}}
+	if got := fmt.Sprint(Endpoints(p)); got != "map[GET /:2 GET /x:1]" {
+		t.Error(got)
+	}
+	OnlyFor(p, "GET /", 0)
+	if len(p.Sample) != 2 {
+		t.Errorf("%d samples, want 2", len(p.Sample))
+	}
+	OnlyFor(p, "", 2)
+	if len(p.Sample) != 1 {
+		t.Errorf("%d samples, want 1", len(p.Sample))
+	}
+}

@@ -1,0 +1,111 @@
+package localagent
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"apmapp/internal/traceagent"
+)
+
+// Summary is a trace in one line.
+type Summary struct {
+	ID       string        `json:"trace_id"`
+	Service  string        `json:"service"`
+	Resource string        `json:"resource"`
+	Type     string        `json:"type"`
+	Start    time.Time     `json:"start"`
+	Duration time.Duration `json:"duration_ns"`
+	Error    bool          `json:"error"`
+	Status   string        `json:"status,omitempty"` // of HTTP
+	Spans    int           `json:"spans"`
+
+	arrived time.Time
+	text    string // what a search looks through
+}
+
+// Root returns the trace's first span: the earliest of those whose parent is not
+// there.
+func (t Trace) Root() *traceagent.Span {
+	ids := make(map[uint64]bool, len(t.Spans))
+	for i := range t.Spans {
+		ids[t.Spans[i].SpanID] = true
+	}
+	var root *traceagent.Span
+	for i := range t.Spans {
+		s := &t.Spans[i]
+		if (s.ParentID == 0 || !ids[s.ParentID]) && (root == nil || s.Start.Before(root.Start)) {
+			root = s
+		}
+	}
+	if root == nil { // a circle
+		root = &t.Spans[0]
+	}
+	return root
+}
+
+func summarize(t Trace, now time.Time) Summary {
+	root := t.Root()
+	s := Summary{
+		ID: t.ID, Service: root.Service, Resource: root.Resource, Type: root.Type,
+		Start: root.Start, Duration: root.Duration, Error: root.Error,
+		Status: root.Tags["http.status_code"], Spans: len(t.Spans), arrived: now,
+	}
+	var text strings.Builder
+	for i := range t.Spans {
+		sp := &t.Spans[i]
+		text.WriteString(strings.ToLower(sp.Service + " " + sp.Resource + " " + sp.Operation + " " + sp.Tags["error.message"] + "\n"))
+		if text.Len() > 4<<10 { // long traces have more of the same
+			break
+		}
+	}
+	s.text = text.String()
+	return s
+}
+
+// Filter is which traces to list; what is empty does not count.
+type Filter struct {
+	Service, Resource, Status string
+	Errors                    bool
+	MinDuration, MaxDuration  time.Duration
+	From, To                  time.Time
+	// Text is searched for in services, resources, operations and errors, and is
+	// compared with the trace ID.
+	Text  string
+	Limit int
+}
+
+func (f Filter) matches(s *Summary) bool {
+	return (f.Service == "" || s.Service == f.Service) &&
+		(f.Resource == "" || s.Resource == f.Resource) &&
+		(f.Status == "" || strings.HasPrefix(s.Status, strings.TrimRight(f.Status, "x"))) &&
+		(!f.Errors || s.Error) &&
+		s.Duration >= f.MinDuration && (f.MaxDuration == 0 || s.Duration <= f.MaxDuration) &&
+		(f.From.IsZero() || !s.Start.Before(f.From)) && (f.To.IsZero() || s.Start.Before(f.To)) &&
+		(f.Text == "" || strings.Contains(s.text, f.Text) || strings.Contains(s.ID, f.Text))
+}
+
+// Traces returns the traces that match, the latest first, at most f.Limit of
+// them, and how many match.
+func (s *Store) Traces(f Filter) (listed []Summary, matching int) {
+	f.Text = strings.ToLower(strings.TrimSpace(f.Text))
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	all := make([]*Summary, 0, len(s.traces))
+	for _, t := range s.traces {
+		if f.matches(&t.summary) {
+			all = append(all, &t.summary)
+		}
+	}
+	slices.SortFunc(all, func(a, b *Summary) int {
+		if c := b.Start.Compare(a.Start); c != 0 {
+			return c
+		}
+		return strings.Compare(a.ID, b.ID)
+	})
+	listed = make([]Summary, 0, min(len(all), f.Limit))
+	for _, t := range all[:min(len(all), f.Limit)] {
+		listed = append(listed, *t)
+	}
+	return listed, len(all)
+}

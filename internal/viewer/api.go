@@ -1,0 +1,80 @@
+package viewer
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+
+	"apmapp/internal/localagent"
+)
+
+// answer writes JSON.
+func answer(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	_ = json.NewEncoder(w).Encode(v) // whoever asked has gone
+}
+
+// limit reads how much is asked for.
+func limit(r *http.Request) int {
+	n, err := strconv.Atoi(r.URL.Query().Get("limit"))
+	if err != nil || n < 1 {
+		return listed
+	}
+	return min(n, 10000)
+}
+
+func (v *viewer) apiServices(w http.ResponseWriter, _ *http.Request) { answer(w, v.Store.Services()) }
+
+func (v *viewer) apiResources(w http.ResponseWriter, r *http.Request) {
+	answer(w, v.Store.Resources(r.URL.Query().Get("service")))
+}
+
+func (v *viewer) apiCalls(w http.ResponseWriter, _ *http.Request) { answer(w, v.Store.Calls()) }
+
+func (v *viewer) apiTraces(w http.ResponseWriter, r *http.Request) {
+	f, err := newForm(r.URL.Query()).filter(limit(r))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	if id := r.URL.Query().Get("id"); id != "" {
+		if t, ok := v.Store.Trace(id); ok {
+			f.Text = t.ID
+		} else {
+			f.Text = "\x00" // in none
+		}
+	}
+	traces, matching := v.Store.Traces(f)
+	answer(w, struct {
+		Matching int                  `json:"matching"`
+		Traces   []localagent.Summary `json:"traces"`
+	}{matching, traces})
+}
+
+func (v *viewer) apiTrace(w http.ResponseWriter, r *http.Request) {
+	t, ok := v.Store.Trace(r.PathValue("id"))
+	if !ok {
+		http.Error(w, "no such trace", http.StatusNotFound)
+		return
+	}
+	answer(w, t)
+}
+
+func (v *viewer) apiLogs(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	lines, matching := v.Store.Logs(localagent.LogFilter{
+		Service: q.Get("service"), Level: q.Get("level"), Text: q.Get("q"), TraceID: q.Get("trace_id"), Limit: limit(r)})
+	answer(w, struct {
+		Matching int              `json:"matching"`
+		Lines    []localagent.Log `json:"lines"`
+	}{matching, lines})
+}
+
+func (v *viewer) apiProfiles(w http.ResponseWriter, r *http.Request) {
+	answer(w, v.Store.Profiles(r.URL.Query().Get("service"), r.URL.Query().Get("kind")))
+}
+
+func (v *viewer) apiMetrics(w http.ResponseWriter, r *http.Request) {
+	answer(w, v.Store.Metrics(r.URL.Query().Get("q")))
+}

@@ -1,0 +1,79 @@
+// Draws charts, and asks for the page again when something has come.
+"use strict";
+(() => {
+  const color = name => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
+  const axis = extra => ({stroke: color("quiet"), grid: {stroke: color("line"), width: 1}, ticks: {stroke: color("line")}, ...extra});
+  let charts = [];
+
+  const scatter = place => {
+    const data = JSON.parse(place.dataset.chart);
+    const dots = (label, name) => ({label, stroke: color(name), fill: color(name), paths: () => null, points: {show: true, size: 5}});
+    const chosen = chart => {
+      const s = chart.select;
+      if (s.width < 4 && s.height < 4) return;
+      const url = new URL(location);
+      const at = x => Math.round(chart.posToVal(x, "x") * 1000);
+      const ms = y => Math.max(0, chart.posToVal(y, "y")).toFixed(3) + "ms";
+      url.searchParams.set("from", at(s.left));
+      url.searchParams.set("to", at(s.left + s.width));
+      url.searchParams.set("min", ms(s.top + s.height));
+      url.searchParams.set("max", ms(s.top));
+      location.assign(url);
+    };
+    return new uPlot({
+      width: place.clientWidth - 14, height: 180,
+      axes: [axis({}), axis({size: 70, values: (_, ticks) => ticks.map(v => v == null ? "" : v + " ms")})],
+      series: [{}, dots("served", "c0"), dots("failed", "bad")],
+      legend: {show: false}, cursor: {drag: {x: true, y: true, setScale: false}},
+      hooks: {setSelect: [chosen]},
+    }, [data.time, data.served, data.failed], place);
+  };
+
+  const metric = place => new uPlot({
+    width: place.clientWidth - 14, height: 110,
+    axes: [axis({size: 24}), axis({size: 56})],
+    series: [{}, {stroke: color("c0"), width: 1.5, points: {show: place.dataset.metric.length < 60}}],
+    legend: {show: false}, cursor: {show: false},
+  }, JSON.parse(place.dataset.metric), place);
+
+  const draw = () => {
+    charts.forEach(chart => chart.destroy());
+    charts = [...document.querySelectorAll("[data-chart]")].map(scatter).concat([...document.querySelectorAll("[data-metric]")].map(metric));
+  };
+
+  // again takes the page's content anew, unless somebody is at work in it.
+  const again = async () => {
+    const main = document.getElementById("main");
+    const waiting = main.querySelector("[data-wait]");
+    if (waiting) {
+      const found = await (await fetch(waiting.dataset.wait)).json();
+      if (found.matching) location.reload();
+      return;
+    }
+    if (main.contains(document.activeElement) || main.querySelector("details[open]") || getSelection().toString()) return;
+    const answer = await fetch(location, {headers: {Accept: "text/html"}});
+    if (!answer.ok) return;
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    charts.forEach(chart => chart.destroy());
+    charts = [];
+    main.replaceChildren(...page.getElementById("main").childNodes);
+    draw();
+  };
+
+  draw();
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+  const button = document.getElementById("live");
+  if (button) {
+    let events = null;
+    const live = on => {
+      button.setAttribute("aria-pressed", on);
+      if (events) events.close();
+      events = on ? new EventSource("/events") : null;
+      if (events) events.onmessage = () => again().catch(() => {});
+    };
+    button.addEventListener("click", () => live(button.getAttribute("aria-pressed") !== "true"));
+    live(true);
+    // A page that nobody sees need not ask.
+    document.addEventListener("visibilitychange", () => live(!document.hidden));
+  }
+})();

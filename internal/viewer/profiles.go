@@ -1,0 +1,97 @@
+package viewer
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/google/pprof/driver"
+	"github.com/google/pprof/profile"
+
+	"apmapp/internal/localagent"
+)
+
+func (v *viewer) profiles(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	data := struct {
+		Service, Kind string
+		Profiles      []localagent.Profile
+		Kinds         []string
+		Endpoints     []string // of the latest CPU profile
+	}{Service: q.Get("service"), Kind: q.Get("kind")}
+	data.Profiles = v.Store.Profiles(data.Service, data.Kind)
+	for _, p := range v.Store.Profiles("", "") {
+		if !slices.Contains(data.Kinds, p.Kind) {
+			data.Kinds = append(data.Kinds, p.Kind)
+		}
+	}
+	slices.Sort(data.Kinds)
+	if cpu := v.Store.Profiles(data.Service, "cpu"); len(cpu) > 0 {
+		if _, read, ok := v.Store.Profile(cpu[0].ID); ok {
+			for endpoint := range localagent.Endpoints(read) {
+				data.Endpoints = append(data.Endpoints, endpoint)
+			}
+			slices.Sort(data.Endpoints)
+		}
+	}
+	v.show(w, http.StatusOK, "profiles", page{Title: "Profiles", Section: "profiles", Live: true, Data: data})
+}
+
+// profile shows a profile by the web interface of google/pprof.
+func (v *viewer) profile(w http.ResponseWriter, r *http.Request) {
+	id, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
+	_, p, ok := v.Store.Profile(id)
+	if err != nil || !ok {
+		v.show(w, http.StatusNotFound, "missing", page{Title: "Not here",
+			Data: missing{Text: "The profile " + r.PathValue("id") + " has not come, or had to make room for others."}})
+		return
+	}
+	q := r.URL.Query()
+	span, err := strconv.ParseUint(q.Get("span"), 10, 64)
+	if err != nil && q.Get("span") != "" {
+		http.Error(w, fmt.Sprintf("span: %q is not a span ID in decimal", q.Get("span")), http.StatusBadRequest)
+		return
+	}
+	localagent.OnlyFor(p, q.Get("endpoint"), span)
+	handlers, err := pprofHandlers(p)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	view, ok := handlers["/"+r.PathValue("view")]
+	if !ok {
+		v.missing(w, r)
+		return
+	}
+	// Its pages bring their scripts along.
+	w.Header().Set("Content-Security-Policy", "default-src 'self' 'unsafe-inline' data:; frame-ancestors 'none'")
+	view.ServeHTTP(w, r)
+}
+
+// pprofHandlers returns what google/pprof would serve for a profile.
+func pprofHandlers(p *profile.Profile) (map[string]http.Handler, error) {
+	var handlers map[string]http.Handler
+	err := driver.PProf(&driver.Options{
+		Flagset: &arguments{args: []string{"-http=localhost:0", "-no_browser", "-symbolize=none", "profile"}},
+		Fetch:   fetched{p},
+		UI:      &silent{},
+		HTTPServer: func(args *driver.HTTPServerArgs) error {
+			handlers = args.Handlers
+			return nil
+		},
+	})
+	if err == nil && handlers == nil {
+		err = errors.New("pprof serves nothing")
+	}
+	return handlers, err
+}
+
+// fetched is a profile that is already there.
+type fetched struct{ p *profile.Profile }
+
+func (f fetched) Fetch(string, time.Duration, time.Duration) (*profile.Profile, string, error) {
+	return f.p, "", nil
+}

@@ -1,0 +1,200 @@
+package viewer
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"apmapp/internal/localagent"
+	"apmapp/internal/traceagent"
+)
+
+// listed is how many traces or lines a page shows.
+const listed = 200
+
+// form is the filter of a page, as its URL has it.
+type form struct {
+	Service, Resource, Status, Text, Min, Max, From, To string
+	Errors                                              bool
+}
+
+func newForm(q url.Values) form {
+	return form{
+		Service: q.Get("service"), Resource: q.Get("resource"), Status: q.Get("status"), Text: q.Get("q"),
+		Min: q.Get("min"), Max: q.Get("max"), From: q.Get("from"), To: q.Get("to"), Errors: q.Get("errors") != "",
+	}
+}
+
+// filter reads the form; the error names the field that is wrong.
+func (f form) filter(limit int) (localagent.Filter, error) {
+	out := localagent.Filter{Service: f.Service, Resource: f.Resource, Status: f.Status, Errors: f.Errors, Text: f.Text, Limit: limit}
+	for _, d := range []struct {
+		name, value string
+		to          *time.Duration
+	}{{"min", f.Min, &out.MinDuration}, {"max", f.Max, &out.MaxDuration}} {
+		if d.value == "" {
+			continue
+		}
+		v, err := time.ParseDuration(strings.ReplaceAll(d.value, " ", ""))
+		if err != nil || v < 0 {
+			return out, fmt.Errorf("%s: %q is not a duration, such as 10ms", d.name, d.value)
+		}
+		*d.to = v
+	}
+	for _, at := range []struct {
+		name, value string
+		to          *time.Time
+	}{{"from", f.From, &out.From}, {"to", f.To, &out.To}} {
+		if at.value == "" {
+			continue
+		}
+		ms, err := strconv.ParseInt(at.value, 10, 64)
+		if err != nil {
+			return out, fmt.Errorf("%s: %q is not a time in milliseconds since 1970", at.name, at.value)
+		}
+		*at.to = time.UnixMilli(ms)
+	}
+	return out, nil
+}
+
+// scatter is what the chart above the list draws: times in seconds since 1970,
+// durations in milliseconds; null where a trace belongs to the other line.
+type scatter struct {
+	Time   []float64  `json:"time"`
+	Served []*float64 `json:"served"`
+	Failed []*float64 `json:"failed"`
+}
+
+// scattered is how many points a chart gets: more is a smear.
+const scattered = 2000
+
+func newScatter(traces []localagent.Summary) scatter {
+	s := scatter{Time: []float64{}, Served: []*float64{}, Failed: []*float64{}}
+	for _, t := range slices.Backward(traces) {
+		ms := float64(t.Duration) / float64(time.Millisecond)
+		s.Time = append(s.Time, float64(t.Start.UnixMilli())/1000)
+		if t.Error {
+			s.Served, s.Failed = append(s.Served, nil), append(s.Failed, &ms)
+		} else {
+			s.Served, s.Failed = append(s.Served, &ms), append(s.Failed, nil)
+		}
+	}
+	return s
+}
+
+func (v *viewer) traces(w http.ResponseWriter, r *http.Request) {
+	f := newForm(r.URL.Query())
+	filter, err := f.filter(scattered)
+	data := struct {
+		Form     form
+		Problem  string
+		Traces   []localagent.Summary
+		Matching int
+		Services []localagent.Service
+		Scatter  scatter
+	}{Form: f, Services: v.Store.Services(), Scatter: newScatter(nil)}
+	status := http.StatusOK
+	if err != nil {
+		data.Problem, status = err.Error(), http.StatusBadRequest
+	} else {
+		data.Traces, data.Matching = v.Store.Traces(filter)
+		data.Scatter = newScatter(data.Traces)
+		data.Traces = data.Traces[:min(listed, len(data.Traces))]
+	}
+	v.show(w, status, "traces", page{Title: "Traces", Section: "traces", Live: true, Data: data})
+}
+
+// tagLine is a tag of a span.
+type tagLine struct{ Name, Value string }
+
+func (v *viewer) trace(w http.ResponseWriter, r *http.Request) {
+	t, ok := v.Store.Trace(r.PathValue("id"))
+	if !ok {
+		v.show(w, http.StatusNotFound, "missing", page{Title: "Not here", Live: true, Data: missing{
+			Text: "The trace " + r.PathValue("id") + " has not come yet, or had to make room for others. Tracers send within some seconds; this page then shows it by itself.",
+			Wait: "/api/traces?limit=1&id=" + url.QueryEscape(r.PathValue("id")),
+		}})
+		return
+	}
+	rows := waterfall(t)
+	logs, _ := v.Store.Logs(localagent.LogFilter{TraceID: t.ID, Limit: 1000})
+	slices.Reverse(logs)
+	data := struct {
+		ID       string
+		Root     *traceagent.Span
+		Rows     []row
+		Selected *row
+		Tags     []tagLine
+		Logs     []localagent.Log
+		Flame    string
+	}{ID: t.ID, Root: t.Root(), Rows: rows, Logs: logs, Flame: v.flame(t.Root())}
+	for i := range rows {
+		if fmt.Sprint(rows[i].SpanID) == r.URL.Query().Get("span") {
+			data.Selected = &rows[i]
+		}
+	}
+	if data.Selected == nil {
+		data.Selected = &rows[0]
+	}
+	for name, value := range data.Selected.Tags {
+		data.Tags = append(data.Tags, tagLine{name, value})
+	}
+	for name, value := range data.Selected.Metrics {
+		data.Tags = append(data.Tags, tagLine{name, strconv.FormatFloat(value, 'g', -1, 64)})
+	}
+	slices.SortFunc(data.Tags, func(a, b tagLine) int {
+		// The tracer's own behind those that were set for people.
+		return strings.Compare(strings.ReplaceAll(a.Name, "_", "~"), strings.ReplaceAll(b.Name, "_", "~"))
+	})
+	v.show(w, http.StatusOK, "trace", page{Title: data.Root.Resource, Section: "traces", Data: data})
+}
+
+// flame is the URL of the flame graph of a span's endpoint in the minute that it
+// was in; "" while its profile has not come.
+func (v *viewer) flame(root *traceagent.Span) string {
+	for _, p := range v.Store.Profiles(root.Service, "cpu") {
+		if !root.Start.Before(p.Start) && root.Start.Before(p.End) {
+			return fmt.Sprintf("/profiles/%d/flamegraph?endpoint=%s", p.ID, url.QueryEscape(root.Resource))
+		}
+	}
+	return ""
+}
+
+func (v *viewer) logs(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	data := struct {
+		Service, Level, Text string
+		Lines                []localagent.Log
+		Matching             int
+		Services             []localagent.Service
+	}{Service: q.Get("service"), Level: q.Get("level"), Text: q.Get("q"), Services: v.Store.Services()}
+	data.Lines, data.Matching = v.Store.Logs(localagent.LogFilter{Service: data.Service, Level: data.Level, Text: data.Text, Limit: listed})
+	v.show(w, http.StatusOK, "logs", page{Title: "Logs", Section: "logs", Live: true, Data: data})
+}
+
+func (v *viewer) metrics(w http.ResponseWriter, r *http.Request) {
+	text := r.URL.Query().Get("q")
+	type chart struct {
+		localagent.Metric
+		Last  string
+		Lines [2][]float64 // seconds since 1970, values
+	}
+	data := struct {
+		Text   string
+		Charts []chart
+	}{Text: text}
+	for _, m := range v.Store.Metrics(text) {
+		c := chart{Metric: m, Lines: [2][]float64{{}, {}}}
+		for _, p := range m.Points {
+			c.Lines[0] = append(c.Lines[0], float64(p.Time.Unix()))
+			c.Lines[1] = append(c.Lines[1], p.Value)
+			c.Last = strconv.FormatFloat(p.Value, 'g', 6, 64)
+		}
+		data.Charts = append(data.Charts, c)
+	}
+	v.show(w, http.StatusOK, "metrics", page{Title: "Metrics", Section: "metrics", Live: true, Data: data})
+}

@@ -1,0 +1,205 @@
+package viewer
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"html"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"apmapp/internal/localagent"
+	"apmapp/internal/traceagent"
+)
+
+const hostile = `"><script>alert(1)</script><img src=x onerror=alert(2)>{{.}}`
+
+// filled is a store with a trace, a line and a metric whose every text is
+// hostile.
+func filled(t *testing.T) *localagent.Store {
+	t.Helper()
+	s := localagent.NewStore(0)
+	bad := span(1, 0, hostile, 0, 100)
+	bad.Start = time.Now()
+	bad.Resource, bad.Operation, bad.Type, bad.Error = hostile, hostile, "sql", true
+	bad.Tags = map[string]string{hostile: hostile, "error.type": hostile, "error.message": hostile, "error.stack": hostile, "http.status_code": hostile}
+	bad.Metrics = map[string]float64{"_top_level": 1}
+	below := span(2, 1, "db", 10, 20)
+	below.Metrics = bad.Metrics
+	s.AddSpans(traceagent.Chunk{TraceID: trace1, Spans: []traceagent.Span{bad, below}})
+	line, err := json.Marshal(map[string]string{"msg": hostile, "level": hostile, "dd.service": hostile, "dd.trace_id": trace1, "dd.span_id": hostile})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.AddLog(localagent.ParseLog(line, time.Now()))
+	s.AddPacket("<script>alert(3)</script>.x:1|g|#"+hostile, time.Now())
+	return s
+}
+
+const trace1 = "6b060d8f000000007aa1645abafb4873"
+
+func fetch(t *testing.T, h http.Handler, path string, change ...func(*http.Request)) *httptest.ResponseRecorder {
+	t.Helper()
+	r := httptest.NewRequest("GET", path, nil)
+	for _, f := range change {
+		f(r)
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+func TestPagesShowHostileTextAsText(t *testing.T) {
+	h := New(Config{Store: filled(t)})
+	for _, path := range []string{
+		"/", "/services/" + url.PathEscape(hostile), "/map", "/traces", "/traces?q=" + url.QueryEscape(hostile), "/t/" + trace1, "/t/" + trace1 + "?span=2",
+		"/t/8836454284724488307", "/logs", "/logs?q=" + url.QueryEscape(hostile), "/profiles", "/metrics", "/usage",
+	} {
+		w := fetch(t, h, path)
+		if w.Code != http.StatusOK {
+			t.Errorf("%s: status %d: %s", path, w.Code, w.Body)
+		}
+		for _, raw := range []string{"<script>alert", "<img src=x", "onerror=alert(2)>{{"} {
+			if strings.Contains(w.Body.String(), raw) {
+				t.Errorf("%s has %s", path, raw)
+			}
+		}
+		if w.Header().Get("Content-Security-Policy") == "" || w.Header().Get("X-Content-Type-Options") != "nosniff" {
+			t.Errorf("%s: %v", path, w.Header())
+		}
+	}
+}
+
+// TestLinksLead follows the links of every page, within the pages.
+func TestLinksLead(t *testing.T) {
+	s := filled(t)
+	odd := span(1, 0, "a/b c?d=e&f#g%", 0, 5)
+	odd.Resource, odd.Metrics = "GET /x?y=1&z=%2F+#", map[string]float64{"_top_level": 1}
+	s.AddSpans(traceagent.Chunk{TraceID: trace1[1:] + "0", Spans: []traceagent.Span{odd}})
+	h := New(Config{Store: s})
+	seen := map[string]bool{}
+	for todo := []string{"/"}; len(todo) > 0; todo = todo[1:] {
+		if seen[todo[0]] {
+			continue
+		}
+		seen[todo[0]] = true
+		w := fetch(t, h, todo[0])
+		if w.Code != http.StatusOK {
+			t.Errorf("%s: status %d", todo[0], w.Code)
+		}
+		for _, m := range regexp.MustCompile(`<a [^>]*href="(/[^"]*)"`).FindAllStringSubmatch(w.Body.String(), -1) {
+			todo = append(todo, html.UnescapeString(m[1]))
+		}
+	}
+	if len(seen) < 15 {
+		t.Errorf("only %d pages: %v", len(seen), seen)
+	}
+	query := url.Values{"service": {odd.Service}, "resource": {odd.Resource}}
+	found := false
+	for link := range seen {
+		u, err := url.Parse(link)
+		found = found || err == nil && u.Path == "/traces" && u.Query().Encode() == query.Encode()
+	}
+	if !found {
+		t.Errorf("no link to the traces of an odd resource: %v", seen)
+	}
+}
+
+func TestEmptyPagesSayWhatTheyWaitFor(t *testing.T) {
+	h := New(Config{Store: localagent.NewStore(0), Waiting: "Send some to port 1234."})
+	for _, path := range []string{"/", "/map", "/traces", "/logs", "/profiles", "/metrics"} {
+		if w := fetch(t, h, path); w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "Send some to port 1234.") {
+			t.Errorf("%s: status %d: %s", path, w.Code, w.Body)
+		}
+	}
+}
+
+func TestWhatIsNotThere(t *testing.T) {
+	h := New(Config{Store: filled(t)})
+	for path, want := range map[string]int{
+		"/nonesuch":              404,
+		"/services/nobody":       404,
+		"/t/123":                 404,
+		"/profiles/1/flamegraph": 404,
+		"/profiles/x/flamegraph": 404,
+		"/api/traces/123":        404,
+		"/traces?min=fast":       400,
+		"/traces?from=noon":      400,
+		"/api/traces?max=-1s":    400,
+	} {
+		if w := fetch(t, h, path); w.Code != want {
+			t.Errorf("%s: status %d, want %d: %s", path, w.Code, want, w.Body)
+		}
+	}
+	other := func(r *http.Request) {
+		r.Header.Set("Sec-Fetch-Site", "cross-site")
+		r.Header.Set("Sec-Fetch-Mode", "cors")
+	}
+	if w := fetch(t, h, "/api/traces", other); w.Code != http.StatusForbidden {
+		t.Errorf("another site: status %d", w.Code)
+	}
+}
+
+func TestAPI(t *testing.T) {
+	h := New(Config{Store: filled(t)})
+	for path, want := range map[string]string{
+		"/api/services":                     "2",
+		"/api/resources?service=db":         "1",
+		"/api/calls":                        "1",
+		"/api/traces":                       "1",
+		"/api/traces?service=db":            "0",
+		"/api/traces?id=7aa1645abafb4873":   "1",
+		"/api/traces?id=7aa1645abafb4874":   "0",
+		"/api/traces?errors=1&min=1ms":      "1",
+		"/api/traces/" + trace1:             "2",
+		"/api/logs?trace_id=" + trace1:      "1",
+		"/api/logs?trace_id=" + trace1[:31]: "0",
+		"/api/profiles":                     "0",
+		"/api/metrics?q=alert":              "1",
+	} {
+		w := fetch(t, h, path)
+		var v any
+		if err := json.Unmarshal(w.Body.Bytes(), &v); err != nil {
+			t.Errorf("%s: %v: %s", path, err, w.Body)
+			continue
+		}
+		list, ok := v.([]any)
+		if object, is := v.(map[string]any); is {
+			for _, name := range []string{"traces", "lines", "Spans"} {
+				if inner, has := object[name].([]any); has {
+					list, ok = inner, true
+				}
+			}
+		}
+		if got := fmt.Sprint(len(list)); !ok || got != want {
+			t.Errorf("%s: %s, want %s: %s", path, got, want, w.Body)
+		}
+	}
+}
+
+func TestEvents(t *testing.T) {
+	s := localagent.NewStore(0)
+	server := httptest.NewServer(New(Config{Store: s}))
+	defer server.Close()
+	resp, err := http.Get(server.URL + "/events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	lines := bufio.NewScanner(resp.Body)
+	if !lines.Scan() || lines.Text() != ": here" {
+		t.Fatalf("%q", lines.Text())
+	}
+	s.AddLog(localagent.ParseLog([]byte("x"), time.Now()))
+	for lines.Scan() {
+		if lines.Text() == "data: changed" {
+			return
+		}
+	}
+	t.Error("no event comes")
+}

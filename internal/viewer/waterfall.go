@@ -1,0 +1,169 @@
+package viewer
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"apmapp/internal/localagent"
+	"apmapp/internal/traceagent"
+)
+
+// row is a span in a waterfall.
+type row struct {
+	*traceagent.Span
+	Depth int
+	// Offset and Width are shares of the trace, in percent.
+	Offset, Width float64
+	// Self is the time that no child covers.
+	Self time.Duration
+	// Critical tells that the trace would have been shorter without it.
+	Critical bool
+	Color    int // of its service
+}
+
+// colors is how many the style sheet has for services.
+const colors = 8
+
+// waterfall lists the spans of a trace, each under its parent, in the order in
+// which they began. Spans whose parent is not there begin a tree of their own,
+// and so does one span of a circle.
+func waterfall(t localagent.Trace) []row {
+	children := map[uint64][]*traceagent.Span{}
+	known := map[uint64]bool{}
+	for i := range t.Spans {
+		known[t.Spans[i].SpanID] = true
+	}
+	var roots []*traceagent.Span
+	for i := range t.Spans {
+		s := &t.Spans[i]
+		if s.ParentID == 0 || !known[s.ParentID] || s.ParentID == s.SpanID {
+			roots = append(roots, s)
+		} else {
+			children[s.ParentID] = append(children[s.ParentID], s)
+		}
+	}
+	for _, of := range children {
+		slices.SortFunc(of, byStart)
+	}
+	slices.SortFunc(roots, byStart)
+
+	w := walk{children: children, seen: map[*traceagent.Span]bool{}, colors: map[string]int{}}
+	for _, s := range roots {
+		w.visit(s, 0)
+	}
+	for i := range t.Spans { // what only a circle leads to
+		w.visit(&t.Spans[i], 0)
+	}
+	w.place()
+	if len(roots) > 0 {
+		w.critical(roots[0])
+	}
+	return w.rows
+}
+
+func byStart(a, b *traceagent.Span) int {
+	return cmp.Or(a.Start.Compare(b.Start), cmp.Compare(a.SpanID, b.SpanID))
+}
+
+type walk struct {
+	children map[uint64][]*traceagent.Span
+	seen     map[*traceagent.Span]bool
+	colors   map[string]int
+	rows     []row
+}
+
+// visit adds a span and those below it, without recursion: a trace may be as
+// deep as it is long.
+func (w *walk) visit(s *traceagent.Span, depth int) {
+	type step struct {
+		span  *traceagent.Span
+		depth int
+	}
+	for stack := []step{{s, depth}}; len(stack) > 0; {
+		at := stack[len(stack)-1]
+		stack = stack[:len(stack)-1]
+		if w.seen[at.span] {
+			continue
+		}
+		w.seen[at.span] = true
+		if _, ok := w.colors[at.span.Service]; !ok {
+			w.colors[at.span.Service] = len(w.colors) % colors
+		}
+		below := w.children[at.span.SpanID]
+		w.rows = append(w.rows, row{Span: at.span, Depth: at.depth, Self: self(at.span, below), Color: w.colors[at.span.Service]})
+		for _, c := range slices.Backward(below) {
+			stack = append(stack, step{c, at.depth + 1})
+		}
+	}
+}
+
+func end(s *traceagent.Span) time.Time { return s.Start.Add(s.Duration) }
+
+// self is the part of a span that its children, sorted by start, do not cover.
+func self(s *traceagent.Span, children []*traceagent.Span) time.Duration {
+	left := s.Duration
+	covered := s.Start
+	for _, c := range children {
+		from, to := c.Start, end(c)
+		if from.Before(covered) {
+			from = covered
+		}
+		if to.After(end(s)) {
+			to = end(s)
+		}
+		if to.After(from) {
+			left -= to.Sub(from)
+			covered = to
+		}
+	}
+	return max(left, 0)
+}
+
+// place computes where the rows' bars are.
+func (w *walk) place() {
+	if len(w.rows) == 0 {
+		return
+	}
+	first, last := w.rows[0].Start, end(w.rows[0].Span)
+	for _, r := range w.rows {
+		if r.Start.Before(first) {
+			first = r.Start
+		}
+		if e := end(r.Span); e.After(last) {
+			last = e
+		}
+	}
+	whole := max(last.Sub(first), 1)
+	for i := range w.rows {
+		r := &w.rows[i]
+		r.Offset = 100 * float64(r.Start.Sub(first)) / float64(whole)
+		r.Width = 100 * float64(r.Duration) / float64(whole)
+	}
+}
+
+// critical marks the critical path: from the end of the root back, at each
+// instant the child that ended last before it.
+func (w *walk) critical(root *traceagent.Span) {
+	on := map[*traceagent.Span]bool{}
+	for todo := []*traceagent.Span{root}; len(todo) > 0; {
+		s := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		if on[s] {
+			continue
+		}
+		on[s] = true
+		at := end(s)
+		children := slices.Clone(w.children[s.SpanID])
+		slices.SortFunc(children, func(a, b *traceagent.Span) int { return end(b).Compare(end(a)) })
+		for _, c := range children {
+			if e := end(c); !e.After(at) && c.Duration > 0 {
+				todo = append(todo, c)
+				at = c.Start
+			}
+		}
+	}
+	for i := range w.rows {
+		w.rows[i].Critical = on[w.rows[i].Span]
+	}
+}

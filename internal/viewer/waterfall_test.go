@@ -1,0 +1,106 @@
+package viewer
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"apmapp/internal/localagent"
+	"apmapp/internal/traceagent"
+)
+
+var begin = time.Unix(1_700_000_000, 0)
+
+// span is one from a millisecond to another.
+func span(id, parent uint64, service string, from, to int) traceagent.Span {
+	return traceagent.Span{
+		SpanID: id, ParentID: parent, Service: service, Resource: fmt.Sprint("r", id),
+		Start: begin.Add(time.Duration(from) * time.Millisecond), Duration: time.Duration(to-from) * time.Millisecond,
+	}
+}
+
+func TestWaterfall(t *testing.T) {
+	for name, test := range map[string]struct {
+		spans []traceagent.Span
+		want  string // id depth offset width self critical
+	}{
+		"one after the other": {
+			[]traceagent.Span{span(3, 1, "db", 60, 90), span(1, 0, "web", 0, 100), span(2, 1, "db", 10, 50)},
+			"1 0 0 100 30ms true|2 1 10 40 40ms true|3 1 60 30 30ms true",
+		},
+		"side by side, one of which is waited for": {
+			[]traceagent.Span{span(1, 0, "web", 0, 100), span(2, 1, "db", 10, 50), span(3, 1, "db", 10, 90)},
+			"1 0 0 100 20ms true|2 1 10 40 40ms false|3 1 10 80 80ms true",
+		},
+		"a child that outlives its parent": {
+			[]traceagent.Span{span(1, 0, "web", 0, 50), span(2, 1, "jobs", 25, 100)},
+			"1 0 0 50 25ms true|2 1 25 75 75ms false",
+		},
+		"a part whose parent has not come": {
+			[]traceagent.Span{span(2, 9, "db", 0, 100)},
+			"2 0 0 100 100ms true",
+		},
+		"a circle": {
+			[]traceagent.Span{span(1, 2, "web", 0, 100), span(2, 1, "web", 0, 50)},
+			"1 0 0 100 50ms false|2 1 0 50 0s false",
+		},
+		"its own parent": {
+			[]traceagent.Span{span(1, 1, "web", 0, 100)},
+			"1 0 0 100 100ms true",
+		},
+		"in no time": {
+			[]traceagent.Span{span(1, 0, "web", 0, 0)},
+			"1 0 0 0 0s true",
+		},
+	} {
+		var got []string
+		for _, r := range waterfall(localagent.Trace{Spans: test.spans}) {
+			got = append(got, fmt.Sprintf("%d %d %g %g %s %v", r.SpanID, r.Depth, r.Offset, r.Width, r.Self, r.Critical))
+		}
+		if s := strings.Join(got, "|"); s != test.want {
+			t.Errorf("%s:\n got %s\nwant %s", name, s, test.want)
+		}
+	}
+}
+
+// TestWaterfallOfManySpans has the two shapes that are hard: deep, and wide.
+func TestWaterfallOfManySpans(t *testing.T) {
+	const n = 10_000
+	for name, parent := range map[string]func(i int) uint64{
+		"deep": func(i int) uint64 { return uint64(i) },
+		"wide": func(i int) uint64 { return min(uint64(i), 1) },
+	} {
+		var spans []traceagent.Span
+		for i := range n {
+			spans = append(spans, span(uint64(i)+1, parent(i), "web", i, 2*n-i))
+		}
+		rows := waterfall(localagent.Trace{Spans: spans})
+		if len(rows) != n || !rows[0].Critical {
+			t.Errorf("%s: %d rows", name, len(rows))
+		}
+	}
+}
+
+func TestServiceMapPutsCallersLeft(t *testing.T) {
+	services := []localagent.Service{{Name: "db"}, {Name: "queue"}, {Name: "web"}, {Name: "worker"}}
+	call := func(from, to string) localagent.Call { return localagent.Call{From: from, To: to} }
+	m := newServiceMap(services, []localagent.Call{call("web", "queue"), call("queue", "worker"), call("worker", "db"), call("web", "db"), call("db", "web")})
+	at := map[string]int{}
+	for _, n := range m.Nodes {
+		at[n.Name] = n.X
+	}
+	if len(m.Edges) != 5 || at["web"] >= at["queue"] || at["queue"] >= at["worker"] {
+		t.Errorf("%d calls, services at %v", len(m.Edges), at)
+	}
+}
+
+func TestDuration(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0: "0 ns", 999: "999 ns", 1500: "1.50 µs", 15_000_000: "15.0 ms", 150 * time.Millisecond: "150 ms", 90 * time.Second: "90.0 s",
+	} {
+		if got := duration(d); got != want {
+			t.Errorf("%d: %q, want %q", d, got, want)
+		}
+	}
+}
