@@ -57,7 +57,7 @@ bench: ## what a request costs, and tracing's share of it
 			printf "%s: %.2f times the time of tracing=off\n", $$1, $$3 / off[name] }'
 
 .PHONY: bench-loadgen
-bench-loadgen: ## loadgen beside its peers: exactness, cost, honesty (half an hour)
+bench-loadgen: ## loadgen beside its peers: exactness, cost, honesty (20 minutes)
 	scripts/need 'wrk=wrk'
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./loadgen
 	cd loadgen/bench && go build -o ../../bin/ tool && go build -o ../../bin/bench .

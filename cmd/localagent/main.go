@@ -17,6 +17,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/url"
 	"os"
 	"os/signal"
 	"strings"
@@ -35,8 +36,9 @@ func main() {
 
 // options are the command line.
 type options struct {
-	addr, dogstatsd, pages, logs string
-	memory                       uint
+	addr, dogstatsd, socket, pages, logs string
+	record, replay, forward              string
+	memory                               uint
 }
 
 func flags(o *options) *flag.FlagSet {
@@ -44,8 +46,12 @@ func flags(o *options) *flag.FlagSet {
 	fs.SetOutput(io.Discard)
 	fs.StringVar(&o.addr, "addr", localagent.DefaultAddr, "`host:port` that takes traces and profiles")
 	fs.StringVar(&o.dogstatsd, "dogstatsd", localagent.DefaultDogStatsD, "`host:port` that takes metrics, over UDP")
+	fs.StringVar(&o.socket, "socket", "", "`path` of a UNIX socket that takes traces and profiles, too")
 	fs.StringVar(&o.pages, "pages", viewer.DefaultAddr, "`host:port` of the pages")
 	fs.StringVar(&o.logs, "logs", "", "`file` of log lines to follow, or - for standard input")
+	fs.StringVar(&o.record, "record", "", "`file` to write all that comes to, for -replay")
+	fs.StringVar(&o.replay, "replay", "", "`file` of -record to take first")
+	fs.StringVar(&o.forward, "forward", "", "`URL` of another Agent to pass all on to, but logs")
 	fs.UintVar(&o.memory, "memory", 128, "`MB` to keep at most")
 	return fs
 }
@@ -100,11 +106,23 @@ func usage() string {
 func serve(ctx context.Context, o options, stdin io.Reader, stdout, stderr io.Writer) (err error) {
 	logger := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	store := localagent.NewStore(int64(o.memory) << 20)
-	agent, err := localagent.Start(localagent.Config{Addr: o.addr, DogStatsD: o.dogstatsd, Store: store, Logger: logger})
+	taps, closeTaps, err := o.taps()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeTaps()) }()
+	agent, err := localagent.Start(localagent.Config{
+		Addr: o.addr, DogStatsD: o.dogstatsd, Socket: o.socket, Store: store, Taps: taps, Logger: logger})
 	if err != nil {
 		return taken(err)
 	}
 	defer func() { err = errors.Join(err, agent.Close()) }()
+	lines := localagent.NewLogWriter(store)
+	if o.replay != "" {
+		if err := replay(agent, o.replay, lines); err != nil {
+			return err
+		}
+	}
 	waiting := "A program sends them with DD_TRACE_AGENT_URL=http://" + agent.Addr().String() + "; log lines come with -logs."
 	pages, err := viewer.Listen(ctx, o.pages, viewer.Config{Store: store, Waiting: waiting}, logger)
 	if err != nil {
@@ -114,6 +132,9 @@ func serve(ctx context.Context, o options, stdin io.Reader, stdout, stderr io.Wr
 
 	fmt.Fprintf(stdout, "pages    %s\n", pages.URL())
 	fmt.Fprintf(stdout, "traces   DD_TRACE_AGENT_URL=http://%s\n", agent.Addr())
+	if o.socket != "" {
+		fmt.Fprintf(stdout, "         DD_TRACE_AGENT_URL=unix://%s\n", o.socket)
+	}
 	fmt.Fprintf(stdout, "metrics  %s over UDP\n", agent.DogStatsD())
 	for _, addr := range []net.Addr{agent.Addr(), agent.DogStatsD()} {
 		if host, _, err := net.SplitHostPort(addr.String()); err == nil && !net.ParseIP(host).IsLoopback() {
@@ -125,7 +146,59 @@ func serve(ctx context.Context, o options, stdin io.Reader, stdout, stderr io.Wr
 		return nil
 	}
 	fmt.Fprintf(stdout, "logs     %s\n", o.logs)
-	return follow(ctx, o.logs, stdin, localagent.NewLogWriter(store))
+	return follow(ctx, o.logs, stdin, localagent.TapWriter{W: lines, Taps: taps})
+}
+
+// taps returns who else hears of what comes, and how to end that.
+func (o options) taps() (taps []localagent.Tap, end func() error, err error) {
+	var ends []func() error
+	end = func() error {
+		var errs []error
+		for _, f := range ends {
+			errs = append(errs, f())
+		}
+		return errors.Join(errs...)
+	}
+	if o.record != "" {
+		f, err := os.OpenFile(o.record, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+		if err != nil {
+			return nil, nil, fmt.Errorf("-record: %w", err)
+		}
+		r := localagent.NewRecorder(f)
+		taps = append(taps, r)
+		ends = append(ends, func() error { return errors.Join(r.Err(), f.Close()) })
+	}
+	if o.forward != "" {
+		to, err := url.Parse(o.forward)
+		if err != nil {
+			return nil, nil, errors.Join(errors.New("-forward: not a URL"), end())
+		}
+		f, err := localagent.NewForwarder(to)
+		if err != nil {
+			return nil, nil, errors.Join(fmt.Errorf("-forward: %w", err), end())
+		}
+		taps = append(taps, f)
+		ends = append(ends, func() error {
+			err := f.Close()
+			if n := f.Dropped(); n > 0 {
+				err = errors.Join(err, fmt.Errorf("-forward: %d requests or packets did not reach %s", n, to.Redacted()))
+			}
+			return err
+		})
+	}
+	return taps, end, nil
+}
+
+func replay(agent *localagent.Agent, name string, lines io.Writer) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return fmt.Errorf("-replay: %w", err)
+	}
+	defer f.Close()
+	if err := agent.Replay(f, lines); err != nil {
+		return fmt.Errorf("-replay: %s: %w", name, err)
+	}
+	return nil
 }
 
 // follow takes log lines until ctx ends; standard input may end before.

@@ -1,6 +1,7 @@
 package localagent
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,7 +10,9 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	pb "github.com/DataDog/datadog-agent/pkg/proto/pbgo/trace"
@@ -27,16 +30,23 @@ const (
 type Config struct {
 	// Addr is the host:port of traces and profiles, DogStatsD that of metrics.
 	Addr, DogStatsD string
-	Store           *Store
-	Logger          *slog.Logger
+	// Socket is the path of a UNIX socket for traces and profiles as well; "" is
+	// none.
+	Socket string
+	Store  *Store
+	// Taps hear of all that comes.
+	Taps   []Tap
+	Logger *slog.Logger
 }
 
 // Agent takes what tracers, profilers and DogStatsD clients send.
 type Agent struct {
 	cfg     Config
 	core    *traceagent.Agent
+	inner   http.Handler // without the taps
 	server  *http.Server
 	front   net.Listener
+	socket  net.Listener // nil when there is none
 	packets net.PacketConn
 	running sync.WaitGroup
 }
@@ -56,6 +66,11 @@ func Start(cfg Config) (_ *Agent, err error) {
 	if a.packets, err = net.ListenPacket("udp", cfg.DogStatsD); err != nil {
 		return nil, fmt.Errorf("listen for metrics on %s: %w", cfg.DogStatsD, err)
 	}
+	if cfg.Socket != "" {
+		if a.socket, err = listenSocket(cfg.Socket); err != nil {
+			return nil, err
+		}
+	}
 	inner, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
@@ -69,16 +84,38 @@ func Start(cfg Config) (_ *Agent, err error) {
 	if err != nil {
 		return nil, errors.Join(err, inner.Close())
 	}
+	a.inner = a.handler(inner.Addr().String())
 	a.server = &http.Server{
-		Handler:           a.handler(inner.Addr().String()),
+		Handler:           tapped(cfg.Taps, a.inner),
 		ErrorLog:          slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelDebug),
 		ReadHeaderTimeout: 5 * time.Second,  // clients are on this machine
 		ReadTimeout:       30 * time.Second, // a profile of 50 MB on a busy one
 		IdleTimeout:       2 * time.Minute,  // tracers flush every two seconds
 	}
 	a.running.Go(func() { _ = a.server.Serve(a.front) })
+	if a.socket != nil {
+		a.running.Go(func() { _ = a.server.Serve(a.socket) })
+	}
 	a.running.Go(a.takePackets)
 	return a, nil
+}
+
+// listenSocket replaces a socket that nobody listens on any more.
+func listenSocket(path string) (net.Listener, error) {
+	if conn, err := net.Dial("unix", path); err == nil {
+		conn.Close()
+		return nil, fmt.Errorf("listen for traces on %s: %w", path, syscall.EADDRINUSE)
+	}
+	if info, err := os.Lstat(path); err == nil && info.Mode()&os.ModeSocket != 0 {
+		if err := os.Remove(path); err != nil {
+			return nil, fmt.Errorf("listen for traces: %w", err)
+		}
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("listen for traces on %s: %w", path, err)
+	}
+	return l, nil
 }
 
 // Addr is where traces and profiles are taken, DogStatsD where metrics are.
@@ -97,6 +134,9 @@ func (a *Agent) Close() error {
 		errs = append(errs, a.server.Shutdown(ctx))
 	case a.front != nil:
 		errs = append(errs, a.front.Close())
+		if a.socket != nil {
+			errs = append(errs, a.socket.Close())
+		}
 	}
 	if a.packets != nil {
 		errs = append(errs, a.packets.Close())
@@ -142,8 +182,13 @@ func (a *Agent) takePackets() {
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
-		if err == nil {
-			a.cfg.Store.AddPacket(string(buf[:n]), time.Now())
+		if err != nil {
+			continue
 		}
+		now := time.Now()
+		for _, t := range a.cfg.Taps {
+			t.Hear(Event{Time: now, Kind: Packet, Body: bytes.Clone(buf[:n])})
+		}
+		a.cfg.Store.AddPacket(string(buf[:n]), now)
 	}
 }

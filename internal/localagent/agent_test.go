@@ -1,12 +1,15 @@
 package localagent
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -141,6 +144,82 @@ func TestAddressTaken(t *testing.T) {
 		cfg.Store, cfg.Logger = s, slog.New(slog.DiscardHandler)
 		if _, err := Start(cfg); !errors.Is(err, syscall.EADDRINUSE) {
 			t.Errorf("%v", err)
+		}
+	}
+}
+
+// TestRecordReplayAndForward has one agent take a trace, a profile's refusal, a
+// packet and a line; two others get the same, one by a recording, one by being
+// forwarded to.
+func TestRecordReplayAndForward(t *testing.T) {
+	other, passed := startAgent(t)
+	to, err := url.Parse("http://" + other.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	forwarder, err := NewForwarder(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tape bytes.Buffer
+	taps := []Tap{NewRecorder(&tape), forwarder}
+	first := NewStore(0)
+	socket := filepath.Join(t.TempDir(), "s")
+	if l, err := net.Listen("unix", socket); err != nil {
+		t.Fatal(err)
+	} else { // which an agent that crashed has left behind
+		l.(*net.UnixListener).SetUnlinkOnClose(false)
+		l.Close()
+	}
+	a, err := Start(Config{Addr: "127.0.0.1:0", DogStatsD: "127.0.0.1:0", Socket: socket, Store: first, Taps: taps, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Start(Config{Addr: "127.0.0.1:0", DogStatsD: "127.0.0.1:0", Socket: socket, Store: first, Logger: slog.New(slog.DiscardHandler)}); !errors.Is(err, syscall.EADDRINUSE) {
+		t.Errorf("a socket that is taken: %v", err)
+	}
+	tracer.Start(tracer.WithUDS(socket), tracer.WithService("web"), tracer.WithLogStartup(false))
+	tracer.StartSpan("http.request", tracer.ResourceName("GET /")).Finish()
+	tracer.Stop()
+	c, err := net.Dial("udp", a.DogStatsD().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprint(c, "a.b:1|g")
+	c.Close()
+	for start := time.Now(); len(first.Metrics("a.b")) == 0; time.Sleep(10 * time.Millisecond) {
+		if time.Since(start) > 30*time.Second {
+			t.Fatal("no metric comes")
+		}
+	}
+	fmt.Fprintln(TapWriter{W: NewLogWriter(first), Taps: taps}, "a line")
+	if err := a.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := forwarder.Close(); err != nil || forwarder.Dropped() > 1 { // its packet goes to a port where perhaps nobody is
+		t.Errorf("%v, %d dropped", err, forwarder.Dropped())
+	}
+
+	again, replayed := startAgent(t)
+	if err := again.Replay(bytes.NewReader(tape.Bytes()), NewLogWriter(replayed)); err != nil {
+		t.Fatal(err)
+	}
+	for name, s := range map[string]*Store{"the first": first, "the replay": replayed, "the one behind": passed} {
+		if _, n := s.Traces(Filter{Service: "web", Limit: 1}); n != 1 {
+			t.Errorf("%s has %d traces, want 1", name, n)
+		}
+	}
+	if lines, _ := replayed.Logs(LogFilter{Limit: 2}); len(lines) != 1 || lines[0].Message != "a line" || len(replayed.Metrics("a.b")) != 1 {
+		t.Errorf("replayed: %v, %v", lines, replayed.Metrics(""))
+	}
+	for tape, want := range map[string]string{
+		"{":                                     "line 1: unexpected EOF",
+		`{"kind":"music"}`:                      `line 1: "music" is neither`,
+		`{"kind":"logs"}` + "\n" + `{"kind":1}`: "line 2: json",
+		`{"kind":"request","method":"POST","path":"/v0.4/traces","body":"e30="}`: "line 1: POST /v0.4/traces: status 4",
+	} {
+		if err := again.Replay(strings.NewReader(tape), io.Discard); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", tape, err, want)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package localagent
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"time"
 
@@ -172,6 +173,37 @@ func (n *Numbers) quantiles() {
 		return time.Duration(n.durations.ValueAtQuantile(q)) * time.Microsecond
 	}
 	n.P50, n.P95, n.P99 = quantile(50), quantile(95), quantile(99)
+}
+
+// Bar is how many durations lie between two.
+type Bar struct {
+	From, To time.Duration
+	Hits     int64
+}
+
+// bars is how many a distribution has: enough to see two humps.
+const bars = 24
+
+// Distribution returns the distribution of the durations in bars that are each
+// longer than the one before by the same factor.
+func (n Numbers) Distribution() []Bar {
+	if n.Hits == 0 {
+		return nil
+	}
+	least, most := float64(max(n.durations.Min(), 1)), float64(n.durations.Max()+1)
+	factor := math.Log(most/least) / bars
+	all := make([]Bar, bars)
+	for i := range all {
+		all[i].From = time.Duration(least * math.Exp(factor*float64(i)) * float64(time.Microsecond))
+		all[i].To = time.Duration(least * math.Exp(factor*float64(i+1)) * float64(time.Microsecond))
+	}
+	for _, b := range n.durations.Distribution() {
+		if b.Count > 0 {
+			i := int(math.Log(max(float64(b.From), least)/least) / factor)
+			all[min(i, bars-1)].Hits += b.Count
+		}
+	}
+	return all
 }
 
 func (n *Numbers) merge(o Numbers) {

@@ -183,6 +183,16 @@ func TestNumbers(t *testing.T) {
 				t.Errorf("%s, want %d ms", q.got, q.want)
 			}
 		}
+		var hits int64
+		for i, b := range web.Distribution() {
+			hits += b.Hits
+			if b.To <= b.From || i == 0 && b.From > time.Millisecond || i == bars-1 && b.To < 100*time.Millisecond {
+				t.Errorf("bar %d is from %s to %s", i, b.From, b.To)
+			}
+		}
+		if hits != 200 {
+			t.Errorf("%d in the distribution, want 200", hits)
+		}
 		calls := s.Calls()
 		if len(calls) != 1 || calls[0].From != "web" || calls[0].To != "db" || calls[0].Hits != 200 {
 			t.Errorf("%+v", calls)

@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"apmapp/internal/localagent"
 )
 
 // functions are what templates call.
@@ -21,6 +23,7 @@ var functions = template.FuncMap{
 	"indent":   func(depth int) string { return fmt.Sprintf("%.1f", 0.9*float64(min(depth, 20))) },
 	"class":    statusClass,
 	"lower":    strings.ToLower,
+	"columns":  columnsOf,
 	"json":     encode,
 	"levels":   func() []string { return []string{"DEBUG", "INFO", "WARN", "ERROR"} },
 }
@@ -85,4 +88,24 @@ func spark(values []int64) string {
 		fmt.Fprintf(&points, "%.1f,%.1f ", x, 23-22*float64(v)/float64(most))
 	}
 	return points.String()
+}
+
+// column is a bar of a distribution, 100 wide and 24 high.
+type column struct {
+	X, Y, Height float64
+	Title        string
+}
+
+func columnsOf(bars []localagent.Bar) []column {
+	most := int64(1)
+	for _, b := range bars {
+		most = max(most, b.Hits)
+	}
+	all := make([]column, len(bars))
+	for i, b := range bars {
+		height := 23 * float64(b.Hits) / float64(most)
+		all[i] = column{100 * float64(i) / float64(len(bars)), 24 - height, height,
+			fmt.Sprintf("%d between %s and %s", b.Hits, duration(b.From), duration(b.To))}
+	}
+	return all
 }
