@@ -1,0 +1,79 @@
+package client
+
+import (
+	"os"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// monotonic translates instants of Go's into those of the kernel's clock, which
+// Go reads too but keeps to itself.
+type monotonic struct {
+	base time.Time
+	ns   int64
+}
+
+func newMonotonic() (monotonic, error) {
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
+		return monotonic{}, os.NewSyscallError("clock_gettime", err)
+	}
+	return monotonic{time.Now(), now.Nano()}, nil
+}
+
+// sleepUntil returns at t, or earlier for a signal. The thread keeps its place
+// in the scheduler for as long; it is short.
+func (m monotonic) sleepUntil(t time.Time) {
+	at := m.timespec(t)
+	unix.RawSyscall6(unix.SYS_CLOCK_NANOSLEEP, unix.CLOCK_MONOTONIC, unix.TIMER_ABSTIME, uintptr(unsafe.Pointer(&at)), 0, 0, 0)
+}
+
+// timespec never returns zero, which would stop the timer.
+func (m monotonic) timespec(t time.Time) unix.Timespec {
+	return unix.NsecToTimespec(max(1, m.ns+t.Sub(m.base).Nanoseconds()))
+}
+
+// receiver reads from sockets, and asks the kernel when the bytes came.
+type receiver struct {
+	message unix.Msghdr
+	vector  unix.Iovec
+	buffer  [64 << 10]byte // takes the answers of such a service in one call
+	control [64]byte       // a header and a timespec
+}
+
+func (r *receiver) init() {
+	r.vector.Base = &r.buffer[0]
+	r.vector.SetLen(len(r.buffer))
+	r.message.Iov = &r.vector
+	r.message.SetIovlen(1)
+	r.message.Control = &r.control[0]
+}
+
+// receive does not wait. The bytes are the receiver's until its next call.
+func (r *receiver) receive(fd int) (data []byte, at time.Time, err error) {
+	r.message.SetControllen(len(r.control))
+	n, _, errno := unix.RawSyscall(unix.SYS_RECVMSG, uintptr(fd), uintptr(unsafe.Pointer(&r.message)), 0)
+	if errno != 0 {
+		return nil, time.Time{}, errno
+	}
+	return r.buffer[:n], r.came(time.Now()), nil
+}
+
+// came is when the bytes came that were read by now. The kernel's stamp is by
+// the wall clock; only its distance from now counts.
+func (r *receiver) came(now time.Time) time.Time {
+	if int(r.message.Controllen) < unix.SizeofCmsghdr+int(unsafe.Sizeof(unix.Timespec{})) {
+		return now
+	}
+	header := (*unix.Cmsghdr)(unsafe.Pointer(&r.control[0]))
+	if header.Level != unix.SOL_SOCKET || header.Type != unix.SCM_TIMESTAMPNS {
+		return now
+	}
+	stamp := (*unix.Timespec)(unsafe.Pointer(&r.control[unix.SizeofCmsghdr]))
+	if age := time.Duration(now.UnixNano() - stamp.Nano()); age > 0 {
+		return now.Add(-age)
+	}
+	return now
+}
