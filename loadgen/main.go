@@ -36,23 +36,23 @@ func main() {
 // run is the program but for its process: it returns the exit status. The live
 // line goes to live.
 func run(ctx context.Context, args []string, stdout, stderr, live io.Writer) int {
-	name, help, start := "loadgen", usage, func() (func() error, error) {
-		o, err := parse(args)
-		return func() error { return load(ctx, o, stdout, live) }, err
-	}
 	if len(args) > 0 && args[0] == "merge" {
-		name, help, start = "loadgen merge", mergeUsage, func() (func() error, error) {
-			o, err := parseMerge(args[1:])
-			return func() error { return merge(o, stdout) }, err
-		}
+		o, err := parseMerge(args[1:])
+		return finish("loadgen merge", mergeUsage, err, func() error { return merge(o, stdout) }, stdout, stderr)
 	}
-	work, err := start()
+	o, err := parse(args)
+	return finish("loadgen", usage, err, func() error { return load(ctx, o, stdout, live) }, stdout, stderr)
+}
+
+// finish does a command's work, unless its command line asked for help or was
+// wrong, and returns the exit status.
+func finish(name string, help func() string, parsed error, work func() error, stdout, stderr io.Writer) int {
 	switch {
-	case errors.Is(err, flag.ErrHelp):
+	case errors.Is(parsed, flag.ErrHelp):
 		fmt.Fprint(stdout, help())
 		return 0
-	case err != nil:
-		fmt.Fprintf(stderr, "%s: %v\nRun %s -help for all flags.\n", name, err, name)
+	case parsed != nil:
+		fmt.Fprintf(stderr, "%s: %v\nRun %s -help for all flags.\n", name, parsed, name)
 		return 2
 	}
 	if err := work(); err != nil {

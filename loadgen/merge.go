@@ -1,11 +1,11 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
-	"strings"
 
 	"apmapp/loadgen/openloop"
 	"apmapp/loadgen/report"
@@ -31,19 +31,15 @@ func parseMerge(args []string) (mergeOptions, error) {
 		return mergeOptions{}, err
 	}
 	if fs.NArg() == 0 {
-		return mergeOptions{}, fmt.Errorf("no files: give those that loadgen -json or -o run.json has written")
+		return mergeOptions{}, errors.New("no files: give those that loadgen -json or -o run.json has written")
 	}
 	out, err := r.read()
 	return mergeOptions{out, fs.Args()}, err
 }
 
 func mergeUsage() string {
-	var b strings.Builder
-	b.WriteString("loadgen merge [flags] a.json b.json ... makes one report of several runs: histograms are added, not averaged.\n\n")
-	fs := mergeFlags(&outputFlags{})
-	fs.SetOutput(&b)
-	fs.PrintDefaults()
-	return b.String()
+	return describe("loadgen merge [flags] a.json b.json ... makes one report of several runs: histograms are added, not averaged.",
+		mergeFlags(&outputFlags{}))
 }
 
 // merge writes the report that one run would have had that sent all requests.

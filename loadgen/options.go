@@ -196,11 +196,16 @@ func atLeast(least, n int) error {
 }
 
 func usage() string {
+	return describe("loadgen sends HTTP requests at a rate of its own and reports what callers would have felt.",
+		flags(&options{}, &raw{header: http.Header{}})) +
+		"\nloadgen merge [flags] a.json b.json ... makes one report of several; see loadgen merge -help.\n"
+}
+
+// describe is what -help prints.
+func describe(what string, fs *flag.FlagSet) string {
 	var b strings.Builder
-	b.WriteString("loadgen sends HTTP requests at a rate of its own and reports what callers would have felt.\n\n")
-	fs := flags(&options{}, &raw{header: http.Header{}})
+	b.WriteString(what + "\n\n")
 	fs.SetOutput(&b)
 	fs.PrintDefaults()
-	b.WriteString("\nloadgen merge [flags] a.json b.json ... makes one report of several; see loadgen merge -help.\n")
 	return b.String()
 }

@@ -73,9 +73,6 @@ func parse(args []string, getenv func(string) string) (options, error) {
 			return options{}, fmt.Errorf("-%s: %d is more than 65535", p.name, p.port)
 		}
 	}
-	if g.memory<<20 < localagent.MinBudget {
-		return options{}, fmt.Errorf("-memory: %d is less than %d", g.memory, localagent.MinBudget>>20)
-	}
 	o := options{
 		schedule: openloop.Schedule{Profile: openloop.Constant(g.rps), Arrivals: openloop.Regular, Duration: g.duration},
 		service:  service.Defaults(),
@@ -87,8 +84,10 @@ func parse(args []string, getenv func(string) string) (options, error) {
 	o.service.Addr = here(g.port)
 	o.agent = cmp.Or(getenv("DD_TRACE_AGENT_URL"), getenv("DD_AGENT_HOST"))
 	o.traces, o.metrics, o.pages = here(g.agentPort), here(g.dogstatsdPort), here(g.pagesPort)
-	o.memory = int64(g.memory) << 20
 	var err error
+	if o.memory, err = localagent.Budget(g.memory); err != nil {
+		return options{}, fmt.Errorf("-memory: %w", err)
+	}
 	if g.dsn != "" {
 		if o.service.MySQL, err = store.ParseDSN(g.dsn); err != nil {
 			return options{}, fmt.Errorf("-dsn: %w", err)

@@ -38,7 +38,8 @@ func main() {
 type options struct {
 	addr, dogstatsd, socket, pages, logs string
 	record, replay, forward              string
-	memory                               uint
+	mb                                   uint
+	budget                               int64 // of mb, in bytes
 }
 
 func flags(o *options) *flag.FlagSet {
@@ -52,7 +53,7 @@ func flags(o *options) *flag.FlagSet {
 	fs.StringVar(&o.record, "record", "", "`file` to write all that comes to, for -replay")
 	fs.StringVar(&o.replay, "replay", "", "`file` of -record to take first")
 	fs.StringVar(&o.forward, "forward", "", "`URL` of another Agent to pass all on to, but logs")
-	fs.UintVar(&o.memory, "memory", 128, "`MB` to keep at most")
+	fs.UintVar(&o.mb, "memory", 128, "`MB` to keep at most")
 	return fs
 }
 
@@ -70,8 +71,9 @@ func parse(args []string) (options, error) {
 			return o, fmt.Errorf("-%s: %q is not host:port", name, addr)
 		}
 	}
-	if int64(o.memory)<<20 < localagent.MinBudget {
-		return o, fmt.Errorf("-memory: %d is less than %d", o.memory, localagent.MinBudget>>20)
+	var err error
+	if o.budget, err = localagent.Budget(o.mb); err != nil {
+		return o, fmt.Errorf("-memory: %w", err)
 	}
 	return o, nil
 }
@@ -105,7 +107,7 @@ func usage() string {
 
 func serve(ctx context.Context, o options, stdin io.Reader, stdout, stderr io.Writer) (err error) {
 	logger := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	store := localagent.NewStore(int64(o.memory) << 20)
+	store := localagent.NewStore(o.budget)
 	taps, closeTaps, err := o.taps()
 	if err != nil {
 		return err

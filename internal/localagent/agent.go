@@ -161,18 +161,23 @@ func (a *Agent) handler(core string) http.Handler {
 
 func (a *Agent) takeProfiles(w http.ResponseWriter, r *http.Request) {
 	others, err := a.cfg.Store.Upload(r)
-	var tooLarge *http.MaxBytesError
-	switch {
-	case errors.As(err, &tooLarge):
-		http.Error(w, err.Error(), http.StatusRequestEntityTooLarge)
-	case err != nil:
-		http.Error(w, err.Error(), http.StatusBadRequest)
-	default:
-		if others > 0 {
-			a.cfg.Logger.Debug("files of a profile that are not pprof's are left out", "files", others)
-		}
-		w.WriteHeader(http.StatusOK)
+	if err != nil {
+		refuse(w, err)
+		return
 	}
+	if others > 0 {
+		a.cfg.Logger.Debug("files of a profile that are not pprof's are left out", "files", others)
+	}
+	w.WriteHeader(http.StatusOK)
+}
+
+// refuse answers a request whose body cannot be taken.
+func refuse(w http.ResponseWriter, err error) {
+	status := http.StatusBadRequest
+	if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
+		status = http.StatusRequestEntityTooLarge
+	}
+	http.Error(w, err.Error(), status)
 }
 
 func (a *Agent) takePackets() {

@@ -19,8 +19,6 @@ type Log struct {
 	SpanID  string `json:"span_id,omitempty"`
 	// Raw is the line, as it came.
 	Raw string `json:"raw"`
-
-	seq int64
 }
 
 // maxLine bounds a line; what is longer is cut off.
@@ -80,7 +78,6 @@ func attribute(attributes map[string]any, name string) string {
 func (s *Store) AddLog(l Log) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	l.seq = s.logs.evicted + int64(len(s.logs.items))
 	s.logs.add(l, int64(len(l.Raw)+len(l.Message)+256))
 	s.change()
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"mime/multipart"
 	"net/http"
@@ -26,6 +27,8 @@ type Profile struct {
 	Service string    `json:"service"`
 	Start   time.Time `json:"start"`
 	End     time.Time `json:"end"`
+	// Endpoints are what its samples are labelled with, in order.
+	Endpoints []string `json:"-"`
 
 	data []byte // as it came, compressed
 }
@@ -79,10 +82,11 @@ func (s *Store) Upload(r *http.Request) (others int, err error) {
 				return 0, fmt.Errorf("event: %w", err)
 			}
 		case isPprof:
-			if _, err := parseProfile(data); err != nil {
+			p, err := parseProfile(data)
+			if err != nil {
 				return 0, fmt.Errorf("%s: %w", part.FileName(), err)
 			}
-			came = append(came, &Profile{Kind: strings.TrimPrefix(kind, "delta-"), data: data})
+			came = append(came, &Profile{Kind: strings.TrimPrefix(kind, "delta-"), Endpoints: slices.Sorted(maps.Keys(Endpoints(p))), data: data})
 		default:
 			others++
 		}
@@ -183,9 +187,8 @@ func Endpoints(p *profile.Profile) map[string]int {
 // OnlyFor leaves the samples of an endpoint, of a span, or of both; "" and 0 are
 // any.
 func OnlyFor(p *profile.Profile, endpoint string, span uint64) {
-	has := func(values []string, want string) bool { return slices.Contains(values, want) }
 	p.Sample = slices.DeleteFunc(p.Sample, func(s *profile.Sample) bool {
-		return endpoint != "" && !has(s.Label[endpointLabel], endpoint) ||
-			span != 0 && !has(s.Label[spanLabel], strconv.FormatUint(span, 10)) && !slices.Contains(s.NumLabel[spanLabel], int64(span))
+		return endpoint != "" && !slices.Contains(s.Label[endpointLabel], endpoint) ||
+			span != 0 && !slices.Contains(s.Label[spanLabel], strconv.FormatUint(span, 10)) && !slices.Contains(s.NumLabel[spanLabel], int64(span))
 	})
 }

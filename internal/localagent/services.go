@@ -30,11 +30,14 @@ type services struct {
 	calls     map[callKey]*series
 }
 
+type resourceKey struct{ service, resource string }
+
 type callKey struct{ from, to string }
 
 type resource struct {
-	kind   string
-	series series
+	kind    string
+	series  series
+	slowest slowest
 }
 
 // series counts spans by time.
@@ -67,7 +70,7 @@ func (s *services) add(all []traceagent.Span, known int) {
 			continue
 		}
 		if i >= known {
-			s.resource(span).add(span)
+			s.resource(span.Service, span.Resource, span.Type).series.add(span)
 		}
 		// What is called often ends, and comes, before its caller.
 		parent, there := index[span.ParentID]
@@ -87,18 +90,18 @@ func (s *services) call(key callKey) *series {
 	return s.calls[key]
 }
 
-func (s *services) resource(span *traceagent.Span) *series {
-	key := resourceKey{span.Service, span.Resource}
+func (s *services) resource(service, name, kind string) *resource {
+	key := resourceKey{service, name}
 	r := s.resources[key]
 	if r == nil && len(s.resources) >= maxResources {
 		key.resource = others
 		r = s.resources[key]
 	}
 	if r == nil {
-		r = &resource{kind: span.Type}
+		r = &resource{kind: kind}
 		s.resources[key] = r
 	}
-	return &r.series
+	return r
 }
 
 func (s *series) add(span *traceagent.Span) {
@@ -275,6 +278,18 @@ func (s *Store) Services() []Service {
 	}
 	slices.SortFunc(all, func(a, b Service) int { return cmp.Compare(a.Name, b.Name) })
 	return all
+}
+
+// ServiceNames returns the names of all services, in order.
+func (s *Store) ServiceNames() []string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	var all []string
+	for key := range s.services.resources {
+		all = append(all, key.service)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // Calls returns who asks whom, by name.

@@ -2,6 +2,8 @@ package localagent
 
 import (
 	"container/list"
+	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,7 +22,6 @@ type Store struct {
 	traces   map[string]*trace
 	plain    *list.List // of *trace, the oldest first
 	worthy   *list.List // those that stay longest
-	slowest  map[resourceKey]*slowest
 	traceUse int64
 	evicted  int64
 
@@ -43,6 +44,18 @@ const (
 // MinBudget is the least that a store can do with, in bytes.
 const MinBudget = 8 << 20
 
+// Budget returns a budget in bytes of one in MB, or why it cannot be.
+func Budget(mb uint) (int64, error) {
+	const least, most = MinBudget >> 20, math.MaxInt64 >> 20
+	if mb < least {
+		return 0, fmt.Errorf("%d is less than %d", mb, least)
+	}
+	if uint64(mb) > most {
+		return 0, fmt.Errorf("%d is more than %d", mb, uint64(most))
+	}
+	return int64(mb) << 20, nil
+}
+
 // NewStore returns a store that keeps to a budget in bytes, of which MinBudget is
 // the least.
 func NewStore(budget int64) *Store {
@@ -52,7 +65,6 @@ func NewStore(budget int64) *Store {
 		traces:   map[string]*trace{},
 		plain:    list.New(),
 		worthy:   list.New(),
-		slowest:  map[resourceKey]*slowest{},
 		services: newServices(),
 		logs:     ring[Log]{budget: int64(logShare * float64(budget))},
 		profiles: ring[*Profile]{budget: int64(profileShare * float64(budget))},
@@ -96,7 +108,6 @@ func (s *Store) AddSpans(c traceagent.Chunk) {
 	if len(c.Spans) == 0 {
 		return
 	}
-	now := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	defer s.change()
@@ -110,7 +121,7 @@ func (s *Store) AddSpans(c traceagent.Chunk) {
 	grown := sizeOf(c.Spans)
 	t.size += grown
 	s.traceUse += grown
-	t.summary = summarize(t.Trace, now)
+	t.summary = summarize(t.Trace)
 	s.services.add(t.Spans, len(t.Spans)-len(c.Spans))
 	s.rank(t)
 	s.evict()
@@ -131,9 +142,6 @@ func sizeOf(spans []traceagent.Span) int64 {
 	return n
 }
 
-// resourceKey is what the slowest traces are kept by.
-type resourceKey struct{ service, resource string }
-
 // slowest are the durations of the slowest traces of a resource, the shortest of
 // them first.
 type slowest []time.Duration
@@ -146,12 +154,7 @@ func (s *Store) rank(t *trace) {
 	if t.in == s.worthy {
 		return
 	}
-	key := resourceKey{t.summary.Service, t.summary.Resource}
-	top := s.slowest[key]
-	if top == nil {
-		top = &slowest{}
-		s.slowest[key] = top
-	}
+	top := &s.services.resource(t.summary.Service, t.summary.Resource, t.summary.Type).slowest
 	if !t.summary.Error && !top.add(t.summary.Duration) {
 		return
 	}

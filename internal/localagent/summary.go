@@ -20,8 +20,7 @@ type Summary struct {
 	Status   string        `json:"status,omitempty"` // of HTTP
 	Spans    int           `json:"spans"`
 
-	arrived time.Time
-	text    string // what a search looks through
+	text string // what a search looks through
 }
 
 // Root returns the trace's first span: the earliest of those whose parent is not
@@ -44,12 +43,12 @@ func (t Trace) Root() *traceagent.Span {
 	return root
 }
 
-func summarize(t Trace, now time.Time) Summary {
+func summarize(t Trace) Summary {
 	root := t.Root()
 	s := Summary{
 		ID: t.ID, Service: root.Service, Resource: root.Resource, Type: root.Type,
 		Start: root.Start, Duration: root.Duration, Error: root.Error,
-		Status: root.Tags["http.status_code"], Spans: len(t.Spans), arrived: now,
+		Status: root.Tags["http.status_code"], Spans: len(t.Spans),
 	}
 	var text strings.Builder
 	for i := range t.Spans {

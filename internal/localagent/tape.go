@@ -221,11 +221,7 @@ func tapped(taps []Tap, next http.Handler) http.Handler {
 		}
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxUpload))
 		if err != nil {
-			status := http.StatusBadRequest
-			if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
-				status = http.StatusRequestEntityTooLarge
-			}
-			http.Error(w, err.Error(), status)
+			refuse(w, err)
 			return
 		}
 		e := Event{Time: time.Now(), Kind: Request, Method: r.Method, Path: r.URL.RequestURI(), Header: r.Header.Clone(), Body: body}

@@ -30,12 +30,7 @@ func (v *viewer) profiles(w http.ResponseWriter, r *http.Request) {
 	}
 	slices.Sort(data.Kinds)
 	if cpu := v.Store.Profiles(data.Service, "cpu"); len(cpu) > 0 {
-		if _, read, ok := v.Store.Profile(cpu[0].ID); ok {
-			for endpoint := range localagent.Endpoints(read) {
-				data.Endpoints = append(data.Endpoints, endpoint)
-			}
-			slices.Sort(data.Endpoints)
-		}
+		data.Endpoints = cpu[0].Endpoints
 	}
 	v.show(w, http.StatusOK, "profiles", page{Title: "Profiles", Section: "profiles", Live: true, Data: data})
 }

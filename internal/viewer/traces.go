@@ -94,9 +94,9 @@ func (v *viewer) traces(w http.ResponseWriter, r *http.Request) {
 		Problem  string
 		Traces   []localagent.Summary
 		Matching int
-		Services []localagent.Service
+		Services []string
 		Scatter  scatter
-	}{Form: f, Services: v.Store.Services(), Scatter: newScatter(nil)}
+	}{Form: f, Services: v.Store.ServiceNames(), Scatter: newScatter(nil)}
 	status := http.StatusOK
 	if err != nil {
 		data.Problem, status = err.Error(), http.StatusBadRequest
@@ -120,7 +120,7 @@ func (v *viewer) trace(w http.ResponseWriter, r *http.Request) {
 		}})
 		return
 	}
-	rows := waterfall(t)
+	root, rows := t.Root(), waterfall(t)
 	logs, _ := v.Store.Logs(localagent.LogFilter{TraceID: t.ID, Limit: 1000})
 	slices.Reverse(logs)
 	data := struct {
@@ -131,7 +131,7 @@ func (v *viewer) trace(w http.ResponseWriter, r *http.Request) {
 		Tags     []tagLine
 		Logs     []localagent.Log
 		Flame    string
-	}{ID: t.ID, Root: t.Root(), Rows: rows, Logs: logs, Flame: v.flame(t.Root())}
+	}{ID: t.ID, Root: root, Rows: rows, Logs: logs, Flame: v.flame(root)}
 	for i := range rows {
 		if fmt.Sprint(rows[i].SpanID) == r.URL.Query().Get("span") {
 			data.Selected = &rows[i]
@@ -150,7 +150,7 @@ func (v *viewer) trace(w http.ResponseWriter, r *http.Request) {
 		// The tracer's own behind those that were set for people.
 		return strings.Compare(strings.ReplaceAll(a.Name, "_", "~"), strings.ReplaceAll(b.Name, "_", "~"))
 	})
-	v.show(w, http.StatusOK, "trace", page{Title: data.Root.Resource, Section: "traces", Data: data})
+	v.show(w, http.StatusOK, "trace", page{Title: root.Resource, Section: "traces", Data: data})
 }
 
 // flame is the URL of the flame graph of a span's endpoint in the minute that it
@@ -170,8 +170,8 @@ func (v *viewer) logs(w http.ResponseWriter, r *http.Request) {
 		Service, Level, Text string
 		Lines                []localagent.Log
 		Matching             int
-		Services             []localagent.Service
-	}{Service: q.Get("service"), Level: q.Get("level"), Text: q.Get("q"), Services: v.Store.Services()}
+		Services             []string
+	}{Service: q.Get("service"), Level: q.Get("level"), Text: q.Get("q"), Services: v.Store.ServiceNames()}
 	data.Lines, data.Matching = v.Store.Logs(localagent.LogFilter{Service: data.Service, Level: data.Level, Text: data.Text, Limit: listed})
 	v.show(w, http.StatusOK, "logs", page{Title: "Logs", Section: "logs", Live: true, Data: data})
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"apmapp/internal/localagent"
+	"apmapp/loadgen/report/uplot"
 )
 
 //go:embed pages assets
@@ -58,6 +59,7 @@ func New(cfg Config) http.Handler {
 	mux.HandleFunc("GET /api/logs", v.apiLogs)
 	mux.HandleFunc("GET /api/profiles", v.apiProfiles)
 	mux.HandleFunc("GET /api/metrics", v.apiMetrics)
+	mux.Handle("GET /assets/uplot/", http.StripPrefix("/assets/uplot/", http.FileServerFS(uplot.Files)))
 	mux.Handle("GET /assets/", http.StripPrefix("/assets/", http.FileServerFS(assets)))
 	// pprof's pages, which name no icon, make browsers ask.
 	mux.HandleFunc("GET /favicon.ico", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
@@ -66,8 +68,7 @@ func New(cfg Config) http.Handler {
 }
 
 // safe adds the headers that keep what spans and logs say from being more than
-// text, and refuses names that are not this machine's: a site elsewhere may have
-// its name lead here.
+// text, and refuses what a page of another site asks for.
 func safe(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if site := r.Header.Get("Sec-Fetch-Site"); site == "cross-site" && r.Header.Get("Sec-Fetch-Mode") != "navigate" {

@@ -59,6 +59,7 @@ const stallTruth = 495 * time.Millisecond
 const sleeping = "sleep alone"
 
 type bench struct {
+	self  string // this program
 	bin   string
 	each  time.Duration
 	tools []tool
@@ -67,14 +68,14 @@ type bench struct {
 
 	// Figures by what they are of and whose they are, one a round.
 	figures map[string][]float64
-	grown   float64 // MB after the first minute; NaN unless measured
-	over    time.Duration
+	grown   float64       // MB after the first minute
+	over    time.Duration // 0 unless it was measured
 }
 
 // find looks for the peers; what is not there is named.
 func (b *bench) find() error {
-	self, err := os.Executable()
-	if err != nil {
+	var err error
+	if b.self, err = os.Executable(); err != nil {
 		return err
 	}
 	b.figures = map[string][]float64{}
@@ -95,8 +96,8 @@ func (b *bench) find() error {
 	}
 	all := []tool{
 		{name: "loadgen", program: filepath.Join(b.bin, "loadgen"), args: loadgen, p95: own},
-		{name: "with fasthttp", program: self, args: variant("fasthttp")},
-		{name: "with net/http", program: self, args: variant("net/http")},
+		{name: "with fasthttp", program: b.self, args: variant("fasthttp")},
+		{name: "with net/http", program: b.self, args: variant("net/http")},
 		{name: "vegeta", program: filepath.Join(b.bin, "vegeta"), p95: b.vegetaP95,
 			args: func(_ string, rps float64, d time.Duration) []string {
 				return []string{"attack", "-rate", number(rps) + "/1s", "-duration", d.String()}
@@ -134,7 +135,7 @@ func (b *bench) add(figure, whose string, v float64) {
 	b.figures[key] = append(b.figures[key], v)
 }
 
-// median is NaN-free: ok is false where nothing was measured.
+// median is that of the rounds; ok is false where nothing was measured.
 func (b *bench) median(figure, whose string) (v float64, ok bool) {
 	all := slices.Sorted(slices.Values(b.figures[figure+" "+whose]))
 	if len(all) == 0 {
@@ -191,11 +192,7 @@ func (b *bench) round(ctx context.Context) error {
 			}
 		}
 	}
-	self, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	slept, err := execute(ctx, "", self, "sleeper", "-rps", number(costRate), "-duration", b.each.String())
+	slept, err := execute(ctx, "", b.self, "sleeper", "-rps", number(costRate), "-duration", b.each.String())
 	if err != nil {
 		return err
 	}

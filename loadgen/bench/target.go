@@ -14,7 +14,6 @@ type target struct {
 	listener    net.Listener
 	mu          sync.Mutex
 	arrivals    []time.Time
-	conns       map[net.Conn]bool
 	frozenUntil func(time.Time) time.Time
 }
 
@@ -23,7 +22,7 @@ func listen() (*target, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &target{listener: l, conns: map[net.Conn]bool{}}
+	t := &target{listener: l}
 	go t.accept()
 	return t, nil
 }
@@ -36,9 +35,6 @@ func (t *target) accept() {
 		if err != nil {
 			return
 		}
-		t.mu.Lock()
-		t.conns[conn] = true
-		t.mu.Unlock()
 		go t.serve(conn)
 	}
 }
@@ -48,12 +44,7 @@ const answer = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 3
 // serve answers requests without a body, one at a time, as clients send them
 // that do not pipeline.
 func (t *target) serve(conn net.Conn) {
-	defer func() {
-		conn.Close()
-		t.mu.Lock()
-		delete(t.conns, conn)
-		t.mu.Unlock()
-	}()
+	defer conn.Close()
 	buf := make([]byte, 0, 16<<10)
 	for {
 		n, err := conn.Read(buf[len(buf):cap(buf)])
@@ -95,10 +86,10 @@ func (t *target) freezeAfter(wait, length time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var first time.Time
-	var once sync.Mutex
+	var mu sync.Mutex
 	t.frozenUntil = func(now time.Time) time.Time {
-		once.Lock()
-		defer once.Unlock()
+		mu.Lock()
+		defer mu.Unlock()
 		if first.IsZero() {
 			first = now
 		}

@@ -50,10 +50,9 @@ type http1 struct {
 // exchange is a request in flight.
 type exchange struct {
 	openloop.Request
-	sent    time.Time
-	retried bool
-	over    bool  // it has ended, if only by its timeout
-	conn    *conn // nil while there is none yet
+	sent time.Time
+	over bool  // it has ended, if only by its timeout
+	conn *conn // nil while there is none yet
 
 	prev, next *exchange
 }
@@ -63,8 +62,7 @@ type conn struct {
 	exchange *exchange // nil when it is idle
 	response response
 	unsent   []byte
-	// used tells that it was there before its request: its peer may have closed
-	// it in the meantime.
+	// used tells that it has been idle: its peer may have closed it meanwhile.
 	used bool
 }
 
@@ -132,10 +130,15 @@ func (h *http1) connectOnce() {
 	defer cancel()
 	if fd, err := connect(ctx, h.o.hostPort()); err == nil {
 		if c, err := h.adopt(fd); err == nil {
-			c.used = true
-			h.idle = append(h.idle, c)
+			h.rest(c)
 		}
 	}
+}
+
+// rest keeps a connection for the next request.
+func (h *http1) rest(c *conn) {
+	c.used = true
+	h.idle = append(h.idle, c)
 }
 
 // adopt makes a connection of a socket.
@@ -192,7 +195,7 @@ func (h *http1) close() {
 // Finish implements openloop.Sender.
 func (h *http1) Finish() {
 	for h.queue.first != nil {
-		h.poll(h.queue.first.sent.Add(h.o.Timeout), true)
+		h.poll(h.deadline(h.queue.first), true)
 		h.expire(time.Now())
 	}
 	h.release()
@@ -212,8 +215,8 @@ func (h *http1) SleepUntil(ctx context.Context, t time.Time) {
 		now := time.Now()
 		h.expire(now)
 		until := t
-		if first := h.queue.first; first != nil && first.sent.Add(h.o.Timeout).Before(t) {
-			until = first.sent.Add(h.o.Timeout)
+		if first := h.queue.first; first != nil && h.deadline(first).Before(t) {
+			until = h.deadline(first)
 		}
 		over := !now.Before(t) || ctx.Err() != nil
 		if over && now.Sub(h.polled) < pollEvery {
@@ -325,7 +328,7 @@ func (h *http1) Send(r openloop.Request) {
 // for a goroutine, which may look up names and try several addresses.
 func (h *http1) dial(x *exchange) {
 	h.dials.Go(func() {
-		ctx, cancel := context.WithDeadline(context.Background(), x.sent.Add(h.o.Timeout))
+		ctx, cancel := context.WithDeadline(context.Background(), h.deadline(x))
 		defer cancel()
 		fd, err := connect(ctx, h.o.hostPort())
 		h.mu.Lock()
@@ -374,8 +377,7 @@ func (h *http1) takeDialed() {
 		case err != nil:
 			h.end(d.exchange, time.Now(), openloop.Exchange{Failure: kind(err)})
 		case d.exchange.over:
-			c.used = true
-			h.idle = append(h.idle, c)
+			h.rest(c)
 		default:
 			h.write(c, d.exchange)
 		}
@@ -476,9 +478,9 @@ func (h *http1) eof(c *conn) {
 // answered ends a connection's exchange with the response that has come.
 func (h *http1) answered(c *conn, at time.Time, keep bool) {
 	x, r := c.exchange, &c.response
-	c.exchange, c.used = nil, true
+	c.exchange = nil
 	if keep {
-		h.idle = append(h.idle, c)
+		h.rest(c)
 	} else {
 		h.drop(c)
 	}
@@ -490,7 +492,8 @@ func (h *http1) answered(c *conn, at time.Time, keep bool) {
 
 // fail ends a connection and its exchange. A connection that its peer closed
 // while it was idle fails the request that comes next; such a request, if it may
-// be repeated, goes out again on a new one: RFC 9112, section 9.3.1.
+// be repeated, goes out again on a new one, and so only once: RFC 9112, section
+// 9.3.1.
 func (h *http1) fail(c *conn, err error) {
 	x, r := c.exchange, &c.response
 	c.exchange = nil
@@ -500,8 +503,7 @@ func (h *http1) fail(c *conn, err error) {
 	}
 	x.conn = nil
 	failure := kind(err)
-	if c.used && !r.began && !x.retried && idempotent[h.o.Method] && (failure == Closed || failure == Reset) {
-		x.retried = true
+	if c.used && !r.began && idempotent[h.o.Method] && (failure == Closed || failure == Reset) {
 		h.dial(x)
 		return
 	}
@@ -524,10 +526,13 @@ func (h *http1) drop(c *conn) {
 	_ = unix.Close(c.fd)
 }
 
+// deadline is when an exchange has taken too long.
+func (h *http1) deadline(x *exchange) time.Time { return x.sent.Add(h.o.Timeout) }
+
 // expire ends the exchanges that have taken too long. All may take the same
 // time, so the oldest is the first.
 func (h *http1) expire(now time.Time) {
-	for x := h.queue.first; x != nil && now.Sub(x.sent) >= h.o.Timeout; x = h.queue.first {
+	for x := h.queue.first; x != nil && !now.Before(h.deadline(x)); x = h.queue.first {
 		if x.conn == nil {
 			h.end(x, now, openloop.Exchange{Failure: Timeout})
 			continue

@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"io/fs"
 	"math"
 	"time"
 
 	"apmapp/loadgen/openloop"
+	"apmapp/loadgen/report/uplot"
 )
 
 //go:embed page
@@ -88,9 +90,9 @@ func newView(r *openloop.Result) view {
 			{"sent late, p99", Duration(r.Lateness.Quantile(0.99)), false},
 		},
 		Run:     newRun(r),
-		Style:   template.CSS(file("uplot/uPlot.min.css") + file("report.css")),
-		Library: template.JS(file("uplot/uPlot.iife.min.js")),
-		Script:  template.JS(file("report.js")),
+		Style:   template.CSS(file(uplot.Files, "uPlot.min.css") + file(files, "page/report.css")),
+		Library: template.JS(file(uplot.Files, "uPlot.iife.min.js")),
+		Script:  template.JS(file(files, "page/report.js")),
 	}
 	if len(t.Failures) > 0 {
 		v.Figures = append(v.Figures, figure{"errors", counts(t.Failures), true})
@@ -116,8 +118,8 @@ func newView(r *openloop.Result) view {
 	return v
 }
 
-func file(name string) string {
-	data, err := files.ReadFile("page/" + name)
+func file(from fs.FS, name string) string {
+	data, err := fs.ReadFile(from, name)
 	if err != nil {
 		panic(err) // it is embedded
 	}
