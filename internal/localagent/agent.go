@@ -15,8 +15,6 @@ import (
 	"syscall"
 	"time"
 
-	pb "github.com/DataDog/datadog-agent/pkg/proto/pbgo/trace"
-
 	"apmapp/internal/traceagent"
 )
 
@@ -30,10 +28,10 @@ const (
 type Config struct {
 	// Addr is the host:port of traces and profiles, DogStatsD that of metrics.
 	Addr, DogStatsD string
-	// Socket is the path of a UNIX socket for traces and profiles as well; "" is
-	// none.
-	Socket string
-	Store  *Store
+	// Socket is the path of a UNIX socket for traces and profiles as well,
+	// DogStatsDSocket that of one for metrics, of datagrams; "" is none.
+	Socket, DogStatsDSocket string
+	Store                   *Store
 	// Taps hear of all that comes.
 	Taps   []Tap
 	Logger *slog.Logger
@@ -48,6 +46,7 @@ type Agent struct {
 	front   net.Listener
 	socket  net.Listener // nil when there is none
 	packets net.PacketConn
+	grams   net.PacketConn // of the socket for metrics; nil when there is none
 	running sync.WaitGroup
 }
 
@@ -67,8 +66,25 @@ func Start(cfg Config) (_ *Agent, err error) {
 		return nil, fmt.Errorf("listen for metrics on %s: %w", cfg.DogStatsD, err)
 	}
 	if cfg.Socket != "" {
-		if a.socket, err = listenSocket(cfg.Socket); err != nil {
-			return nil, err
+		if err := vacate("unix", cfg.Socket); err != nil {
+			return nil, fmt.Errorf("listen for traces on %s: %w", cfg.Socket, err)
+		}
+		if a.socket, err = net.Listen("unix", cfg.Socket); err == nil {
+			err = os.Chmod(cfg.Socket, socketMode)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("listen for traces on %s: %w", cfg.Socket, err)
+		}
+	}
+	if cfg.DogStatsDSocket != "" {
+		if err := vacate("unixgram", cfg.DogStatsDSocket); err != nil {
+			return nil, fmt.Errorf("listen for metrics on %s: %w", cfg.DogStatsDSocket, err)
+		}
+		if a.grams, err = net.ListenPacket("unixgram", cfg.DogStatsDSocket); err == nil {
+			err = os.Chmod(cfg.DogStatsDSocket, socketMode)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("listen for metrics on %s: %w", cfg.DogStatsDSocket, err)
 		}
 	}
 	inner, err := net.Listen("tcp", "127.0.0.1:0")
@@ -78,7 +94,7 @@ func Start(cfg Config) (_ *Agent, err error) {
 	a.core, err = traceagent.Start(traceagent.Config{
 		Listener: inner,
 		Spans:    cfg.Store.AddSpans,
-		Stats:    func(*pb.StatsPayload) {}, // the store counts spans itself
+		Stats:    cfg.Store.AddStatistics,
 		Logger:   cfg.Logger,
 	})
 	if err != nil {
@@ -96,26 +112,26 @@ func Start(cfg Config) (_ *Agent, err error) {
 	if a.socket != nil {
 		a.running.Go(func() { _ = a.server.Serve(a.socket) })
 	}
-	a.running.Go(a.takePackets)
+	a.running.Go(func() { a.take(a.packets) })
+	if a.grams != nil {
+		a.running.Go(func() { a.take(a.grams) })
+	}
 	return a, nil
 }
 
-// listenSocket replaces a socket that nobody listens on any more.
-func listenSocket(path string) (net.Listener, error) {
-	if conn, err := net.Dial("unix", path); err == nil {
+// socketMode lets programs of other users send, as the Agent's sockets do.
+const socketMode = 0o722
+
+// vacate removes a socket that nobody listens on any more.
+func vacate(network, path string) error {
+	if conn, err := net.Dial(network, path); err == nil {
 		conn.Close()
-		return nil, fmt.Errorf("listen for traces on %s: %w", path, syscall.EADDRINUSE)
+		return syscall.EADDRINUSE
 	}
 	if info, err := os.Lstat(path); err == nil && info.Mode()&os.ModeSocket != 0 {
-		if err := os.Remove(path); err != nil {
-			return nil, fmt.Errorf("listen for traces: %w", err)
-		}
+		return os.Remove(path)
 	}
-	l, err := net.Listen("unix", path)
-	if err != nil {
-		return nil, fmt.Errorf("listen for traces on %s: %w", path, err)
-	}
-	return l, nil
+	return nil
 }
 
 // Addr is where traces and profiles are taken, DogStatsD where metrics are.
@@ -141,6 +157,9 @@ func (a *Agent) Close() error {
 	if a.packets != nil {
 		errs = append(errs, a.packets.Close())
 	}
+	if a.grams != nil {
+		errs = append(errs, a.grams.Close(), os.Remove(a.cfg.DogStatsDSocket))
+	}
 	if a.core != nil {
 		a.core.Stop()
 	}
@@ -160,13 +179,9 @@ func (a *Agent) handler(core string) http.Handler {
 }
 
 func (a *Agent) takeProfiles(w http.ResponseWriter, r *http.Request) {
-	others, err := a.cfg.Store.Upload(r)
-	if err != nil {
+	if err := a.cfg.Store.Upload(r); err != nil {
 		refuse(w, err)
 		return
-	}
-	if others > 0 {
-		a.cfg.Logger.Debug("files of a profile that are not pprof's are left out", "files", others)
 	}
 	w.WriteHeader(http.StatusOK)
 }
@@ -180,10 +195,11 @@ func refuse(w http.ResponseWriter, err error) {
 	http.Error(w, err.Error(), status)
 }
 
-func (a *Agent) takePackets() {
+// take stores what packets bring until their connection is closed.
+func (a *Agent) take(packets net.PacketConn) {
 	buf := make([]byte, 1<<16)
 	for {
-		n, _, err := a.packets.ReadFrom(buf)
+		n, _, err := packets.ReadFrom(buf)
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}

@@ -5,16 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/DataDog/datadog-go/v5/statsd"
 	"gopkg.in/DataDog/dd-trace-go.v1/ddtrace/ext"
 	"gopkg.in/DataDog/dd-trace-go.v1/ddtrace/tracer"
 )
@@ -60,6 +63,38 @@ func TestTracer(t *testing.T) {
 	}
 }
 
+// TestSampledTracer has a real tracer keep a part of its traces. Its numbers are
+// those of all.
+func TestSampledTracer(t *testing.T) {
+	s := NewStore(0)
+	a, err := Start(Config{Addr: "127.0.0.1:0", DogStatsD: "127.0.0.1:0", Store: s, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tracer.Start(tracer.WithAgentAddr(a.Addr().String()), tracer.WithService("web"), tracer.WithEnv("test"), tracer.WithLogStartup(false),
+		tracer.WithSamplingRules([]tracer.SamplingRule{tracer.RateRule(0.25)}))
+	const all = 400
+	for i := range all {
+		span := tracer.StartSpan("http.request", tracer.ResourceName("GET /"), tracer.SpanType(ext.SpanTypeWeb))
+		if i%10 == 0 {
+			span.SetTag(ext.Error, errors.New("no"))
+		}
+		span.Finish(tracer.FinishTime(time.Now().Add(20 * time.Millisecond)))
+	}
+	tracer.Stop()
+	if err := a.Close(); err != nil { // statistics that wait for more are handed over
+		t.Error(err)
+	}
+	_, came := s.Traces(Filter{Limit: 1})
+	services := s.Services()
+	if len(services) != 1 || came == 0 || came >= all || services[0].Hits != all || services[0].Errors != all/10 {
+		t.Errorf("%d traces came, the numbers are %+v", came, services)
+	}
+	if p50 := services[0].P50; p50 < 19*time.Millisecond || p50 > time.Minute {
+		t.Errorf("p50 is %s, want some 20ms", p50)
+	}
+}
+
 func TestPackets(t *testing.T) {
 	a, s := startAgent(t)
 	c, err := net.Dial("udp", a.DogStatsD().String())
@@ -67,14 +102,48 @@ func TestPackets(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	for start := time.Now(); len(s.Metrics("a.b")) == 0; time.Sleep(10 * time.Millisecond) {
+	eventually(t, "a metric comes", func() bool {
 		fmt.Fprint(c, "a.b:1|g|#x:y\n\xff\xfe\x00garbage")
-		if time.Since(start) > 30*time.Second {
-			t.Fatal("no metric comes")
-		}
-	}
+		return len(s.Metrics("a.b")) > 0
+	})
 	if s.Usage().MalformedPackets == 0 {
 		t.Error("garbage is not counted")
+	}
+}
+
+// TestPacketsOverSocket has DogStatsD's own client send, where another program
+// has left a socket behind.
+func TestPacketsOverSocket(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "dsd.socket")
+	left, err := net.ListenPacket("unixgram", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	left.Close()
+	cfg := Config{Addr: "127.0.0.1:0", DogStatsD: "127.0.0.1:0", DogStatsDSocket: path, Store: NewStore(0), Logger: slog.New(slog.DiscardHandler)}
+	a, err := Start(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Start(cfg); !errors.Is(err, syscall.EADDRINUSE) {
+		t.Errorf("a socket that is taken: %v", err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != socketMode {
+		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+	client, err := statsd.New("unix://"+path, statsd.WithoutTelemetry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(client.Gauge("a.b", 5, []string{"x:y"}, 1), client.Close()); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "a metric comes", func() bool { return len(cfg.Store.Metrics("a.b")) > 0 })
+	if err := a.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the socket is still there: %v", err)
 	}
 }
 
@@ -187,11 +256,7 @@ func TestRecordReplayAndForward(t *testing.T) {
 	}
 	fmt.Fprint(c, "a.b:1|g")
 	c.Close()
-	for start := time.Now(); len(first.Metrics("a.b")) == 0; time.Sleep(10 * time.Millisecond) {
-		if time.Since(start) > 30*time.Second {
-			t.Fatal("no metric comes")
-		}
-	}
+	eventually(t, "a metric comes", func() bool { return len(first.Metrics("a.b")) > 0 })
 	fmt.Fprintln(TapWriter{W: NewLogWriter(first), Taps: taps}, "a line")
 	if err := a.Close(); err != nil {
 		t.Error(err)
@@ -205,9 +270,10 @@ func TestRecordReplayAndForward(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, s := range map[string]*Store{"the first": first, "the replay": replayed, "the one behind": passed} {
-		if _, n := s.Traces(Filter{Service: "web", Limit: 1}); n != 1 {
-			t.Errorf("%s has %d traces, want 1", name, n)
-		}
+		eventually(t, name+" has one trace", func() bool {
+			_, n := s.Traces(Filter{Service: "web", Limit: 1})
+			return n == 1
+		})
 	}
 	if lines, _ := replayed.Logs(LogFilter{Limit: 2}); len(lines) != 1 || lines[0].Message != "a line" || len(replayed.Metrics("a.b")) != 1 {
 		t.Errorf("replayed: %v, %v", lines, replayed.Metrics(""))

@@ -3,6 +3,7 @@ package localagent
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -35,9 +36,15 @@ func cancelable(t *testing.T) (context.Context, context.CancelFunc) {
 // await returns when the buffer has a text.
 func await(t *testing.T, b *safeBuffer, want string) {
 	t.Helper()
-	for start := time.Now(); b.String() != want; time.Sleep(10 * time.Millisecond) {
-		if time.Since(start) > 30*time.Second {
-			t.Fatalf("%q, want %q", b.String(), want)
+	eventually(t, fmt.Sprintf("%q is written", want), func() bool { return b.String() == want })
+}
+
+// eventually waits until a condition holds.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for start := time.Now(); !holds(); time.Sleep(10 * time.Millisecond) {
+		if time.Since(start) > time.Minute { // far longer than anything takes
+			t.Fatal("not within a minute: " + what)
 		}
 	}
 }

@@ -71,8 +71,11 @@ func ParseSample(line string) (Sample, error) {
 // metrics has the latest values of metrics: a point for ten seconds, for half an
 // hour.
 type metrics struct {
-	series    map[metricKey]*metricSeries
-	malformed int
+	series map[metricKey]*metricSeries
+	most   int // series; hostile names end there
+	// Samples that were not kept: lines that are none, and those of series beyond
+	// the most.
+	malformed, refused int
 }
 
 type metricKey struct{ name, tags string }
@@ -83,8 +86,8 @@ type metricSeries struct {
 }
 
 const (
-	maxPoints = 180
-	maxSeries = 2000 // hostile names end here
+	maxPoints  = 180
+	seriesSize = 256 + maxPoints*40 // in bytes: its names, and its points
 )
 
 // Point is a metric's value in ten seconds: the sum of counts, the last of
@@ -96,7 +99,9 @@ type Point struct {
 	n int
 }
 
-func newMetrics() *metrics { return &metrics{series: map[metricKey]*metricSeries{}} }
+func newMetrics(budget int64) *metrics {
+	return &metrics{series: map[metricKey]*metricSeries{}, most: int(budget / seriesSize)}
+}
 
 // AddPacket stores the samples of a packet, one a line, and counts those that
 // are none.
@@ -122,7 +127,8 @@ func (m *metrics) add(s Sample, now time.Time) {
 	key := metricKey{s.Name, strings.Join(s.Tags, ",")}
 	of := m.series[key]
 	if of == nil {
-		if len(m.series) == maxSeries {
+		if len(m.series) >= m.most {
+			m.refused++
 			return
 		}
 		of = &metricSeries{kind: s.Type}

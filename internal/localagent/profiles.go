@@ -10,6 +10,7 @@ import (
 	"mime"
 	"mime/multipart"
 	"net/http"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -29,9 +30,14 @@ type Profile struct {
 	End     time.Time `json:"end"`
 	// Endpoints are what its samples are labelled with, in order.
 	Endpoints []string `json:"-"`
+	// Spans have the CPU time of the samples that are labelled with each span, as
+	// the innermost or as the first of its process.
+	Spans map[uint64]time.Duration `json:"-"`
 
 	data []byte // as it came, compressed
 }
+
+func (p *Profile) size() int64 { return int64(len(p.data)) + 48*int64(len(p.Spans)) + 256 }
 
 const (
 	// maxUpload bounds an upload; Datadog's own intake takes 50 MB.
@@ -43,15 +49,15 @@ const (
 )
 
 // Upload stores the profiles of an upload, a multipart form as Datadog's
-// profilers send it. Files that are not pprof's are left out: their number is
-// returned.
-func (s *Store) Upload(r *http.Request) (others int, err error) {
+// profilers send it. Files that are not pprof's, such as Java's JFR, are left
+// out, and counted by their kind.
+func (s *Store) Upload(r *http.Request) error {
 	media, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || media != "multipart/form-data" || params["boundary"] == "" {
-		return 0, errors.New("not a multipart form")
+		return errors.New("not a multipart form")
 	}
 	if r.ContentLength > maxUpload {
-		return 0, &http.MaxBytesError{Limit: maxUpload}
+		return &http.MaxBytesError{Limit: maxUpload}
 	}
 	parts := multipart.NewReader(http.MaxBytesReader(nil, r.Body, maxUpload), params["boundary"])
 	var event struct {
@@ -60,42 +66,48 @@ func (s *Store) Upload(r *http.Request) (others int, err error) {
 		Tags  string    `json:"tags_profiler"`
 	}
 	var came []*Profile
+	var others []string
 	for n := 0; ; n++ {
 		part, err := parts.NextPart()
 		if err == io.EOF {
 			break
 		}
 		if err != nil {
-			return 0, err
+			return err
 		}
 		if n == maxParts {
-			return 0, errors.New("too many files")
+			return errors.New("too many files")
 		}
 		data, err := io.ReadAll(part)
 		if err != nil {
-			return 0, err
+			return err
 		}
 		kind, isPprof := strings.CutSuffix(part.FileName(), ".pprof")
 		switch {
 		case part.FormName() == "event":
 			if err := json.Unmarshal(data, &event); err != nil {
-				return 0, fmt.Errorf("event: %w", err)
+				return fmt.Errorf("event: %w", err)
 			}
 		case isPprof:
 			p, err := parseProfile(data)
 			if err != nil {
-				return 0, fmt.Errorf("%s: %w", part.FileName(), err)
+				return fmt.Errorf("%s: %w", part.FileName(), err)
 			}
-			came = append(came, &Profile{Kind: strings.TrimPrefix(kind, "delta-"), Endpoints: slices.Sorted(maps.Keys(Endpoints(p))), data: data})
+			came = append(came, &Profile{
+				Kind:      strings.TrimPrefix(kind, "delta-"),
+				Endpoints: slices.Sorted(maps.Keys(Endpoints(p))),
+				Spans:     spans(p),
+				data:      data,
+			})
 		default:
-			others++
+			others = append(others, path.Ext(part.FileName()))
 		}
 	}
 	for _, p := range came {
 		p.Start, p.End, p.Service = event.Start, event.End, tag(event.Tags, "service")
 	}
-	s.addProfiles(came)
-	return others, nil
+	s.addProfiles(came, others)
+	return nil
 }
 
 // tag returns the value of a tag in a list such as "service:web,env:dev".
@@ -108,12 +120,17 @@ func tag(tags, name string) string {
 	return ""
 }
 
-func (s *Store) addProfiles(came []*Profile) {
+func (s *Store) addProfiles(came []*Profile, others []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, p := range came {
 		p.ID = s.profiles.evicted + int64(len(s.profiles.items)) + 1
-		s.profiles.add(p, int64(len(p.data))+256)
+		s.profiles.add(p, p.size())
+	}
+	for _, kind := range others {
+		if _, known := s.leftOut[kind]; known || len(s.leftOut) < maxParts {
+			s.leftOut[kind]++
+		}
 	}
 	s.change()
 }
@@ -166,10 +183,19 @@ func (s *Store) Profile(id int64) (Profile, *profile.Profile, bool) {
 	return p, read, true
 }
 
+// LeftOut returns how many files came with profiles that are not shown, by the
+// ending of their name.
+func (s *Store) LeftOut() map[string]int {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return maps.Clone(s.leftOut)
+}
+
 // Labels of CPU samples, as Datadog's profiler sets them.
 const (
 	endpointLabel = "trace endpoint"
 	spanLabel     = "span id"
+	rootLabel     = "local root span id"
 )
 
 // Endpoints returns what a profile's samples are labelled with, and how many of
@@ -184,11 +210,47 @@ func Endpoints(p *profile.Profile) map[string]int {
 	return all
 }
 
+// spans returns how much CPU the samples of each span took; nil when the profile
+// does not say.
+func spans(p *profile.Profile) map[uint64]time.Duration {
+	ns := slices.IndexFunc(p.SampleType, func(t *profile.ValueType) bool { return t.Type == "cpu" && t.Unit == "nanoseconds" })
+	if ns < 0 {
+		return nil
+	}
+	all := map[uint64]time.Duration{}
+	for _, s := range p.Sample {
+		inner, root := labelled(s, spanLabel), labelled(s, rootLabel)
+		for _, id := range inner {
+			all[id] += time.Duration(s.Value[ns])
+		}
+		for _, id := range root {
+			if !slices.Contains(inner, id) {
+				all[id] += time.Duration(s.Value[ns])
+			}
+		}
+	}
+	return all
+}
+
+// labelled are the IDs in a label, which profilers write as numbers or as texts.
+func labelled(s *profile.Sample, label string) []uint64 {
+	var ids []uint64
+	for _, text := range s.Label[label] {
+		if id, err := strconv.ParseUint(text, 10, 64); err == nil {
+			ids = append(ids, id)
+		}
+	}
+	for _, id := range s.NumLabel[label] {
+		ids = append(ids, uint64(id))
+	}
+	return ids
+}
+
 // OnlyFor leaves the samples of an endpoint, of a span, or of both; "" and 0 are
-// any.
+// any. Of a process's first span, those of the spans below it are left as well.
 func OnlyFor(p *profile.Profile, endpoint string, span uint64) {
 	p.Sample = slices.DeleteFunc(p.Sample, func(s *profile.Sample) bool {
 		return endpoint != "" && !slices.Contains(s.Label[endpointLabel], endpoint) ||
-			span != 0 && !slices.Contains(s.Label[spanLabel], strconv.FormatUint(span, 10)) && !slices.Contains(s.NumLabel[spanLabel], int64(span))
+			span != 0 && !slices.Contains(labelled(s, spanLabel), span) && !slices.Contains(labelled(s, rootLabel), span)
 	})
 }

@@ -6,28 +6,36 @@ import (
 	"slices"
 	"time"
 
-	hdr "github.com/HdrHistogram/hdrhistogram-go"
+	pb "github.com/DataDog/datadog-agent/pkg/proto/pbgo/trace"
 
 	"apmapp/internal/traceagent"
 )
 
-// The numbers of services are kept by ten seconds, for ten minutes.
+// The numbers of services are kept by ten seconds, as tracers' statistics are,
+// for as long as pages show them and the one that has just begun.
 const (
 	bucketLength = 10 * time.Second
-	buckets      = 60
+	buckets      = int(window/bucketLength) + 1
 )
 
-// maxResources bounds what hostile or careless names cost; beyond it, spans are
-// counted for their service alone, as the resource "(others)".
-const maxResources = 500
+// What hostile or careless names cost is bounded: beyond so many resources, spans
+// are counted for their service alone, as the resource "(others)"; beyond so many
+// services more, as the service "(others)".
+const (
+	maxResources = 500
+	maxServices  = 100
+)
 
 const others = "(others)"
 
-// services has the numbers of what spans came, whether or not their traces are
-// still there.
+// services has the numbers of what came, whether or not the traces are still
+// there: of spans, as they come, and of the tracers' and the Agent's statistics,
+// which come some twenty seconds later and know also of spans that a tracer
+// sampled out.
 type services struct {
 	resources map[resourceKey]*resource
 	calls     map[callKey]*series
+	durations distributions
 }
 
 type resourceKey struct{ service, resource string }
@@ -40,63 +48,113 @@ type resource struct {
 	slowest slowest
 }
 
-// series counts spans by time.
+// series counts by time.
 type series struct {
 	ring  [buckets]*bucket
 	first time.Time // when the first span ended
 }
 
+// bucket is what ended within ten seconds, as each that tells has it.
 type bucket struct {
-	start        int64 // in bucketLengths since 1970
-	hits, errors int64
-	durations    *hdr.Histogram // in microseconds
+	start         int64 // in bucketLengths since 1970
+	came          float64
+	spans         tally // each that came stands for those that its tracer sampled out, too
+	tracer, agent tally // statistics
 }
 
-func newServices() *services {
-	return &services{resources: map[resourceKey]*resource{}, calls: map[callKey]*series{}}
+// tally counts spans.
+type tally struct {
+	hits, errors float64
+	durations    *distribution // nil when there are none, or when they made room
+}
+
+// best is the tally that knows of more spans. It is not their sum: what a tracer
+// sends when it stops is counted by itself and by the Agent.
+func (b *bucket) best() *tally {
+	best, known := &b.spans, b.came
+	for _, t := range []*tally{&b.agent, &b.tracer} {
+		if t.hits >= known {
+			best, known = t, t.hits
+		}
+	}
+	return best
+}
+
+func newServices(budget int64) *services {
+	return &services{
+		resources: map[resourceKey]*resource{},
+		calls:     map[callKey]*series{},
+		durations: distributions{most: int(budget / distributionSize)},
+	}
 }
 
 // add counts the spans of a trace that have come behind the first known ones.
 // Counted are those that the Agent counts: the first of its service, and those
 // that were marked to be measured.
-func (s *services) add(all []traceagent.Span, known int) {
-	index := make(map[uint64]int, len(all))
-	for i := range all {
-		index[all[i].SpanID] = i
-	}
-	for i := range all {
-		span := &all[i]
-		if span.Metrics["_top_level"] != 1 && span.Metrics["_dd.measured"] != 1 {
-			continue
-		}
-		if i >= known {
-			s.resource(span.Service, span.Resource, span.Type).series.add(span)
+func (s *services) add(t *trace, known int) {
+	weight := weight(t.Spans[known:])
+	for i := known; i < len(t.Spans); i++ {
+		span := &t.Spans[i]
+		if counted(span) {
+			s.addSpan(&s.resource(span.Service, span.Resource, span.Type).series, span, weight)
+			if parent, there := t.index[span.ParentID]; there {
+				s.addCall(&t.Spans[parent], span, weight)
+			}
 		}
 		// What is called often ends, and comes, before its caller.
-		parent, there := index[span.ParentID]
-		if there && (i >= known || parent >= known) && all[parent].Service != span.Service {
-			s.call(callKey{all[parent].Service, span.Service}).add(span)
+		for _, child := range t.orphans[span.SpanID] {
+			if counted(&t.Spans[child]) {
+				s.addCall(span, &t.Spans[child], weight)
+			}
 		}
 	}
 }
 
-func (s *services) call(key callKey) *series {
+func counted(span *traceagent.Span) bool {
+	return span.Metrics["_top_level"] == 1 || span.Metrics["_dd.measured"] == 1
+}
+
+// weight is how many traces each that came stands for, by the rates that the
+// tracer says it sampled at.
+func weight(spans []traceagent.Span) float64 {
+	for i := range spans {
+		rate := 1.0
+		for _, name := range []string{"_dd.rule_psr", "_dd.limit_psr", "_dd.agent_psr"} {
+			if r, said := spans[i].Metrics[name]; said && r > 0 && r <= 1 {
+				rate *= r
+			}
+		}
+		if rate < 1 {
+			return 1 / rate
+		}
+	}
+	return 1
+}
+
+func (s *services) addCall(from, to *traceagent.Span, weight float64) {
+	if from.Service == to.Service {
+		return
+	}
+	key := callKey{from.Service, to.Service}
 	if s.calls[key] == nil && len(s.calls) >= maxResources {
 		key = callKey{others, others}
 	}
 	if s.calls[key] == nil {
 		s.calls[key] = &series{}
 	}
-	return s.calls[key]
+	s.addSpan(s.calls[key], to, weight)
 }
 
 func (s *services) resource(service, name, kind string) *resource {
 	key := resourceKey{service, name}
-	r := s.resources[key]
-	if r == nil && len(s.resources) >= maxResources {
-		key.resource = others
-		r = s.resources[key]
+	for _, most := range []int{maxResources, maxResources + maxServices} {
+		if s.resources[key] != nil || len(s.resources) < most {
+			break
+		}
+		key = resourceKey{service, others}
+		service = others
 	}
+	r := s.resources[key]
 	if r == nil {
 		r = &resource{kind: kind}
 		s.resources[key] = r
@@ -104,24 +162,67 @@ func (s *services) resource(service, name, kind string) *resource {
 	return r
 }
 
-func (s *series) add(span *traceagent.Span) {
-	at := span.Start.Add(span.Duration).UnixNano() / int64(bucketLength)
-	place := &s.ring[((at%buckets)+buckets)%buckets]
+func (s *services) addSpan(to *series, span *traceagent.Span, weight float64) {
+	end := span.Start.Add(span.Duration)
+	b := to.at(end)
+	if b == nil {
+		return
+	}
+	b.came++
+	b.spans.hits += weight
+	if span.Error {
+		b.spans.errors += weight
+	}
+	s.durations.of(&b.spans).add(span.Duration, weight)
+}
+
+// addStatistics counts what a tracer computed, or the Agent for a tracer that
+// does not.
+func (s *services) addStatistics(p *pb.ClientStatsPayload, byTracer bool) {
+	for _, in := range p.Stats {
+		start := time.Unix(0, int64(in.Start))
+		for _, group := range in.Stats {
+			if !toCount(group) {
+				continue
+			}
+			b := s.resource(group.Service, group.Resource, group.Type).series.at(start)
+			if b == nil {
+				continue
+			}
+			t := &b.agent
+			if byTracer {
+				t = &b.tracer
+			}
+			t.hits += float64(group.Hits)
+			t.errors += float64(group.Errors)
+			durations := s.durations.of(t)
+			durations.decode(group.OkSummary)
+			durations.decode(group.ErrorSummary)
+		}
+	}
+}
+
+// toCount reports whether a group is of spans that are counted. The first spans
+// of their service say so; of the others, those are in statistics that are
+// measured, and those that have a kind, which are not to be counted.
+func toCount(group *pb.ClientGroupedStats) bool {
+	return group.TopLevelHits > 0 || !slices.Contains([]string{"server", "consumer", "client", "producer"}, group.SpanKind)
+}
+
+// at is the bucket of an instant; nil when that is older than all that is kept.
+func (s *series) at(end time.Time) *bucket {
+	at := end.UnixNano() / int64(bucketLength)
+	place := &s.ring[((at%int64(buckets))+int64(buckets))%int64(buckets)]
 	if *place == nil || (*place).start != at {
 		if *place != nil && (*place).start > at {
-			return // older than all that is kept
+			return nil
 		}
-		*place = &bucket{start: at, durations: hdr.New(1, int64(time.Hour/time.Microsecond), 2)}
+		*place = &bucket{start: at}
 	}
 	if s.first.IsZero() {
-		s.first = span.Start.Add(span.Duration)
+		s.first = end
 	}
-	b := *place
-	b.hits++
-	if span.Error {
-		b.errors++
-	}
-	_ = b.durations.RecordValue(min(max(span.Duration.Microseconds(), 1), int64(time.Hour/time.Microsecond)))
+	return *place
 }
 
 // Numbers are what came within a stretch of time.
@@ -135,7 +236,7 @@ type Numbers struct {
 	// PerBucket are the hits of each ten seconds, the oldest first.
 	PerBucket []int64 `json:"per_10s"`
 
-	durations *hdr.Histogram
+	durations *distribution
 }
 
 // window is how far back the numbers go: far enough for percentiles of 20
@@ -143,22 +244,25 @@ type Numbers struct {
 const window = 5 * time.Minute
 
 func (s *series) numbers(now time.Time) Numbers {
-	n := Numbers{durations: hdr.New(1, int64(time.Hour/time.Microsecond), 2)}
+	n := Numbers{durations: newDistribution()}
 	last := now.UnixNano() / int64(bucketLength)
 	first := last - int64(window/bucketLength) + 1
 	oldest := last
+	var hits, errors float64
 	for at := first; at <= last; at++ {
-		b := s.ring[((at%buckets)+buckets)%buckets]
+		b := s.ring[((at%int64(buckets))+int64(buckets))%int64(buckets)]
 		if b == nil || b.start != at {
 			n.PerBucket = append(n.PerBucket, 0)
 			continue
 		}
 		oldest = min(oldest, at)
-		n.PerBucket = append(n.PerBucket, b.hits)
-		n.Hits += b.hits
-		n.Errors += b.errors
-		n.durations.Merge(b.durations)
+		t := b.best()
+		n.PerBucket = append(n.PerBucket, int64(math.Round(t.hits)))
+		hits += t.hits
+		errors += t.errors
+		n.durations.merge(t.durations)
 	}
+	n.Hits, n.Errors = int64(math.Round(hits)), int64(math.Round(errors))
 	if n.Hits == 0 {
 		return n
 	}
@@ -172,10 +276,7 @@ func (s *series) numbers(now time.Time) Numbers {
 }
 
 func (n *Numbers) quantiles() {
-	quantile := func(q float64) time.Duration {
-		return time.Duration(n.durations.ValueAtQuantile(q)) * time.Microsecond
-	}
-	n.P50, n.P95, n.P99 = quantile(50), quantile(95), quantile(99)
+	n.P50, n.P95, n.P99 = n.durations.quantile(0.50), n.durations.quantile(0.95), n.durations.quantile(0.99)
 }
 
 // Bar is how many durations lie between two.
@@ -190,21 +291,19 @@ const bars = 24
 // Distribution returns the distribution of the durations in bars that are each
 // longer than the one before by the same factor.
 func (n Numbers) Distribution() []Bar {
-	if n.Hits == 0 {
+	least, most := n.durations.bounds()
+	if most == 0 {
 		return nil
 	}
-	least, most := float64(max(n.durations.Min(), 1)), float64(n.durations.Max()+1)
-	factor := math.Log(most/least) / bars
+	factor := math.Log(float64(most)/float64(least)) / bars
+	edge := func(i int) time.Duration { return time.Duration(float64(least) * math.Exp(factor*float64(i))) }
 	all := make([]Bar, bars)
 	for i := range all {
-		all[i].From = time.Duration(least * math.Exp(factor*float64(i)) * float64(time.Microsecond))
-		all[i].To = time.Duration(least * math.Exp(factor*float64(i+1)) * float64(time.Microsecond))
+		all[i].From, all[i].To = edge(i), edge(i+1)
 	}
-	for _, b := range n.durations.Distribution() {
-		if b.Count > 0 {
-			i := int(math.Log(max(float64(b.From), least)/least) / factor)
-			all[min(i, bars-1)].Hits += b.Count
-		}
+	for d, hits := range n.durations.all() {
+		i := int(math.Log(float64(max(d, least))/float64(least)) / factor)
+		all[min(max(i, 0), bars-1)].Hits += int64(math.Round(hits))
 	}
 	return all
 }
@@ -216,9 +315,8 @@ func (n *Numbers) merge(o Numbers) {
 	for i, hits := range o.PerBucket {
 		n.PerBucket[i] += hits
 	}
-	if n.durations.Merge(o.durations); n.Hits > 0 {
-		n.quantiles()
-	}
+	n.durations.merge(o.durations)
+	n.quantiles()
 }
 
 // Resource has the numbers of one resource of a service.

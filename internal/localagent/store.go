@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	pb "github.com/DataDog/datadog-agent/pkg/proto/pbgo/trace"
+
 	"apmapp/internal/traceagent"
 )
 
@@ -29,6 +31,7 @@ type Store struct {
 	logs     ring[Log]
 	profiles ring[*Profile]
 	metrics  *metrics
+	leftOut  map[string]int // files that came with profiles, by their kind
 
 	changed chan struct{}
 }
@@ -36,9 +39,11 @@ type Store struct {
 // The shares of the budget. Traces are what people come for; a minute's profile
 // of a small service is some 50 KB.
 const (
-	traceShare   = 0.60
+	traceShare   = 0.50
 	logShare     = 0.15
 	profileShare = 0.20
+	serviceShare = 0.10
+	metricShare  = 0.05
 )
 
 // MinBudget is the least that a store can do with, in bytes.
@@ -65,10 +70,11 @@ func NewStore(budget int64) *Store {
 		traces:   map[string]*trace{},
 		plain:    list.New(),
 		worthy:   list.New(),
-		services: newServices(),
+		services: newServices(int64(serviceShare * float64(budget))),
 		logs:     ring[Log]{budget: int64(logShare * float64(budget))},
 		profiles: ring[*Profile]{budget: int64(profileShare * float64(budget))},
-		metrics:  newMetrics(),
+		metrics:  newMetrics(int64(metricShare * float64(budget))),
+		leftOut:  map[string]int{},
 		changed:  make(chan struct{}),
 	}
 }
@@ -89,15 +95,19 @@ func (s *Store) change() {
 // Trace is what has come of a trace.
 type Trace struct {
 	// ID is the 128-bit ID in 32 hex digits.
-	ID string
+	ID string `json:"trace_id"`
 	// Spans are in the order in which they came.
-	Spans []traceagent.Span
+	Spans []traceagent.Span `json:"spans"`
 }
 
-// trace is a Trace in the store.
+// trace is a Trace in the store. A part that comes costs what it brings, however
+// much has come before: a trace may grow for hours.
 type trace struct {
 	Trace
+	index   map[uint64]int   // of each span, by its ID
+	orphans map[uint64][]int // spans whose parent has not come, by its ID
 	summary Summary
+	text    strings.Builder // what a search looks through
 	size    int64
 	place   *list.Element
 	in      *list.List
@@ -113,27 +123,67 @@ func (s *Store) AddSpans(c traceagent.Chunk) {
 	defer s.change()
 	t := s.traces[c.TraceID]
 	if t == nil {
-		t = &trace{Trace: Trace{ID: c.TraceID}, in: s.plain}
+		t = &trace{Trace: Trace{ID: c.TraceID}, index: map[uint64]int{}, orphans: map[uint64][]int{}, in: s.plain}
 		t.place = s.plain.PushBack(t)
 		s.traces[c.TraceID] = t
 	}
-	t.Spans = append(t.Spans, c.Spans...)
 	grown := sizeOf(c.Spans)
 	t.size += grown
 	s.traceUse += grown
-	t.summary = summarize(t.Trace)
-	s.services.add(t.Spans, len(t.Spans)-len(c.Spans))
+	known := len(t.Spans)
+	t.add(c.Spans)
+	s.services.add(t, known)
+	t.adopt(known)
+	t.summarize(known)
 	s.rank(t)
 	s.evict()
 }
 
-// sizeOf estimates what spans take in memory: their fields, and tags with the
-// buckets of their maps.
+// AddStatistics counts what the Agent would send on of spans.
+func (s *Store) AddStatistics(p *pb.StatsPayload) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, from := range p.Stats {
+		s.services.addStatistics(from, p.ClientComputed)
+	}
+	s.change()
+}
+
+// add appends spans, and notes who is whose parent.
+func (t *trace) add(spans []traceagent.Span) {
+	known := len(t.Spans)
+	t.Spans = append(t.Spans, spans...)
+	for i := known; i < len(t.Spans); i++ {
+		t.index[t.Spans[i].SpanID] = i
+	}
+	for i := known; i < len(t.Spans); i++ {
+		if t.orphan(i) {
+			parent := t.Spans[i].ParentID
+			t.orphans[parent] = append(t.orphans[parent], i)
+		}
+	}
+}
+
+func (t *trace) orphan(i int) bool {
+	_, there := t.index[t.Spans[i].ParentID]
+	return !there
+}
+
+// adopt forgets the orphans whose parents have come behind the first known
+// spans.
+func (t *trace) adopt(known int) {
+	for i := known; i < len(t.Spans); i++ {
+		delete(t.orphans, t.Spans[i].SpanID)
+	}
+}
+
+// sizeOf estimates what spans take in memory: their fields, tags with the
+// buckets of their maps, and their place in the index.
 func sizeOf(spans []traceagent.Span) int64 {
 	var n int64
 	for i := range spans {
 		sp := &spans[i]
-		n += 256 + int64(len(sp.Resource))
+		n += 320 + int64(len(sp.Resource))
 		for k, v := range sp.Tags {
 			n += 48 + int64(len(k)+len(v))
 		}
@@ -239,11 +289,13 @@ func halves(id string) []string {
 
 // Usage is how the budget is used, in bytes, and how much is there.
 type Usage struct {
-	Budget                               int64
-	Traces, Logs, Profiles               int
-	TraceBytes, LogBytes, ProfileBytes   int64
-	EvictedTraces, EvictedLogs           int64
-	Metrics, MalformedPackets, Resources int
+	Budget                             int64
+	Traces, Logs, Profiles             int
+	TraceBytes, LogBytes, ProfileBytes int64
+	EvictedTraces, EvictedLogs         int64
+	Metrics, RefusedMetrics            int
+	MalformedPackets, Resources        int
+	ServiceBytes, MetricBytes          int64
 }
 
 // Usage returns how the budget is used.
@@ -261,8 +313,11 @@ func (s *Store) Usage() Usage {
 		Profiles:         len(s.profiles.items),
 		ProfileBytes:     s.profiles.used,
 		Metrics:          len(s.metrics.series),
+		MetricBytes:      int64(len(s.metrics.series)) * seriesSize,
+		RefusedMetrics:   s.metrics.refused,
 		MalformedPackets: s.metrics.malformed,
 		Resources:        len(s.services.resources),
+		ServiceBytes:     int64(len(s.services.durations.kept)) * distributionSize,
 	}
 }
 

@@ -3,6 +3,8 @@ package localagent
 import (
 	"bytes"
 	"fmt"
+	"math"
+	"math/rand/v2"
 	"mime/multipart"
 	"net/http/httptest"
 	"os"
@@ -13,7 +15,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	pb "github.com/DataDog/datadog-agent/pkg/proto/pbgo/trace"
 	"github.com/google/pprof/profile"
+	"google.golang.org/protobuf/proto"
 
 	"apmapp/internal/traceagent"
 )
@@ -212,6 +216,149 @@ func TestResourcesAreBounded(t *testing.T) {
 	if n := s.Usage().Resources; n != maxResources+1 {
 		t.Errorf("%d resources, want %d and the others", n, maxResources)
 	}
+	for i := range 2 * maxServices {
+		s.AddSpans(chunk(i, func(sp *traceagent.Span) { sp.Service = fmt.Sprint("web", i) }))
+	}
+	if n := s.Usage().Resources; n != maxResources+maxServices+1 {
+		t.Errorf("%d resources, want %d, %d services' others and all others'", n, maxResources, maxServices)
+	}
+}
+
+func TestDistributionsAreBounded(t *testing.T) {
+	s := newServices(10 * distributionSize)
+	for i := range 20 {
+		c := chunk(i, func(sp *traceagent.Span) { sp.Resource = fmt.Sprint("GET /", i) })
+		s.addSpan(&s.resource("web", c.Spans[0].Resource, "web").series, &c.Spans[0], 1)
+	}
+	now := time.Unix(1_700_000_030, 0)
+	for i, want := range map[int]time.Duration{0: 0, 9: 0, 10: time.Millisecond, 19: time.Millisecond} {
+		n := s.resources[resourceKey{"web", fmt.Sprint("GET /", i)}].series.numbers(now)
+		if n.Hits != 1 || n.P50.Round(100*time.Microsecond) != want {
+			t.Errorf("resource %d: %d hits, %s", i, n.Hits, n.P50)
+		}
+	}
+}
+
+// TestStatistics has the tracer's statistics tell of more spans than came.
+func TestStatistics(t *testing.T) {
+	durations := newDistribution()
+	durations.add(8*time.Millisecond, 90)
+	data, err := proto.Marshal(durations.sketch.ToProto())
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := time.Unix(1_700_000_000, 0)
+	group := func(change ...func(*pb.ClientGroupedStats)) *pb.ClientGroupedStats {
+		g := &pb.ClientGroupedStats{Service: "web", Resource: "GET /", Type: "web", Hits: 90, Errors: 9, TopLevelHits: 90, SpanKind: "server", OkSummary: data}
+		for _, f := range change {
+			f(g)
+		}
+		return g
+	}
+	for name, test := range map[string]struct {
+		groups []*pb.ClientGroupedStats
+		came   int
+		rate   float64
+		want   string
+	}{
+		"of more":             {[]*pb.ClientGroupedStats{group()}, 30, 0, "90 hits, 9 errors, p50 8ms"},
+		"of less":             {[]*pb.ClientGroupedStats{group()}, 100, 0, "100 hits, 0 errors, p50 1ms"},
+		"not yet":             {nil, 30, 0.5, "60 hits, 0 errors, p50 1ms"},
+		"of a rate":           {[]*pb.ClientGroupedStats{group()}, 30, 0.1, "90 hits, 9 errors, p50 8ms"},
+		"of two statuses":     {[]*pb.ClientGroupedStats{group(), group()}, 0, 0, "180 hits, 18 errors, p50 8ms"},
+		"of what is inner":    {[]*pb.ClientGroupedStats{group(func(g *pb.ClientGroupedStats) { g.TopLevelHits, g.SpanKind = 0, "client" })}, 2, 0, "2 hits, 0 errors, p50 1ms"},
+		"of what is measured": {[]*pb.ClientGroupedStats{group(func(g *pb.ClientGroupedStats) { g.TopLevelHits, g.SpanKind = 0, "internal" })}, 2, 0, "90 hits, 9 errors, p50 8ms"},
+		"unreadable":          {[]*pb.ClientGroupedStats{group(func(g *pb.ClientGroupedStats) { g.OkSummary = []byte("no") })}, 2, 0, "90 hits, 9 errors, p50 0s"},
+	} {
+		s := NewStore(0)
+		for i := range test.came {
+			s.AddSpans(chunk(i, func(sp *traceagent.Span) {
+				sp.Start = at
+				if test.rate > 0 {
+					sp.Metrics["_dd.rule_psr"] = test.rate
+				}
+			}))
+		}
+		s.AddStatistics(&pb.StatsPayload{Stats: []*pb.ClientStatsPayload{{Stats: []*pb.ClientStatsBucket{{Start: uint64(at.UnixNano()), Stats: test.groups}}}}})
+		n := s.services.resources[resourceKey{"web", "GET /"}].series.numbers(at)
+		if got := fmt.Sprintf("%d hits, %d errors, p50 %s", n.Hits, n.Errors, n.P50.Round(200*time.Microsecond)); got != test.want {
+			t.Errorf("%s: %s, want %s", name, got, test.want)
+		}
+	}
+}
+
+func FuzzDecodeDistribution(f *testing.F) {
+	d := newDistribution()
+	d.add(time.Millisecond, 1)
+	data, err := proto.Marshal(d.sketch.ToProto())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(data)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		n := Numbers{durations: newDistribution()}
+		n.durations.decode(data)
+		n.quantiles()
+		if n.P50 < 0 || n.P50 > n.P99 {
+			t.Errorf("p50 %s, p99 %s", n.P50, n.P99)
+		}
+		n.Distribution()
+	})
+}
+
+// TestGrowingTrace has the parts of traces come in any order, and compares what
+// the store keeps up to date with what the whole trace says.
+func TestGrowingTrace(t *testing.T) {
+	for seed := range uint64(300) {
+		r := rand.New(rand.NewPCG(seed, 0))
+		var all []traceagent.Span
+		for i := range 1 + r.IntN(12) {
+			all = append(all, chunk(0, func(sp *traceagent.Span) {
+				sp.SpanID, sp.ParentID = uint64(i)+1, uint64(r.IntN(i+2)) // perhaps its own
+				sp.Start = sp.Start.Add(time.Duration(r.IntN(20)) * time.Millisecond)
+				sp.Service, sp.Resource = fmt.Sprint("s", r.IntN(3)), fmt.Sprint("r", i)
+			}).Spans[0])
+		}
+		r.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+		s, whole := NewStore(0), NewStore(0)
+		for rest := all; len(rest) > 0; {
+			n := 1 + r.IntN(len(rest))
+			s.AddSpans(traceagent.Chunk{TraceID: trace1, Spans: rest[:n]})
+			rest = rest[n:]
+			got, _ := s.Traces(Filter{Limit: 1})
+			trace, _ := s.Trace(trace1)
+			if want := trace.Root(); got[0].Resource != want.Resource || got[0].Spans != len(trace.Spans) {
+				t.Fatalf("seed %d, %d of %d spans: %s, want %s", seed, len(trace.Spans), len(all), got[0].Resource, want.Resource)
+			}
+		}
+		whole.AddSpans(traceagent.Chunk{TraceID: trace1, Spans: all})
+		calls := func(s *Store) string {
+			counted := map[string]float64{}
+			for key, of := range s.services.calls {
+				for _, b := range of.ring {
+					if b != nil {
+						counted[key.from+" "+key.to] += b.came
+					}
+				}
+			}
+			return fmt.Sprint(counted)
+		}
+		if got, want := calls(s), calls(whole); got != want {
+			t.Fatalf("seed %d: calls %s, want %s", seed, got, want)
+		}
+	}
+}
+
+const trace1 = "6b060d8f000000007aa1645abafb4873"
+
+// BenchmarkGrowingTrace adds spans one by one to a trace that never ends.
+func BenchmarkGrowingTrace(b *testing.B) {
+	s := NewStore(1 << 30)
+	for i := 0; b.Loop(); i++ {
+		c := chunk(i, func(sp *traceagent.Span) { sp.ParentID = 1 << 60 })
+		c.TraceID = trace1
+		s.AddSpans(c)
+	}
 }
 
 func TestParseLog(t *testing.T) {
@@ -374,15 +521,17 @@ func TestUpload(t *testing.T) {
 	}
 	event := []byte(`{"start":"2026-01-02T03:04:05Z","end":"2026-01-02T03:05:05Z","tags_profiler":"env:dev,service:web"}`)
 	s := NewStore(0)
-	upload := func(files map[string][]byte) (int, error) {
+	upload := func(files map[string][]byte) error {
 		contentType, body := form(t, files)
 		r := httptest.NewRequest("POST", "/profiling/v1/input", body)
 		r.Header.Set("Content-Type", contentType)
 		return s.Upload(r)
 	}
-	others, err := upload(map[string][]byte{"event.json": event, "delta-heap.pprof": heap.Bytes(), "main.jfr": []byte("jfr")})
-	if err != nil || others != 1 {
-		t.Fatal(others, err)
+	if err := upload(map[string][]byte{"event.json": event, "delta-heap.pprof": heap.Bytes(), "main.jfr": []byte("jfr")}); err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprint(s.LeftOut()); got != "map[.jfr:1]" {
+		t.Errorf("left out: %s", got)
 	}
 	all := s.Profiles("web", "heap")
 	if len(all) != 1 || all[0].Start.IsZero() || all[0].End.Sub(all[0].Start) != time.Minute {
@@ -398,12 +547,12 @@ func TestUpload(t *testing.T) {
 		"no profile": {"event.json": event, "cpu.pprof": []byte("nonsense")},
 		"no event":   {"event.json": []byte("{"), "cpu.pprof": heap.Bytes()},
 	} {
-		if _, err := upload(files); err == nil {
+		if err := upload(files); err == nil {
 			t.Errorf("%s is taken", name)
 		}
 	}
 	r := httptest.NewRequest("POST", "/", strings.NewReader("x"))
-	if _, err := s.Upload(r); err == nil {
+	if err := s.Upload(r); err == nil {
 		t.Error("no form is taken")
 	}
 	if n := len(s.Profiles("", "")); n != 1 {
@@ -412,19 +561,33 @@ func TestUpload(t *testing.T) {
 }
 
 func TestOnlyFor(t *testing.T) {
-	sample := func(endpoint, span string) *profile.Sample {
-		return &profile.Sample{Label: map[string][]string{endpointLabel: {endpoint}, spanLabel: {span}}}
+	sample := func(endpoint, span, root string) *profile.Sample {
+		return &profile.Sample{Value: []int64{1, 10}, Label: map[string][]string{endpointLabel: {endpoint}, spanLabel: {span}, rootLabel: {root}}}
 	}
-	p := &profile.Profile{Sample: []*profile.Sample{sample("GET /", "1"), sample("GET /", "2"), sample("GET /x", "3"), {}}}
-	if got := fmt.Sprint(Endpoints(p)); got != "map[GET /:2 GET /x:1]" {
+	samples := func() *profile.Profile {
+		return &profile.Profile{
+			SampleType: []*profile.ValueType{{Type: "samples", Unit: "count"}, {Type: "cpu", Unit: "nanoseconds"}},
+			Sample: []*profile.Sample{sample("GET /", "1", "1"), sample("GET /", "2", "1"), sample("GET /x", "3", "3"), {Value: []int64{1, 10}},
+				{Value: []int64{1, 10}, NumLabel: map[string][]int64{spanLabel: {-1}}}}, // half of all IDs are negative there
+		}
+	}
+	if got := fmt.Sprint(Endpoints(samples())); got != "map[GET /:2 GET /x:1]" {
 		t.Error(got)
 	}
-	OnlyFor(p, "GET /", 0)
-	if len(p.Sample) != 2 {
-		t.Errorf("%d samples, want 2", len(p.Sample))
+	if got := fmt.Sprint(spans(samples())); got != "map[1:20ns 2:10ns 3:10ns 18446744073709551615:10ns]" {
+		t.Error(got)
 	}
-	OnlyFor(p, "", 2)
-	if len(p.Sample) != 1 {
-		t.Errorf("%d samples, want 1", len(p.Sample))
+	if got := spans(&profile.Profile{SampleType: []*profile.ValueType{{Type: "delay", Unit: "nanoseconds"}}}); got != nil {
+		t.Error(got)
+	}
+	for _, test := range []struct {
+		endpoint string
+		span     uint64
+		want     int
+	}{{"", 0, 5}, {"GET /", 0, 2}, {"", 2, 1}, {"", 1, 2}, {"GET /x", 1, 0}, {"", math.MaxUint64, 1}} {
+		p := samples()
+		if OnlyFor(p, test.endpoint, test.span); len(p.Sample) != test.want {
+			t.Errorf("%q, %d: %d samples, want %d", test.endpoint, test.span, len(p.Sample), test.want)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package localagent
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -20,6 +21,7 @@ type Summary struct {
 	Status   string        `json:"status,omitempty"` // of HTTP
 	Spans    int           `json:"spans"`
 
+	root int    // among the trace's spans
 	text string // what a search looks through
 }
 
@@ -43,23 +45,44 @@ func (t Trace) Root() *traceagent.Span {
 	return root
 }
 
-func summarize(t Trace) Summary {
-	root := t.Root()
-	s := Summary{
+// summarize brings the summary up to date with the spans behind the first known
+// ones.
+func (t *trace) summarize(known int) {
+	at := t.root(known)
+	root := &t.Spans[at]
+	for i := known; i < len(t.Spans) && t.text.Len() < 4<<10; i++ { // long traces have more of the same
+		sp := &t.Spans[i]
+		t.text.WriteString(strings.ToLower(sp.Service + " " + sp.Resource + " " + sp.Operation + " " + sp.Tags["error.message"] + "\n"))
+	}
+	t.summary = Summary{
 		ID: t.ID, Service: root.Service, Resource: root.Resource, Type: root.Type,
 		Start: root.Start, Duration: root.Duration, Error: root.Error,
 		Status: root.Tags["http.status_code"], Spans: len(t.Spans),
+		root: at, text: t.text.String(),
 	}
-	var text strings.Builder
-	for i := range t.Spans {
-		sp := &t.Spans[i]
-		text.WriteString(strings.ToLower(sp.Service + " " + sp.Resource + " " + sp.Operation + " " + sp.Tags["error.message"] + "\n"))
-		if text.Len() > 4<<10 { // long traces have more of the same
-			break
+}
+
+// root is the index of what Root returns, found from what it was before the
+// spans behind the first known ones came.
+func (t *trace) root(known int) int {
+	first := t.summary.root
+	if known > 0 && t.orphan(first) {
+		for i := known; i < len(t.Spans); i++ {
+			if t.orphan(i) && t.Spans[i].Start.Before(t.Spans[first].Start) {
+				first = i
+			}
+		}
+		return first
+	}
+	first = -1
+	for _, of := range t.orphans {
+		for _, i := range of {
+			if first < 0 || cmp.Or(t.Spans[i].Start.Compare(t.Spans[first].Start), cmp.Compare(i, first)) < 0 {
+				first = i
+			}
 		}
 	}
-	s.text = text.String()
-	return s
+	return max(first, 0) // a circle has no first
 }
 
 // Filter is which traces to list; what is empty does not count.

@@ -20,15 +20,20 @@ type Chunk struct {
 
 // Span is a span as the Agent would send it on: normalised and obfuscated.
 type Span struct {
-	// ParentID is 0 for a root span.
-	SpanID, ParentID                   uint64
-	Service, Operation, Resource, Type string
-	Start                              time.Time
-	Duration                           time.Duration
-	Error                              bool
+	// ParentID is 0 for a root span. In JSON both are texts: they are too large
+	// for the numbers of many languages.
+	SpanID    uint64        `json:"span_id,string"`
+	ParentID  uint64        `json:"parent_id,string"`
+	Service   string        `json:"service"`
+	Operation string        `json:"operation"`
+	Resource  string        `json:"resource"`
+	Type      string        `json:"type"`
+	Start     time.Time     `json:"start"`
+	Duration  time.Duration `json:"duration_ns"`
+	Error     bool          `json:"error"`
 	// Tags have texts, Metrics numbers; a name is in one of them.
-	Tags    map[string]string
-	Metrics map[string]float64
+	Tags    map[string]string  `json:"tags"`
+	Metrics map[string]float64 `json:"metrics"`
 }
 
 // fromChunk reads a chunk of the protocol versions before 1.0. They split the
