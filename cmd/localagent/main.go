@@ -36,10 +36,12 @@ func main() {
 
 // options are the command line.
 type options struct {
-	addr, dogstatsd, socket, pages, logs string
-	record, replay, forward              string
-	mb                                   uint
-	budget                               int64 // of mb, in bytes
+	addr, dogstatsd, pages, logs string
+	socket, dogstatsdSocket      string
+	hosts                        []string // names that the pages answer to
+	record, replay, forward      string
+	mb                           uint
+	budget                       int64 // of mb, in bytes
 }
 
 func flags(o *options) *flag.FlagSet {
@@ -48,7 +50,12 @@ func flags(o *options) *flag.FlagSet {
 	fs.StringVar(&o.addr, "addr", localagent.DefaultAddr, "`host:port` that takes traces and profiles")
 	fs.StringVar(&o.dogstatsd, "dogstatsd", localagent.DefaultDogStatsD, "`host:port` that takes metrics, over UDP")
 	fs.StringVar(&o.socket, "socket", "", "`path` of a UNIX socket that takes traces and profiles, too")
+	fs.StringVar(&o.dogstatsdSocket, "dogstatsd-socket", "", "`path` of a UNIX socket that takes metrics, too")
 	fs.StringVar(&o.pages, "pages", viewer.DefaultAddr, "`host:port` of the pages")
+	fs.Func("pages-host", "`name` that browsers know this machine by, if not an address or localhost; several with commas", func(names string) error {
+		o.hosts = strings.Split(names, ",")
+		return nil
+	})
 	fs.StringVar(&o.logs, "logs", "", "`file` of log lines to follow, or - for standard input")
 	fs.StringVar(&o.record, "record", "", "`file` to write all that comes to, for -replay")
 	fs.StringVar(&o.replay, "replay", "", "`file` of -record to take first")
@@ -114,7 +121,8 @@ func serve(ctx context.Context, o options, stdin io.Reader, stdout, stderr io.Wr
 	}
 	defer func() { err = errors.Join(err, closeTaps()) }()
 	agent, err := localagent.Start(localagent.Config{
-		Addr: o.addr, DogStatsD: o.dogstatsd, Socket: o.socket, Store: store, Taps: taps, Logger: logger})
+		Addr: o.addr, DogStatsD: o.dogstatsd, Socket: o.socket, DogStatsDSocket: o.dogstatsdSocket,
+		Store: store, Taps: taps, Logger: logger})
 	if err != nil {
 		return taken(err)
 	}
@@ -126,7 +134,7 @@ func serve(ctx context.Context, o options, stdin io.Reader, stdout, stderr io.Wr
 		}
 	}
 	waiting := "A program sends them with DD_TRACE_AGENT_URL=http://" + agent.Addr().String() + "; log lines come with -logs."
-	pages, err := viewer.Listen(ctx, o.pages, viewer.Config{Store: store, Waiting: waiting}, logger)
+	pages, err := viewer.Listen(ctx, o.pages, viewer.Config{Store: store, Hosts: o.hosts, Waiting: waiting}, logger)
 	if err != nil {
 		return taken(err)
 	}

@@ -20,8 +20,8 @@ func (v *viewer) profiles(w http.ResponseWriter, r *http.Request) {
 		Service, Kind string
 		Profiles      []localagent.Profile
 		Kinds         []string
-		Endpoints     []string // of the latest CPU profile
-	}{Service: q.Get("service"), Kind: q.Get("kind")}
+		LeftOut       map[string]int
+	}{LeftOut: v.Store.LeftOut(), Service: q.Get("service"), Kind: q.Get("kind")}
 	data.Profiles = v.Store.Profiles(data.Service, data.Kind)
 	for _, p := range v.Store.Profiles("", "") {
 		if !slices.Contains(data.Kinds, p.Kind) {
@@ -29,9 +29,6 @@ func (v *viewer) profiles(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	slices.Sort(data.Kinds)
-	if cpu := v.Store.Profiles(data.Service, "cpu"); len(cpu) > 0 {
-		data.Endpoints = cpu[0].Endpoints
-	}
 	v.show(w, http.StatusOK, "profiles", page{Title: "Profiles", Section: "profiles", Live: true, Data: data})
 }
 

@@ -120,9 +120,9 @@ func (v *viewer) trace(w http.ResponseWriter, r *http.Request) {
 		}})
 		return
 	}
-	root, rows := t.Root(), waterfall(t)
 	logs, _ := v.Store.Logs(localagent.LogFilter{TraceID: t.ID, Limit: 1000})
 	slices.Reverse(logs)
+	root, rows := t.Root(), waterfall(t, logs)
 	data := struct {
 		ID       string
 		Root     *traceagent.Span
@@ -131,6 +131,7 @@ func (v *viewer) trace(w http.ResponseWriter, r *http.Request) {
 		Tags     []tagLine
 		Logs     []localagent.Log
 		Flame    string
+		Samples  samples // of the selected span
 	}{ID: t.ID, Root: root, Rows: rows, Logs: logs, Flame: v.flame(root)}
 	for i := range rows {
 		if fmt.Sprint(rows[i].SpanID) == r.URL.Query().Get("span") {
@@ -140,6 +141,7 @@ func (v *viewer) trace(w http.ResponseWriter, r *http.Request) {
 	if data.Selected == nil {
 		data.Selected = &rows[0]
 	}
+	data.Samples = v.samples(data.Selected.Span)
 	for name, value := range data.Selected.Tags {
 		data.Tags = append(data.Tags, tagLine{name, value})
 	}
@@ -150,18 +152,37 @@ func (v *viewer) trace(w http.ResponseWriter, r *http.Request) {
 		// The tracer's own behind those that were set for people.
 		return strings.Compare(strings.ReplaceAll(a.Name, "_", "~"), strings.ReplaceAll(b.Name, "_", "~"))
 	})
+	if r.URL.Query().Has("part") { // the page has the rest
+		v.show(w, http.StatusOK, "trace", page{Part: "span", Data: data})
+		return
+	}
 	v.show(w, http.StatusOK, "trace", page{Title: root.Resource, Section: "traces", Data: data})
 }
 
 // flame is the URL of the flame graph of a span's endpoint in the minute that it
-// was in; "" while its profile has not come.
+// was in; "" while no profile with samples of it has come.
 func (v *viewer) flame(root *traceagent.Span) string {
-	for _, p := range v.Store.Profiles(root.Service, "cpu") {
-		if !root.Start.Before(p.Start) && root.Start.Before(p.End) {
+	for _, p := range v.Store.Profiles(root.Service, "") {
+		if !root.Start.Before(p.Start) && root.Start.Before(p.End) && slices.Contains(p.Endpoints, root.Resource) {
 			return fmt.Sprintf("/profiles/%d/flamegraph?endpoint=%s", p.ID, url.QueryEscape(root.Resource))
 		}
 	}
 	return ""
+}
+
+// samples are what CPU profiles have of a span.
+type samples struct {
+	CPU   time.Duration
+	Flame string // the URL of its flame graph; "" when no profile has a sample of it
+}
+
+func (v *viewer) samples(s *traceagent.Span) samples {
+	for _, p := range v.Store.Profiles("", "") {
+		if cpu := p.Spans[s.SpanID]; cpu > 0 {
+			return samples{cpu, fmt.Sprintf("/profiles/%d/flamegraph?span=%d", p.ID, s.SpanID)}
+		}
+	}
+	return samples{}
 }
 
 func (v *viewer) logs(w http.ResponseWriter, r *http.Request) {

@@ -2,11 +2,16 @@ package viewer
 
 import (
 	"bytes"
+	"cmp"
 	"embed"
 	"fmt"
 	"html/template"
 	"io/fs"
 	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
 	"time"
 
 	"apmapp/internal/localagent"
@@ -19,6 +24,8 @@ var files embed.FS
 // Config is what the pages show.
 type Config struct {
 	Store *localagent.Store
+	// Hosts are names of this machine that browsers may ask for, beside localhost.
+	Hosts []string
 	// Waiting is what pages say while nothing has come: how to send it.
 	Waiting string
 }
@@ -29,7 +36,8 @@ type viewer struct {
 }
 
 // New returns the pages. They are for this machine: a request that another site
-// makes a browser send is refused.
+// makes a browser send is refused, and so is one to a name that is not known to
+// be this machine's.
 func New(cfg Config) http.Handler {
 	v := &viewer{Config: cfg, pages: map[string]*template.Template{}}
 	for _, name := range []string{"services", "service", "map", "traces", "trace", "logs", "profiles", "metrics", "usage", "missing"} {
@@ -64,13 +72,17 @@ func New(cfg Config) http.Handler {
 	// pprof's pages, which name no icon, make browsers ask.
 	mux.HandleFunc("GET /favicon.ico", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	mux.HandleFunc("/", v.missing)
-	return safe(mux)
+	return v.safe(mux)
 }
 
 // safe adds the headers that keep what spans and logs say from being more than
 // text, and refuses what a page of another site asks for.
-func safe(next http.Handler) http.Handler {
+func (v *viewer) safe(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !v.known(r.Host) {
+			http.Error(w, fmt.Sprintf("the pages answer to addresses and to localhost; %q has to be allowed first (-pages-host)", r.Host), http.StatusForbidden)
+			return
+		}
 		if site := r.Header.Get("Sec-Fetch-Site"); site == "cross-site" && r.Header.Get("Sec-Fetch-Mode") != "navigate" {
 			http.Error(w, "not for other sites", http.StatusForbidden)
 			return
@@ -83,19 +95,31 @@ func safe(next http.Handler) http.Handler {
 	})
 }
 
+// known reports whether a host is an address, localhost, or one of the names.
+// Others may be names of another site's, which lead here so that its scripts can
+// read what the pages say.
+func (v *viewer) known(host string) bool {
+	name := (&url.URL{Host: host}).Hostname()
+	name = strings.ToLower(strings.TrimSuffix(name, "."))
+	_, err := netip.ParseAddr(name)
+	return err == nil || name == "localhost" || strings.HasSuffix(name, ".localhost") || slices.Contains(v.Hosts, name)
+}
+
 // page is what the layout needs.
 type page struct {
 	Title, Section string
 	Waiting        string
 	// Live pages ask again when something has come.
 	Live bool
+	// Part is the template to show alone, "" for the whole page.
+	Part string
 	Data any
 }
 
 func (v *viewer) show(w http.ResponseWriter, status int, name string, p page) {
 	p.Waiting = v.Waiting
 	var out bytes.Buffer
-	if err := v.pages[name].Execute(&out, p); err != nil {
+	if err := v.pages[name].ExecuteTemplate(&out, cmp.Or(p.Part, "layout.html"), p); err != nil {
 		http.Error(w, fmt.Sprintf("the page %s: %v", name, err), http.StatusInternalServerError)
 		return
 	}

@@ -46,6 +46,7 @@ const trace1 = "6b060d8f000000007aa1645abafb4873"
 func fetch(t *testing.T, h http.Handler, path string, change ...func(*http.Request)) *httptest.ResponseRecorder {
 	t.Helper()
 	r := httptest.NewRequest("GET", path, nil)
+	r.Host = "127.0.0.1:8127"
 	for _, f := range change {
 		f(r)
 	}
@@ -110,6 +111,15 @@ func TestLinksLead(t *testing.T) {
 	}
 }
 
+// TestSpanAlone has a span shown without the page around it.
+func TestSpanAlone(t *testing.T) {
+	h := New(Config{Store: filled(t)})
+	w := fetch(t, h, "/t/"+trace1+"?span=2&part=span")
+	if got := w.Body.String(); w.Code != http.StatusOK || !strings.HasPrefix(got, `<section id="span">`) || !strings.Contains(got, "<code>2</code>") || strings.Contains(got, "waterfall") {
+		t.Errorf("status %d: %s", w.Code, got)
+	}
+}
+
 func TestEmptyPagesSayWhatTheyWaitFor(t *testing.T) {
 	h := New(Config{Store: localagent.NewStore(0), Waiting: "Send some to port 1234."})
 	for _, path := range []string{"/", "/map", "/traces", "/logs", "/profiles", "/metrics"} {
@@ -145,6 +155,31 @@ func TestWhatIsNotThere(t *testing.T) {
 	}
 }
 
+// TestHosts has names that lead to this machine, and may be anybody's, refused.
+func TestHosts(t *testing.T) {
+	h := New(Config{Store: filled(t), Hosts: []string{"demo.example"}})
+	for host, want := range map[string]int{
+		"127.0.0.1:8127":     200,
+		"[::1]:8127":         200,
+		"192.0.2.7":          200,
+		"localhost:8127":     200,
+		"LocalHost.":         200,
+		"apm.localhost:8127": 200,
+		"demo.example:8127":  200,
+		"evil.example:8127":  403,
+		"127.0.0.1.evil.com": 403,
+		"localhost.evil.com": 403,
+		"notlocalhost":       403,
+		"x.demo.example":     403,
+		"evil.com:8127:8127": 403,
+		"":                   403,
+	} {
+		if w := fetch(t, h, "/api/traces", func(r *http.Request) { r.Host = host }); w.Code != want {
+			t.Errorf("%q: status %d, want %d", host, w.Code, want)
+		}
+	}
+}
+
 func TestAPI(t *testing.T) {
 	h := New(Config{Store: filled(t)})
 	for path, want := range map[string]string{
@@ -170,7 +205,7 @@ func TestAPI(t *testing.T) {
 		}
 		list, ok := v.([]any)
 		if object, is := v.(map[string]any); is {
-			for _, name := range []string{"traces", "lines", "Spans"} {
+			for _, name := range []string{"traces", "lines", "spans"} {
 				if inner, has := object[name].([]any); has {
 					list, ok = inner, true
 				}

@@ -3,6 +3,7 @@ package viewer
 import (
 	"cmp"
 	"slices"
+	"strconv"
 	"time"
 
 	"apmapp/internal/localagent"
@@ -20,6 +21,13 @@ type row struct {
 	// Critical tells that the trace would have been shorter without it.
 	Critical bool
 	Color    int // of its service
+	Logs     []mark
+}
+
+// mark is a line of the log, where it was written.
+type mark struct {
+	localagent.Log
+	Offset float64 // as a row's
 }
 
 // colors is how many the style sheet has for services.
@@ -28,7 +36,7 @@ const colors = 8
 // waterfall lists the spans of a trace, each under its parent, in the order in
 // which they began. Spans whose parent is not there begin a tree of their own,
 // and so does one span of a circle.
-func waterfall(t localagent.Trace) []row {
+func waterfall(t localagent.Trace, logs []localagent.Log) []row {
 	children := map[uint64][]*traceagent.Span{}
 	known := map[uint64]bool{}
 	for i := range t.Spans {
@@ -55,7 +63,7 @@ func waterfall(t localagent.Trace) []row {
 	for i := range t.Spans { // what only a circle leads to
 		w.visit(&t.Spans[i], 0)
 	}
-	w.place()
+	w.place(logs)
 	if len(roots) > 0 {
 		w.critical(roots[0])
 	}
@@ -120,8 +128,9 @@ func self(s *traceagent.Span, children []*traceagent.Span) time.Duration {
 	return max(left, 0)
 }
 
-// place computes where the rows' bars are.
-func (w *walk) place() {
+// place computes where the rows' bars are, and the lines of the log upon them. A
+// line whose time is not the trace's, as that of another clock, is not placed.
+func (w *walk) place(logs []localagent.Log) {
 	if len(w.rows) == 0 {
 		return
 	}
@@ -135,8 +144,15 @@ func (w *walk) place() {
 		}
 	}
 	whole := max(last.Sub(first), 1)
+	of := map[string][]mark{}
+	for _, l := range logs {
+		if at := l.Time.Sub(first); at >= 0 && at <= whole {
+			of[l.SpanID] = append(of[l.SpanID], mark{l, 100 * float64(at) / float64(whole)})
+		}
+	}
 	for i := range w.rows {
 		r := &w.rows[i]
+		r.Logs = of[strconv.FormatUint(r.SpanID, 10)]
 		r.Offset = 100 * float64(r.Start.Sub(first)) / float64(whole)
 		r.Width = 100 * float64(r.Duration) / float64(whole)
 	}

@@ -55,7 +55,7 @@ func TestWaterfall(t *testing.T) {
 		},
 	} {
 		var got []string
-		for _, r := range waterfall(localagent.Trace{Spans: test.spans}) {
+		for _, r := range waterfall(localagent.Trace{Spans: test.spans}, nil) {
 			got = append(got, fmt.Sprintf("%d %d %g %g %s %v", r.SpanID, r.Depth, r.Offset, r.Width, r.Self, r.Critical))
 		}
 		if s := strings.Join(got, "|"); s != test.want {
@@ -75,10 +75,22 @@ func TestWaterfallOfManySpans(t *testing.T) {
 		for i := range n {
 			spans = append(spans, span(uint64(i)+1, parent(i), "web", i, 2*n-i))
 		}
-		rows := waterfall(localagent.Trace{Spans: spans})
+		rows := waterfall(localagent.Trace{Spans: spans}, nil)
 		if len(rows) != n || !rows[0].Critical {
 			t.Errorf("%s: %d rows", name, len(rows))
 		}
+	}
+}
+
+func TestLinesOfTheLogAreMarked(t *testing.T) {
+	line := func(span string, at int) localagent.Log {
+		return localagent.Log{SpanID: span, Message: span, Time: begin.Add(time.Duration(at) * time.Millisecond)}
+	}
+	rows := waterfall(localagent.Trace{Spans: []traceagent.Span{span(1, 0, "web", 0, 100), span(2, 1, "db", 10, 50)}},
+		[]localagent.Log{line("1", 0), line("2", 25), line("2", 50), line("1", 101), line("3", 5), line("", 5), line("1", -1)})
+	got := fmt.Sprint(rows[0].SpanID, len(rows[0].Logs), rows[0].Logs[0].Offset, rows[1].SpanID, len(rows[1].Logs), rows[1].Logs[0].Offset, rows[1].Logs[1].Offset)
+	if want := "1 1 0 2 2 25 50"; got != want {
+		t.Errorf("%s, want %s", got, want)
 	}
 }
 

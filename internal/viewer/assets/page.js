@@ -60,6 +60,32 @@
     draw();
   };
 
+  // A span is shown in its trace: the rest of the page, perhaps of thousands of
+  // spans, stays.
+  document.addEventListener("click", async event => {
+    const span = event.target.closest("a.span");
+    if (!span || event.button || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    history.pushState(null, "", span.href);
+    document.querySelector("a.span[aria-current]")?.removeAttribute("aria-current");
+    span.setAttribute("aria-current", "true");
+    const answer = await fetch(span.href + "&part=span").catch(() => null);
+    if (location.href !== span.href) return; // another has been chosen meanwhile
+    if (!answer?.ok) return location.reload();
+    const part = new DOMParser().parseFromString(await answer.text(), "text/html");
+    document.getElementById("span").replaceWith(part.getElementById("span"));
+  });
+  addEventListener("popstate", () => location.reload());
+
+  // Up and down go from span to span.
+  document.addEventListener("keydown", event => {
+    const span = document.activeElement.closest("a.span");
+    const to = span && {ArrowDown: span.nextElementSibling, ArrowUp: span.previousElementSibling}[event.key];
+    if (!to) return;
+    to.focus();
+    event.preventDefault();
+  });
+
   draw();
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
   const button = document.getElementById("live");
