@@ -24,11 +24,12 @@ import (
 // included.
 const patience = 3 * time.Minute
 
-// demo is a running demo.
-type demo struct{ pages, service, agent string }
+// demo is a running demo: the URLs of its parts, and the addresses of what is
+// none of HTTP.
+type demo struct{ pages, service, agent, metrics, database string }
 
 // startDemo builds the demo and runs it on free ports until the test ends.
-func startDemo(t *testing.T) demo {
+func startDemo(t *testing.T, rps string) demo {
 	t.Helper()
 	dir := t.TempDir()
 	build := exec.Command("go", "build", "-o", dir, "./cmd/demo")
@@ -36,7 +37,7 @@ func startDemo(t *testing.T) demo {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	cmd := exec.Command(filepath.Join(dir, "demo"), "-rps", "50", "-port", "0", "-agent-port", "0", "-dogstatsd-port", "0", "-pages-port", "0")
+	cmd := exec.Command(filepath.Join(dir, "demo"), "-rps", rps, "-port", "0", "-agent-port", "0", "-dogstatsd-port", "0", "-pages-port", "0")
 	cmd.Env = append(os.Environ(), "TMPDIR="+dir)
 	cmd.Stderr = os.Stderr
 	stdout, err := cmd.StdoutPipe()
@@ -56,8 +57,14 @@ func startDemo(t *testing.T) demo {
 	var d demo
 	lines := bufio.NewScanner(stdout)
 	for lines.Scan() {
-		for name, to := range map[string]*string{"pages": &d.pages, "service": &d.service, "agent": &d.agent} {
-			if m := regexp.MustCompile(`^` + name + ` +(http://\S+)`).FindStringSubmatch(lines.Text()); m != nil {
+		for pattern, to := range map[string]*string{
+			`^pages +(http://\S+)`:   &d.pages,
+			`^service +(http://\S+)`: &d.service,
+			`^agent +(http://\S+)`:   &d.agent,
+			`traces, (\S+) for`:      &d.metrics,
+			`^database .* -P (\d+)`:  &d.database,
+		} {
+			if m := regexp.MustCompile(pattern).FindStringSubmatch(lines.Text()); m != nil {
 				*to = m[1]
 			}
 		}
@@ -83,6 +90,21 @@ func get[T any](t *testing.T, url string) (v T) {
 	return v
 }
 
+// body reads a page without a browser.
+func body(t *testing.T, url string) string {
+	t.Helper()
+	resp, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	page, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(page)
+}
+
 // eventually waits until a condition holds.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
@@ -96,7 +118,8 @@ func eventually(t *testing.T, what string, holds func() bool) {
 // TestDemoPages goes the way of a newcomer: from the services to a resource, to
 // a trace, to its log, to its flame graph.
 func TestDemoPages(t *testing.T) {
-	d := startDemo(t)
+	t.Parallel() // it waits a minute for a profile
+	d := startDemo(t, "50")
 	b := browser.Start(t)
 	text := func() string { return b.Text(t) }
 	click := func(what, selector string) {
@@ -215,6 +238,27 @@ func TestDemoPages(t *testing.T) {
 	click("flame graph", `#flame`)
 	eventually(t, "a flame graph of the handler", func() bool { return strings.Contains(text(), "handlers.(*server)") })
 	shoot(t, b, "/flamegraph", 1280)
+
+	// A span that a sample was taken in has a flame graph of its own.
+	window = strings.Replace(window, "limit=1", "limit=3000", 1)
+	var sampled string
+	for _, of := range get[listing](t, d.pages+"/api/traces?service=apmapp"+window).Traces {
+		if page := body(t, d.pages+"/t/"+of.ID); strings.Contains(page, `id="samples"`) {
+			sampled = of.ID
+			break
+		}
+	}
+	if sampled == "" {
+		t.Fatal("no span has a sample")
+	}
+	b.Do(t, chromedp.Navigate(d.pages+"/t/"+sampled))
+	click("flame graph of a span", `#samples`)
+	eventually(t, "a flame graph", func() bool { return strings.Contains(text(), "root") })
+	b.Do(t, chromedp.Navigate(d.pages+"/profiles"))
+	if !strings.Contains(text(), "cpu") {
+		t.Errorf("the profiles:\n%s", text())
+	}
+	shoot(t, b, "/profiles", 1280)
 	for _, e := range b.Errors() {
 		t.Errorf("a page complains: %s", e)
 	}

@@ -1,0 +1,140 @@
+package e2e
+
+import (
+	"database/sql"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+	_ "github.com/go-sql-driver/mysql"
+
+	"apmapp/e2e/browser"
+)
+
+// TestKnownTraffic has each page show the numbers of traffic that is known, with
+// errors and with slow requests, which the database makes.
+func TestKnownTraffic(t *testing.T) {
+	t.Parallel()
+	d := startDemo(t, "0.001") // one request, and none for a quarter of an hour
+	db, err := sql.Open("mysql", "root@tcp(127.0.0.1:"+d.database+")/apmapp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	exec := func(statement string) {
+		t.Helper()
+		if _, err := db.ExecContext(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	request := func(n int, path string, status int) {
+		t.Helper()
+		for range n {
+			resp, err := http.Get(d.service + path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _ = io.Copy(io.Discard, resp.Body)
+			resp.Body.Close()
+			if resp.StatusCode != status {
+				t.Errorf("%s: %s, want %d", path, resp.Status, status)
+			}
+		}
+	}
+	const slow = 300 * time.Millisecond
+	request(30, "/api/apm", 200)
+	request(2, "/nonesuch", 404)
+	exec("ALTER TABLE visits RENAME COLUMN route TO way")
+	request(6, "/api/apm", 500)
+	exec("ALTER TABLE visits RENAME COLUMN way TO route")
+	exec(fmt.Sprintf("CREATE TRIGGER nap BEFORE INSERT ON visits FOR EACH ROW SET NEW.route = IF(SLEEP(%g) = 0, NEW.route, '')", slow.Seconds()))
+	request(4, "/api/trace", 200)
+	exec("DROP TRIGGER nap")
+	request(10, "/api/trace", 200)
+
+	type numbers struct {
+		Service  string        `json:"service"`
+		Resource string        `json:"resource"`
+		Hits     int           `json:"hits"`
+		Errors   int           `json:"errors"`
+		P50      time.Duration `json:"p50_ns"`
+		P99      time.Duration `json:"p99_ns"`
+	}
+	resources := map[string]numbers{}
+	eventually(t, "all requests are counted", func() bool {
+		hits := 0
+		for _, n := range get[[]numbers](t, d.pages+"/api/resources?service=apmapp") {
+			resources[n.Resource] = n
+			hits += n.Hits
+		}
+		return hits == 1+30+2+6+4+10
+	})
+	for resource, want := range map[string][2]int{"GET /api/apm": {36, 6}, "GET /api/trace": {14, 0}, "GET 404": {2, 0}, "GET /": {1, 0}} {
+		if n := resources[resource]; n.Hits != want[0] || n.Errors != want[1] {
+			t.Errorf("%s: %d requests, %d errors, want %v", resource, n.Hits, n.Errors, want)
+		}
+	}
+	if n := resources["GET /api/trace"]; n.P50 >= slow || n.P99 < slow || n.P99 > 100*slow {
+		t.Errorf("GET /api/trace: p50 %s, p99 %s, want %s on either side", n.P50, n.P99, slow)
+	}
+
+	b := browser.Start(t)
+	text := func() string { return b.Text(t) }
+	open := func(path string) { b.Do(t, chromedp.EmulateViewport(1280, 900), chromedp.Navigate(d.pages+path)) }
+	rows := func(selector string) int {
+		return browser.Get(t, b, chromedp.Evaluate[int](fmt.Sprintf("document.querySelectorAll(%q).length", selector)))
+	}
+	shows := func(page string, want ...string) {
+		t.Helper()
+		for _, w := range want {
+			if got := strings.Join(strings.Fields(text()), " "); !strings.Contains(got, w) {
+				t.Errorf("%s does not show %q:\n%s", page, w, got)
+			}
+		}
+	}
+	open("/")
+	shows("services", "apmapp web", "11 %", "apmapp-mysql sql")
+	open("/services/apmapp")
+	shows("resources", "17 %")
+	shoot(t, b, "/service", 1280)
+	open("/map")
+	shows("map", "apmapp-mysql", "errors")
+
+	open("/traces?errors=1")
+	if n := rows("tr.failed"); n != 6 {
+		t.Errorf("%d errors are listed, want 6", n)
+	}
+	shoot(t, b, "/errors", 1280)
+	browser.Get(t, b, chromedp.Evaluate[bool](`document.querySelector("tr.failed a").click(), true`))
+	eventually(t, "the trace of an error", func() bool { return strings.Contains(text(), "Logs of this trace") })
+	shows("trace of an error", "MySQLError", "route", "handlers.", "ERROR request")
+	shoot(t, b, "/error", 1280)
+
+	open("/traces?" + url.Values{"min": {slow.String()}, "resource": {"GET /api/trace"}}.Encode())
+	if n := rows("td a[href^='/t/']"); n != 4 {
+		t.Errorf("%d slow requests are listed, want 4", n)
+	}
+	browser.Get(t, b, chromedp.Evaluate[bool](`document.querySelector("td a[href^='/t/']").click(), true`))
+	eventually(t, "a slow trace", func() bool { return strings.Contains(text(), "Logs of this trace") })
+	shows("slow trace", "GET /api/trace", "INSERT INTO visits", "3") // 3xx ms
+	if n := rows("a.span.critical"); n != 2 {
+		t.Errorf("%d spans on the critical path of a slow request, want 2", n)
+	}
+	if n := rows("a.span .mark.info"); n != 1 {
+		t.Errorf("%d lines of the log in the waterfall, want 1", n)
+	}
+	shoot(t, b, "/slow", 1280)
+
+	open("/logs?level=ERROR")
+	if n := rows("li.error"); n != 6 {
+		t.Errorf("%d lines of errors, want 6", n)
+	}
+	for _, e := range b.Errors() {
+		t.Errorf("a page complains: %s", e)
+	}
+}
