@@ -2,6 +2,7 @@ package localagent
 
 import (
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -42,8 +43,9 @@ func (p *Profile) size() int64 { return int64(len(p.data)) + 48*int64(len(p.Span
 const (
 	// maxUpload bounds an upload; Datadog's own intake takes 50 MB.
 	maxUpload = 50 << 20
-	// maxProfile bounds what a compressed profile may become.
-	maxProfile = 256 << 20
+	// maxProfile bounds what a compressed profile may become: large ones are some
+	// MB, and read they take ten times as much.
+	maxProfile = 64 << 20
 	// maxParts bounds the files of an upload; profilers send about ten.
 	maxParts = 100
 )
@@ -138,17 +140,36 @@ func (s *Store) addProfiles(came []*Profile, others []string) {
 // parseProfile reads a profile that is compressed with zstd, with gzip or not at
 // all.
 func parseProfile(data []byte) (*profile.Profile, error) {
-	if bytes.HasPrefix(data, []byte{0x28, 0xb5, 0x2f, 0xfd}) {
+	var r io.Reader
+	switch {
+	case bytes.HasPrefix(data, []byte{0x28, 0xb5, 0x2f, 0xfd}):
 		d, err := zstd.NewReader(bytes.NewReader(data), zstd.WithDecoderMaxMemory(maxProfile), zstd.WithDecoderConcurrency(1))
 		if err != nil {
 			return nil, err
 		}
 		defer d.Close()
-		if data, err = io.ReadAll(io.LimitReader(d, maxProfile)); err != nil {
+		r = d
+	case bytes.HasPrefix(data, []byte{0x1f, 0x8b}):
+		d, err := gzip.NewReader(bytes.NewReader(data))
+		if err != nil {
 			return nil, err
 		}
+		r = d
+	default:
+		r = bytes.NewReader(data)
 	}
-	return profile.ParseData(data)
+	data, err := io.ReadAll(io.LimitReader(r, maxProfile+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > maxProfile {
+		return nil, fmt.Errorf("a profile of more than %d MB", maxProfile>>20)
+	}
+	p, err := profile.ParseUncompressed(data)
+	if err != nil {
+		return nil, err
+	}
+	return p, p.CheckValid()
 }
 
 // Profiles returns the profiles of a service and a kind, "" for all, the latest

@@ -2,7 +2,9 @@ package localagent
 
 import (
 	"bytes"
+	"compress/gzip"
 	"fmt"
+	"io"
 	"math"
 	"math/rand/v2"
 	"mime/multipart"
@@ -546,6 +548,9 @@ func TestUpload(t *testing.T) {
 	for name, files := range map[string]map[string][]byte{
 		"no profile": {"event.json": event, "cpu.pprof": []byte("nonsense")},
 		"no event":   {"event.json": []byte("{"), "cpu.pprof": heap.Bytes()},
+		"no values":  {"event.json": event, "cpu.pprof": []byte("\x0a\x04\x08\x01\x10\x02\x12\x00\x32\x00\x32\x03cpu\x32\x0bnanoseconds")},
+		"a bomb":     {"event.json": event, "cpu.pprof": gzipped(t, maxProfile+1)},
+		"cut off":    {"event.json": event, "cpu.pprof": heap.Bytes()[:heap.Len()/2]},
 	} {
 		if err := upload(files); err == nil {
 			t.Errorf("%s is taken", name)
@@ -558,6 +563,57 @@ func TestUpload(t *testing.T) {
 	if n := len(s.Profiles("", "")); n != 1 {
 		t.Errorf("%d profiles, want 1", n)
 	}
+}
+
+// gzipped are n zeros.
+func gzipped(t *testing.T, n int64) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	w := gzip.NewWriter(&out)
+	if _, err := io.CopyN(w, zeros{}, n); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+func FuzzUpload(f *testing.F) {
+	p := &profile.Profile{
+		SampleType: []*profile.ValueType{{Type: "cpu", Unit: "nanoseconds"}},
+		Sample:     []*profile.Sample{{Value: []int64{1}, Label: map[string][]string{spanLabel: {"7"}, endpointLabel: {"GET /"}}}},
+	}
+	var plain bytes.Buffer
+	if err := p.WriteUncompressed(&plain); err != nil {
+		f.Fatal(err)
+	}
+	f.Add([]byte(`{"start":"2026-01-02T03:04:05Z","tags_profiler":"service:web"}`), plain.Bytes(), "cpu.pprof")
+	f.Add([]byte(`{}`), []byte{0x1f, 0x8b}, "heap.pprof")
+	f.Add([]byte(`[`), []byte{0x28, 0xb5, 0x2f, 0xfd}, "main.jfr")
+	f.Fuzz(func(t *testing.T, event, data []byte, name string) {
+		var body bytes.Buffer
+		w := multipart.NewWriter(&body)
+		for field, content := range map[string][]byte{"event": event, name: data} {
+			part, err := w.CreateFormFile(field, field)
+			if err != nil {
+				t.Skip(err)
+			}
+			part.Write(content)
+		}
+		w.Close()
+		r := httptest.NewRequest("POST", "/profiling/v1/input", &body)
+		r.Header.Set("Content-Type", w.FormDataContentType())
+		s := NewStore(0)
+		err := s.Upload(r)
+		for _, stored := range s.Profiles("", "") {
+			if _, read, ok := s.Profile(stored.ID); err != nil || !ok {
+				t.Errorf("a profile is stored that cannot be read: %v", err)
+			} else {
+				OnlyFor(read, "GET /", 7)
+			}
+		}
+	})
 }
 
 func TestOnlyFor(t *testing.T) {
