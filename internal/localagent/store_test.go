@@ -203,6 +203,10 @@ func TestNumbers(t *testing.T) {
 		if len(calls) != 1 || calls[0].From != "web" || calls[0].To != "db" || calls[0].Hits != 200 {
 			t.Errorf("%+v", calls)
 		}
+		s.AddSpans(chunk(1000, func(sp *traceagent.Span) { sp.Start = time.Now().Add(window) })) // whose clock is wrong
+		if web := s.Services()[1]; web.Hits != 200 {
+			t.Errorf("%d hits, with one that is to come", web.Hits)
+		}
 		time.Sleep(window + time.Minute)
 		if web := s.Services()[1]; web.Hits != 0 || web.Rate != 0 {
 			t.Errorf("minutes later: %+v", web.Numbers)
