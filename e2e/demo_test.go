@@ -186,9 +186,7 @@ func TestDemoPages(t *testing.T) {
 		t.Errorf("%d spans, want 2", n)
 	}
 	click("statement", `a.span:nth-of-type(2)`)
-	if got := text(); !strings.Contains(got, "mysql.query") || !strings.Contains(got, "db.name") {
-		t.Errorf("the statement:\n%s", got)
-	}
+	eventually(t, "the statement's tags", func() bool { return strings.Contains(text(), "mysql.query") && strings.Contains(text(), "db.name") })
 	shoot(t, b, "/trace", 1280)
 
 	b.Do(t, chromedp.Navigate(d.pages+"/logs"))

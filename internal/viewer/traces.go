@@ -196,26 +196,3 @@ func (v *viewer) logs(w http.ResponseWriter, r *http.Request) {
 	data.Lines, data.Matching = v.Store.Logs(localagent.LogFilter{Service: data.Service, Level: data.Level, Text: data.Text, Limit: listed})
 	v.show(w, http.StatusOK, "logs", page{Title: "Logs", Section: "logs", Live: true, Data: data})
 }
-
-func (v *viewer) metrics(w http.ResponseWriter, r *http.Request) {
-	text := r.URL.Query().Get("q")
-	type chart struct {
-		localagent.Metric
-		Last  string
-		Lines [2][]float64 // seconds since 1970, values
-	}
-	data := struct {
-		Text   string
-		Charts []chart
-	}{Text: text}
-	for _, m := range v.Store.Metrics(text) {
-		c := chart{Metric: m, Lines: [2][]float64{{}, {}}}
-		for _, p := range m.Points {
-			c.Lines[0] = append(c.Lines[0], float64(p.Time.Unix()))
-			c.Lines[1] = append(c.Lines[1], p.Value)
-			c.Last = strconv.FormatFloat(p.Value, 'g', 6, 64)
-		}
-		data.Charts = append(data.Charts, c)
-	}
-	v.show(w, http.StatusOK, "metrics", page{Title: "Metrics", Section: "metrics", Live: true, Data: data})
-}

@@ -217,6 +217,36 @@ func TestAPI(t *testing.T) {
 	}
 }
 
+func TestCharts(t *testing.T) {
+	s := localagent.NewStore(0)
+	now := time.Unix(1_700_000_000, 0)
+	s.AddPacket("datadog.dogstatsd.client.x:1|g\ndatadog.tracer.y:1|g\nrequests:1|c|#env:dev,route:/a\nrequests:2|c|#env:dev,route:/b", now)
+	s.AddPacket("requests:5|c|#env:dev,route:/b", now.Add(10*time.Second))
+	for i := range colors + 2 {
+		s.AddPacket(fmt.Sprintf("wide:1|g|#n:%d", i), now)
+	}
+	var got []string
+	for _, c := range newCharts(s.Metrics("")) {
+		data, err := json.Marshal(c.Data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.Name == "wide" {
+			data = nil
+		}
+		got = append(got, fmt.Sprint(c.Name, " ", c.Tags, " ", len(c.Lines), "+", c.More, " ", c.Lines[0].Tags, " ", string(data)))
+	}
+	want := []string{
+		"requests [env:dev] 2+0 route:/a [[1699999710,1700000000,1700000010],[null,1,null],[null,2,5]]",
+		"wide [] 8+2 n:0 ",
+		"datadog.tracer.y [] 1+0  [[1699999700,1700000000],[null,1]]",
+		"datadog.dogstatsd.client.x [] 1+0  [[1699999700,1700000000],[null,1]]",
+	}
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
 func TestEvents(t *testing.T) {
 	s := localagent.NewStore(0)
 	server := httptest.NewServer(New(Config{Store: s}))

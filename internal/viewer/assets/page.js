@@ -29,12 +29,17 @@
     }, [data.time, data.served, data.failed], place);
   };
 
-  const metric = place => new uPlot({
-    width: place.clientWidth - 14, height: 110,
-    axes: [axis({size: 24}), axis({size: 56})],
-    series: [{}, {stroke: color("c0"), width: 1.5, points: {show: place.dataset.metric.length < 60}}],
-    legend: {show: false}, cursor: {show: false},
-  }, JSON.parse(place.dataset.metric), place);
+  const metric = place => {
+    const data = JSON.parse(place.dataset.metric);
+    const clock = at => new Date(at * 1000).toTimeString().slice(0, 5);
+    const short = new Intl.NumberFormat("en", {notation: "compact", maximumSignificantDigits: 3}).format;
+    return new uPlot({
+      width: place.clientWidth - 14, height: 110,
+      axes: [axis({size: 24, space: 60, values: (_, ticks) => ticks.map(clock)}), axis({size: 56, values: (_, ticks) => ticks.map(short)})],
+      series: [{}, ...data.slice(1).map((_, i) => ({stroke: color("c" + i), width: 1.5, points: {show: data[0].length < 4}}))],
+      legend: {show: false}, cursor: {show: false},
+    }, data, place);
+  };
 
   const draw = () => {
     charts.forEach(chart => chart.destroy());
