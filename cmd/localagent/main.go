@@ -53,7 +53,7 @@ func flags(o *options) *flag.FlagSet {
 	fs.StringVar(&o.dogstatsdSocket, "dogstatsd-socket", "", "`path` of a UNIX socket that takes metrics, too")
 	fs.StringVar(&o.pages, "pages", viewer.DefaultAddr, "`host:port` of the pages")
 	fs.Func("pages-host", "`name` that browsers know this machine by, if not an address or localhost; several with commas", func(names string) error {
-		o.hosts = strings.Split(names, ",")
+		o.hosts = strings.Split(strings.ToLower(names), ",")
 		return nil
 	})
 	fs.StringVar(&o.logs, "logs", "", "`file` of log lines to follow, or - for standard input")
@@ -146,7 +146,10 @@ func serve(ctx context.Context, o options, stdin io.Reader, stdout, stderr io.Wr
 		fmt.Fprintf(stdout, "         DD_TRACE_AGENT_URL=unix://%s\n", o.socket)
 	}
 	fmt.Fprintf(stdout, "metrics  %s over UDP\n", agent.DogStatsD())
-	for _, addr := range []net.Addr{agent.Addr(), agent.DogStatsD()} {
+	if o.dogstatsdSocket != "" {
+		fmt.Fprintf(stdout, "         unix://%s\n", o.dogstatsdSocket)
+	}
+	for _, addr := range []net.Addr{agent.Addr(), agent.DogStatsD(), pages.Addr()} {
 		if host, _, err := net.SplitHostPort(addr.String()); err == nil && !net.ParseIP(host).IsLoopback() {
 			fmt.Fprintf(stderr, "localagent: %s is open to other machines, and asks nobody who they are\n", addr)
 		}

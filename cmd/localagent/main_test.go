@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -83,17 +84,63 @@ func TestLogsOfAFileAndOfStandardInput(t *testing.T) {
 	}
 }
 
-func TestOpenToOthersIsSaid(t *testing.T) {
+func TestSocketsAndNames(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var stdout, stderr output
 	ended := make(chan int, 1)
+	socket, dogstatsd := filepath.Join(t.TempDir(), "apm.socket"), filepath.Join(t.TempDir(), "dsd.socket")
 	go func() {
-		ended <- run(ctx, []string{"-addr", ":0", "-dogstatsd", "127.0.0.1:0", "-pages", "127.0.0.1:0"}, nil, &stdout, &stderr)
+		ended <- run(ctx, []string{"-addr", "127.0.0.1:0", "-dogstatsd", "127.0.0.1:0", "-pages", "127.0.0.1:0",
+			"-socket", socket, "-dogstatsd-socket", dogstatsd, "-pages-host", "Demo.example,other.example"}, nil, &stdout, &stderr)
 	}()
-	eventually(t, `is open to other machines`, stderr.String)
+	pages := eventually(t, `pages +(\S+)`, stdout.String)
+	eventually(t, `( unix://\S+dsd.socket)`, stdout.String)
+	c, err := net.Dial("unixgram", dogstatsd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	fmt.Fprint(c, "a.b:1|g")
+	eventually(t, `"a\.b"`, func() string { return page(t, pages+"/api/metrics") })
+	if c, err := net.Dial("unix", socket); err != nil {
+		t.Error(err)
+	} else {
+		c.Close()
+	}
+	for host, want := range map[string]int{"demo.example:8127": 200, "other.example": 200, "third.example": 403} {
+		r, err := http.NewRequestWithContext(t.Context(), "GET", pages, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Host = host
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != want {
+			t.Errorf("%s: status %d, want %d", host, resp.StatusCode, want)
+		}
+	}
 	cancel()
-	if status := <-ended; status != 0 {
-		t.Errorf("status %d", status)
+	if status := <-ended; status != 0 || stderr.String() != "" {
+		t.Errorf("status %d: %s", status, &stderr)
+	}
+}
+
+func TestOpenToOthersIsSaid(t *testing.T) {
+	for _, open := range []string{"-addr", "-dogstatsd", "-pages"} {
+		ctx, cancel := context.WithCancel(t.Context())
+		var stdout, stderr output
+		ended := make(chan int, 1)
+		go func() {
+			ended <- run(ctx, []string{"-addr", "127.0.0.1:0", "-dogstatsd", "127.0.0.1:0", "-pages", "127.0.0.1:0", open, ":0"}, nil, &stdout, &stderr)
+		}()
+		eventually(t, `is open to other machines`, stderr.String)
+		cancel()
+		if status := <-ended; status != 0 {
+			t.Errorf("%s: status %d", open, status)
+		}
 	}
 }
 

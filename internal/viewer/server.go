@@ -43,6 +43,9 @@ func Listen(ctx context.Context, addr string, cfg Config, logger *slog.Logger) (
 	return s, nil
 }
 
+// Addr is where the pages are.
+func (s *Server) Addr() net.Addr { return s.listener.Addr() }
+
 // URL is that of the first page, without a slash at its end.
 func (s *Server) URL() string { return "http://" + s.listener.Addr().String() }
 
