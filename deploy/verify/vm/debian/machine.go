@@ -1,0 +1,249 @@
+package debian
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// bootTimeout is generous: systemd is up within two seconds on an idle machine.
+const bootTimeout = 2 * time.Minute
+
+// Machine is a running Debian, with file system, processes, network and host name
+// of its own. It reaches packages through a proxy of this test and nothing else.
+type Machine struct {
+	pid int
+	// root is where its file system is found here.
+	root string
+}
+
+// boot makes the working directory the root of what this process sees, and starts
+// systemd there.
+const boot = `
+set -eu
+mount --make-rprivate /
+mount --bind . .
+cd "$PWD"
+mount -t proc proc proc
+mount -t sysfs -o ro sysfs sys
+mount -t cgroup2 cgroup2 sys/fs/cgroup
+mount -t tmpfs -o mode=755 tmpfs run
+mount -t tmpfs -o mode=755 tmpfs dev
+for device in null zero full random urandom tty; do
+  touch dev/$device
+  mount --bind /dev/$device dev/$device
+done
+mkdir dev/pts dev/shm
+mount -t devpts -o newinstance,ptmxmode=666 devpts dev/pts
+ln -s pts/ptmx dev/ptmx
+mount -t tmpfs -o mode=1777 tmpfs dev/shm
+for share in $SHARES; do
+  IFS=: read -r from to mode <<<"$share"
+  mkdir -p ".$to"
+  mount --bind "$from" ".$to"
+  mount -o "remount,bind,$mode" ".$to"
+done
+pivot_root . mnt
+umount -l /mnt
+# systemd hands mounts to its services this way, credentials among them.
+mount --make-rshared /
+exec env -i container=apmapp PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/systemd --log-target=journal
+`
+
+// Share is a directory of here that a machine has too.
+type Share struct {
+	From, To string
+	Writable bool
+}
+
+// Boot starts a machine on a copy of root, until the test ends.
+func Boot(t testing.TB, root string, shares ...Share) *Machine {
+	t.Helper()
+	m := &Machine{root: filepath.Join(t.TempDir(), "machine")}
+	if out, err := exec.Command("cp", "-a", "--reflink=auto", root, m.root).CombinedOutput(); err != nil {
+		t.Fatalf("copy %s: %v\n%s", root, err, out)
+	}
+	// What is thrown away at the end need not be safe from a power cut.
+	m.Write(t, "/etc/dpkg/dpkg.cfg.d/unsafe-io", "force-unsafe-io\n")
+	m.Write(t, "/etc/hostname", "machine\n")
+	m.Write(t, "/etc/hosts", "127.0.0.1 localhost machine\n")
+	m.start(t, shares)
+	m.Write(t, "/etc/apt/apt.conf.d/proxy", fmt.Sprintf("Acquire::http::Proxy \"http://%s\";\n%s\n", m.serveProxy(t), anyDate))
+	for start := time.Now(); ; time.Sleep(50 * time.Millisecond) {
+		state, err := m.Run("systemctl", "is-system-running")
+		if err == nil {
+			// Only now is this sure to be the machine's root and not the one of here.
+			m.root = fmt.Sprintf("/proc/%d/root", m.pid)
+			return m
+		}
+		if time.Since(start) > bootTimeout {
+			t.Fatalf("the machine does not start: %s %v", state, err)
+		}
+	}
+}
+
+func (m *Machine) start(t testing.TB, shares []Share) {
+	t.Helper()
+	var list []string
+	for _, share := range shares {
+		from, err := filepath.Abs(share.From)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.ContainsAny(from, ": \t\n") {
+			t.Fatalf("%q cannot be shared: its path has spaces or colons", from)
+		}
+		mode := "ro"
+		if share.Writable {
+			mode = "rw"
+		}
+		list = append(list, from+":"+share.To+":"+mode)
+	}
+	init := exec.Command("bash", "-c", boot)
+	init.Dir = m.root
+	init.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "SHARES=" + strings.Join(list, " ")}
+	var stderr bytes.Buffer
+	init.Stderr = &stderr
+	init.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWCGROUP | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC,
+		// With its first process the whole machine ends, when the test is killed too.
+		Pdeathsig: syscall.SIGKILL,
+	}
+	started, exited := make(chan error), make(chan struct{})
+	go func() {
+		defer close(exited)
+		// The death signal comes when the thread ends that started the process.
+		runtime.LockOSThread()
+		err := init.Start()
+		started <- err
+		if err == nil {
+			_ = init.Wait()
+		}
+	}()
+	if err := <-started; err != nil {
+		t.Fatal(err)
+	}
+	m.pid = init.Process.Pid
+	t.Cleanup(func() {
+		_ = init.Process.Kill()
+		<-exited
+		if t.Failed() && stderr.Len() > 0 {
+			t.Logf("the machine's first process: %s", &stderr)
+		}
+	})
+}
+
+// serveProxy listens in the machine's network and fetches packages over this one's,
+// so that nothing in the machine can meet, or be met by, what else runs here.
+func (m *Machine) serveProxy(t testing.TB) (addr string) {
+	t.Helper()
+	type result struct {
+		net.Listener
+		error
+	}
+	listening := make(chan result)
+	go func() {
+		// Not unlocked: the thread ends with the goroutine, as it belongs elsewhere.
+		runtime.LockOSThread()
+		listener, err := listenIn(fmt.Sprintf("/proc/%d/ns/net", m.pid))
+		listening <- result{listener, err}
+	}()
+	l := <-listening
+	if l.error != nil {
+		t.Fatal(l.error)
+	}
+	proxy := &http.Server{Handler: &httputil.ReverseProxy{Rewrite: func(*httputil.ProxyRequest) {}}}
+	go func() { _ = proxy.Serve(l.Listener) }()
+	t.Cleanup(func() { _ = proxy.Close() })
+	return l.Addr().String()
+}
+
+// listenIn moves the thread to a network namespace, brings up its loopback
+// interface, and listens there.
+func listenIn(namespace string) (net.Listener, error) {
+	ns, err := os.Open(namespace)
+	if err != nil {
+		return nil, err
+	}
+	defer ns.Close()
+	if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
+		return nil, os.NewSyscallError("setns", err)
+	}
+	socket, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("socket", err)
+	}
+	defer unix.Close(socket)
+	loopback, err := unix.NewIfreq("lo")
+	if err != nil {
+		return nil, err
+	}
+	loopback.SetUint16(unix.IFF_UP)
+	if err := unix.IoctlIfreq(socket, unix.SIOCSIFFLAGS, loopback); err != nil {
+		return nil, os.NewSyscallError("ioctl", err)
+	}
+	return net.Listen("tcp", "127.0.0.1:0")
+}
+
+// Path is where this test finds a file of the machine.
+func (m *Machine) Path(path string) string { return filepath.Join(m.root, path) }
+
+// Write makes a file in the machine, with the directories above it.
+func (m *Machine) Write(t testing.TB, path, content string) {
+	t.Helper()
+	path = m.Path(path)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Read returns the content of a file of the machine.
+func (m *Machine) Read(t testing.TB, path string) string {
+	t.Helper()
+	content, err := os.ReadFile(m.Path(path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content)
+}
+
+// Command is a command to run in the machine, as root.
+func (m *Machine) Command(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "nsenter", append([]string{
+		"--target", fmt.Sprint(m.pid), "--mount", "--pid", "--net", "--cgroup", "--uts", "--ipc", "--root", "--wd",
+	}, args...)...)
+	cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C.UTF-8"}
+	return cmd
+}
+
+// Run runs a command to its end and returns what it printed, both streams.
+func (m *Machine) Run(args ...string) (string, error) {
+	out, err := m.Command(context.Background(), args...).CombinedOutput()
+	return strings.TrimSpace(string(out)), err
+}
+
+// MustRun is Run for what has to succeed.
+func (m *Machine) MustRun(t testing.TB, args ...string) string {
+	t.Helper()
+	out, err := m.Run(args...)
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return out
+}

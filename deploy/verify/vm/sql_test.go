@@ -1,0 +1,292 @@
+package vm
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/go-sql-driver/mysql"
+
+	"apmapp/deploy/verify/vm/debian"
+	"apmapp/internal/mysqltest"
+)
+
+const (
+	datadogSQL = repository + "/deploy/agent/mysql/datadog.sql"
+	// What a quoting mistake would break on.
+	password = `it's "50%" \ more`
+)
+
+// TestDatadogSQL runs deploy/agent/mysql/datadog.sql with each server's own client
+// and then does, as the user that it made, what the Agent does and what it may not.
+func TestDatadogSQL(t *testing.T) {
+	// MariaDB, where scripts/need installed it.
+	t.Run("the installed server", func(t *testing.T) {
+		server, client := mysqltest.Start(t), "mysql"
+		if server.IsMariaDB() {
+			client = "mariadb"
+		}
+		testDatadogSQL(t, server, client)
+	})
+	t.Run("MySQL", func(t *testing.T) {
+		root := sid(t)
+		t.Setenv("APMAPP_TEST_MYSQLD", debian.Program(t, root, "usr/sbin/mysqld"))
+		server := mysqltest.Start(t, "--character-sets-dir="+root+"/usr/share/mysql/charsets", "--lc-messages-dir="+root+"/usr/share/mysql")
+		if server.IsMariaDB() {
+			t.Fatal("sid's mysqld is MariaDB")
+		}
+		testDatadogSQL(t, server, debian.Program(t, root, "usr/bin/mysql"))
+	})
+}
+
+func testDatadogSQL(t *testing.T, server *mysqltest.Server, client string) {
+	t.Log(server.Strings(t, "SELECT VERSION()")[0])
+	// run is the way that datadog.sql itself recommends.
+	run := func(password string) (string, error) {
+		t.Helper()
+		file, err := os.ReadFile(datadogSQL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var before string
+		if password != "" {
+			before = "UPDATE performance_schema.threads SET instrumented = 'NO', history = 'NO' WHERE processlist_id = CONNECTION_ID();\n" +
+				"SET @datadog_password = '" + strings.NewReplacer(`\`, `\\`, `'`, `''`).Replace(password) + "';\n"
+		}
+		host, port, _ := strings.Cut(server.Addr(), ":")
+		cmd := exec.Command(client, "--no-defaults", "--user=root", "--host="+host, "--port="+port)
+		cmd.Stdin = strings.NewReader(before + string(file))
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+
+	if out, err := run(""); err == nil || !strings.Contains(out, "set @datadog_password first") {
+		t.Fatalf("without a password: %v %s", err, out)
+	}
+	if got := server.Strings(t, "SELECT user FROM mysql.user WHERE user LIKE 'datadog%'"); len(got) > 0 {
+		t.Fatalf("without a password it made %q", got)
+	}
+	var state []string
+	for n := range 2 {
+		if out, err := run(password); err != nil {
+			t.Fatalf("run %d: %v\n%s", n+1, err, out)
+		}
+		is := accounts(t, server)
+		if n > 0 && strings.Join(is, "\n") != strings.Join(state, "\n") {
+			t.Errorf("the second run made of\n%s\n\n%s", strings.Join(state, "\n"), strings.Join(is, "\n"))
+		}
+		state = is
+	}
+	t.Log(strings.Join(state, "\n"))
+
+	// Rows of the service, of another one, and the Agent's connections.
+	server.Exec(t, "CREATE TABLE apmapp.visits (id INT PRIMARY KEY, route VARCHAR(255))")
+	server.Exec(t, "INSERT INTO apmapp.visits VALUES (1, '/api/trace')")
+	server.Exec(t, "CREATE DATABASE other")
+	server.Exec(t, "CREATE TABLE other.salaries (id INT PRIMARY KEY, secret VARCHAR(255))")
+	server.Exec(t, "INSERT INTO other.salaries VALUES (1, 'a-row-of-others')")
+	// A connection of another user, to be seen and not to be ended.
+	root, err := connect(t, server, "root", "").Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	var rootID int
+	if err := root.QueryRowContext(t.Context(), "SELECT CONNECTION_ID()").Scan(&rootID); err != nil {
+		t.Fatal(err)
+	}
+	agent := connect(t, server, "datadog", password)
+
+	t.Run("may", func(t *testing.T) {
+		serverStatus := []string{"SHOW REPLICA STATUS", "SHOW BINARY LOG STATUS"}
+		if server.IsMariaDB() {
+			serverStatus = []string{"SHOW REPLICA STATUS", "SHOW MASTER STATUS", "SHOW BINLOG STATUS"}
+		}
+		for _, query := range append(serverStatus,
+			"SHOW GLOBAL STATUS", "SHOW GLOBAL VARIABLES", "SHOW ENGINE INNODB STATUS",
+			"SELECT * FROM performance_schema.events_statements_summary_by_digest",
+			"SELECT * FROM performance_schema.events_statements_current JOIN performance_schema.threads USING (thread_id)",
+			"SELECT * FROM performance_schema.events_waits_current",
+			"SELECT * FROM information_schema.innodb_metrics",
+			"SELECT * FROM mysql.innodb_index_stats",
+			"CALL datadog.enable_events_statements_consumers()",
+			"CALL datadog.explain_statement('SELECT * FROM apmapp.visits WHERE id = 1')",
+			"CALL apmapp.explain_statement('SELECT * FROM visits WHERE id = 1')",
+			"CALL apmapp.explain_statement('INSERT INTO visits VALUES (2, 1)')",
+			"CALL apmapp.explain_statement('UPDATE visits SET route = 1')",
+			"CALL apmapp.explain_statement('DELETE FROM visits')",
+			// The check makes the service's database its own, to explain there.
+			"USE apmapp",
+		) {
+			if _, err := fetch(agent, query); err != nil {
+				t.Errorf("%s: %v", query, err)
+			}
+		}
+		if got := server.Strings(t, "SELECT name FROM performance_schema.setup_consumers WHERE enabled = 'YES' AND (name LIKE 'events_statements_%' OR name = 'events_waits_current')"); len(got) < 4 {
+			t.Errorf("consumers that the procedure turned on: %q", got)
+		}
+		plan, err := fetch(agent, "CALL datadog.explain_statement('SELECT * FROM apmapp.visits')")
+		if err != nil || !strings.Contains(plan, `"query_`) || !strings.Contains(plan, "visits") {
+			t.Errorf("not a plan in JSON: %s, %v", plan, err)
+		}
+		if digests, err := fetch(agent, "SELECT digest_text FROM performance_schema.events_statements_summary_by_digest"); err != nil || !strings.Contains(digests, "salaries") {
+			t.Errorf("the digests of the server's statements lack one: %v\n%s", err, digests)
+		}
+		// Others' connections too, not only its own.
+		if processes, err := fetch(agent, "SHOW FULL PROCESSLIST"); err != nil || !strings.Contains(processes, fmt.Sprintf("[%d root ", rootID)) {
+			t.Errorf("it sees processes %s, %v", processes, err)
+		}
+	})
+
+	t.Run("may not", func(t *testing.T) {
+		for query, want := range map[string]uint16{
+			"SELECT * FROM apmapp.visits":                                                 1142,
+			"INSERT INTO apmapp.visits VALUES (3, '')":                                    1142,
+			"UPDATE apmapp.visits SET route = ''":                                         1142,
+			"DELETE FROM apmapp.visits":                                                   1142,
+			"DROP TABLE apmapp.visits":                                                    1142,
+			"CREATE TABLE apmapp.more (id INT)":                                           1142,
+			"CREATE TABLE datadog.more (id INT)":                                          1142,
+			"CREATE TEMPORARY TABLE datadog.more (id INT)":                                1044,
+			"CREATE DATABASE more":                                                        1044,
+			"SELECT * FROM other.salaries":                                                1142,
+			"USE other":                                                                   1044,
+			"SELECT * FROM mysql.user":                                                    1142,
+			"UPDATE performance_schema.setup_consumers SET enabled = 'NO'":                1142,
+			"CREATE USER more":                                                            1227,
+			"GRANT SELECT ON other.* TO datadog@'%'":                                      1044,
+			"SET GLOBAL max_connections = 1":                                              1227,
+			fmt.Sprint("KILL ", rootID):                                                   1095,
+			"DROP PROCEDURE datadog.explain_statement":                                    1370,
+			"SELECT 1 INTO OUTFILE '/tmp/datadog-out'":                                    1227,
+			"CALL datadog.explain_statement('SELECT * FROM other.salaries WHERE id = 1')": 1142,
+			"CALL datadog.explain_statement('SELECT * FROM mysql.user WHERE user = ''root''')":                      1142,
+			"CALL apmapp.explain_statement('SELECT LOAD_FILE(''/etc/hostname'') FROM other.salaries')":              1142,
+			"CALL apmapp.explain_statement('SELECT 1; DELETE FROM apmapp.visits')":                                  1064,
+			"CALL apmapp.explain_statement('ANALYZE DELETE FROM apmapp.visits')":                                    1064,
+			"CALL apmapp.explain_statement('SELECT * FROM apmapp.visits INTO OUTFILE ''/tmp/datadog-out''')":        0,
+			"CALL datadog.explain_statement('DROP TABLE apmapp.visits')":                                            1064,
+			"CALL datadog.explain_statement('SELECT secret FROM other.salaries UNION SELECT 1 FROM apmapp.visits')": 1142,
+		} {
+			out, err := fetch(agent, query)
+			var refused *mysql.MySQLError
+			if !errors.As(err, &refused) || want != 0 && refused.Number != want {
+				t.Errorf("%s: %v, want it refused with %d; it printed %s", query, err, want, out)
+			}
+		}
+		if got := server.Strings(t, "SELECT CONCAT(id, route) FROM apmapp.visits"); len(got) != 1 || got[0] != "1/api/trace" {
+			t.Errorf("the service's rows became %q", got)
+		}
+	})
+
+	t.Run("connections", func(t *testing.T) {
+		var open []*sql.Conn
+		for len(open) < 5 {
+			conn, err := agent.Conn(t.Context())
+			if err != nil {
+				t.Fatalf("connection %d: %v", len(open)+1, err)
+			}
+			defer conn.Close()
+			open = append(open, conn)
+		}
+		sixth, err := connect(t, server, "datadog", password).Conn(t.Context())
+		// 1226: a resource of the user; 1203: too many connections of the user.
+		var refused *mysql.MySQLError
+		if !errors.As(err, &refused) || refused.Number != 1226 && refused.Number != 1203 {
+			t.Errorf("the sixth connection: %v %v", sixth, err)
+		}
+	})
+
+	t.Run("the definer cannot log in", func(t *testing.T) {
+		if _, err := fetch(connect(t, server, "datadog_definer", ""), "SELECT 1"); err == nil {
+			t.Error("it can")
+		}
+	})
+
+	t.Run("the password stays and changes", func(t *testing.T) {
+		if out, err := run(""); err != nil {
+			t.Fatalf("again without a password: %v\n%s", err, out)
+		}
+		if _, err := fetch(connect(t, server, "datadog", password), "SELECT 1"); err != nil {
+			t.Errorf("after a run without a password: %v", err)
+		}
+		if out, err := run("another"); err != nil {
+			t.Fatalf("with another: %v\n%s", err, out)
+		}
+		if _, err := fetch(connect(t, server, "datadog", "another"), "SELECT 1"); err != nil {
+			t.Errorf("after a run with another password: %v", err)
+		}
+		for _, table := range []string{"events_statements_history", "events_statements_history_long", "events_statements_current"} {
+			if got := server.Strings(t, "SELECT sql_text FROM performance_schema."+table+" WHERE sql_text LIKE '%anothe_%' AND sql_text NOT LIKE '%performance_schema%'"); len(got) > 0 {
+				t.Errorf("%s has the password: %q", table, got)
+			}
+		}
+	})
+}
+
+// accounts are the users that datadog.sql makes, with their grants and procedures.
+func accounts(t *testing.T, server *mysqltest.Server) []string {
+	t.Helper()
+	// A hash of a password is salted anew.
+	hash := regexp.MustCompile(`(?s) (AS '.*' REQUIRE|IDENTIFIED BY PASSWORD '[^']*')`)
+	var all []string
+	for _, query := range []string{
+		"SHOW CREATE USER datadog@'%'", "SHOW GRANTS FOR datadog@'%'",
+		"SHOW CREATE USER datadog_definer@localhost", "SHOW GRANTS FOR datadog_definer@localhost",
+		"SELECT CONCAT_WS(' ', routine_schema, routine_name, definer, security_type) FROM information_schema.routines WHERE routine_schema IN ('datadog', 'apmapp') ORDER BY 1",
+	} {
+		for _, line := range server.Strings(t, query) {
+			all = append(all, hash.ReplaceAllString(line, ""))
+		}
+	}
+	return all
+}
+
+func connect(t *testing.T, server *mysqltest.Server, user, password string) *sql.DB {
+	t.Helper()
+	cfg := mysql.NewConfig()
+	cfg.User, cfg.Passwd, cfg.Net, cfg.Addr = user, password, "tcp", server.Addr()
+	connector, err := mysql.NewConnector(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := sql.OpenDB(connector)
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
+// fetch returns all that a query has to say, as text.
+func fetch(db *sql.DB, query string) (string, error) {
+	rows, err := db.QueryContext(context.Background(), query)
+	if err != nil {
+		return "", err
+	}
+	defer rows.Close()
+	var text strings.Builder
+	for {
+		columns, err := rows.Columns()
+		if err != nil {
+			return "", err
+		}
+		values := make([]sql.RawBytes, len(columns))
+		targets := make([]any, len(columns))
+		for i := range values {
+			targets[i] = &values[i]
+		}
+		for rows.Next() {
+			if err := rows.Scan(targets...); err != nil {
+				return "", err
+			}
+			fmt.Fprintf(&text, "%s\n", values)
+		}
+		if !rows.NextResultSet() {
+			return text.String(), rows.Err()
+		}
+	}
+}
