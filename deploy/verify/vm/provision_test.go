@@ -470,7 +470,7 @@ func testRepair(m provisioned) {
 	testUsers(m)
 
 	// A service that dies comes back.
-	m.MustRun(m.t, "systemctl", "kill", "--signal=KILL", "apmapp")
+	m.MustRun(m.t, "bash", "-c", "kill -KILL $(systemctl show --value --property=MainPID apmapp)")
 	m.awaitReady()
 	if restarts := m.MustRun(m.t, "systemctl", "show", "--value", "--property=NRestarts", "apmapp"); restarts != "1" {
 		m.t.Errorf("the service was restarted %s times, want once", restarts)
