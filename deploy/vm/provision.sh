@@ -65,8 +65,10 @@ changed() {
     echo "changed: $*"
 }
 
-# Services to restart at the end, by name.
-declare -A restart=()
+# Services that have to be restarted, each a file here: a run that fails leaves them
+# to the next one.
+pending=/run/apmapp-provision
+mkdir -p "$pending"
 
 # put FILE MODE OWNER:GROUP [SERVICE] makes standard input the content of FILE.
 # SERVICE is restarted if that changes anything.
@@ -77,11 +79,11 @@ put() {
     if [[ -f $file && $(stat -c '%a %U:%G' "$file") == "$mode $owner" ]] && cmp -s "$new" "$file"; then
         return
     fi
+    [[ ! $service ]] || touch "$pending/$service"
     # Renamed over the old file, which running programs may have open.
     install -m "$mode" -o "${owner%:*}" -g "${owner#*:}" "$new" "$file.new"
     mv -f "$file.new" "$file"
     changed "$file"
-    [[ ! $service ]] || restart[$service]=yes
 }
 
 # directory PATH MODE OWNER:GROUP
@@ -170,9 +172,9 @@ install_mysql() {
     fi
     mysql=$(command -v mariadb || command -v mysql) || fail "there is $server, but neither mysql nor mariadb, its client"
     put /etc/mysql/conf.d/datadog.cnf 644 root:root "$server" <"$agent_files/mysql/datadog.cnf"
-    if [[ ${restart[$server]:-} ]]; then
+    if [[ -e $pending/$server ]]; then
         systemctl restart "$server"
-        unset "restart[$server]"
+        rm "$pending/$server"
     elif ! sql --execute='SELECT 1' >/dev/null 2>&1; then
         systemctl start "$server"
         changed "$server runs"
@@ -285,9 +287,9 @@ install_agent() {
     put $etc/checks.d/my_metric.py 640 dd-agent:dd-agent datadog-agent <"$agent_files/checks.d/my_metric.py"
 
     if ! id -nG dd-agent | grep -qw apmapp; then
+        touch "$pending/datadog-agent"
         usermod --append --groups apmapp dd-agent
         changed 'dd-agent may read the log of apmapp'
-        restart[datadog-agent]=yes
     fi
 }
 
@@ -310,7 +312,7 @@ start_services() {
     if [[ $loadgen ]] || systemctl is-enabled --quiet apmapp-loadgen; then
         services+=(apmapp-loadgen)
     fi
-    ((${#restart[@]} == 0)) || systemctl daemon-reload
+    [[ ! $(ls "$pending") ]] || systemctl daemon-reload
     for name in "${services[@]}"; do
         if ! systemctl is-enabled --quiet "$name"; then
             systemctl enable --quiet "$name"
@@ -319,10 +321,11 @@ start_services() {
         if ! systemctl is-active --quiet "$name"; then
             systemctl start "$name"
             changed "$name runs"
-        elif [[ ${restart[$name]:-} ]]; then
+        elif [[ -e $pending/$name ]]; then
             systemctl restart "$name"
             changed "$name runs anew"
         fi
+        rm -f "$pending/$name"
     done
     local tries
     # The service binds its port within a second, and then the tables have to be made.

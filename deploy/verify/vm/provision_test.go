@@ -476,6 +476,18 @@ func testRepair(m provisioned) {
 		m.t.Errorf("the service was restarted %s times, want once", restarts)
 	}
 
+	// What a run that failed had changed, the next one puts to use.
+	const agent, unit = "/opt/datadog-agent/bin/agent/agent", "/etc/systemd/system/apmapp.service"
+	m.MustRun(m.t, "bash", "-c", "mv "+agent+" /opt; echo '# old' >>"+unit+"; echo 'exit 1' >/opt/install_script_agent7.sh")
+	if out, err := m.Run("env", "DD_API_KEY="+apiKey, "AGENT_INSTALL_SCRIPT=/opt/install_script_agent7.sh", script, "--bin", "/usr/local/bin"); err == nil ||
+		!strings.Contains(out, "changed: "+unit) || !strings.Contains(out, "the Agent's install script failed") || strings.Contains(out, apiKey) {
+		m.t.Errorf("with a broken install script: %v %s", err, out)
+	}
+	m.MustRun(m.t, "mv", "/opt/agent", agent)
+	if out := m.again(); !strings.Contains(out, "changed: apmapp runs anew") {
+		m.t.Error("after a run that failed, the service is not started anew")
+	}
+
 	// A database of one's own is left alone.
 	dsn := m.Read(m.t, "/etc/apmapp/dsn")
 	const own = "me:secret@tcp(database.example.com:3306)/mine\n"
