@@ -40,7 +40,7 @@ lint: bin/staticcheck bin/govulncheck ## formatting, vet, linters, known vulnera
 	scripts/need 'shellcheck=shellcheck' 'curl=curl,ca-certificates'
 	@unformatted=$$(gofmt -l .); [[ ! $$unformatted ]] || { echo "gofmt -w $$unformatted"; exit 1; }
 	for module in . e2e loadgen/bench deploy/verify/agent deploy/verify/vm; do (cd $$module && go vet ./... && $(CURDIR)/bin/staticcheck ./...); done
-	git ls-files -z | xargs -0 grep -lZ -m1 -E '^#!.*\b(ba)?sh\b' | xargs -0 shellcheck
+	git ls-files -z ':!*.md' | xargs -0 grep -lZ -m1 -E '^#!.*\b(ba)?sh\b' | xargs -0 shellcheck
 	@if curl -fsSo /dev/null -m 10 https://vuln.go.dev/index/db.json 2>/dev/null; \
 	then bin/govulncheck ./...; \
 	else echo 'govulncheck is skipped: its database (vuln.go.dev) cannot be reached'; fi
