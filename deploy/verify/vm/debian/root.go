@@ -15,9 +15,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mirror is Debian's own, which redirects to one nearby.
-const mirror = "http://deb.debian.org/debian"
-
 // anyDate has apt take the lists of a mirror that lags behind: nothing made here is
 // there to be safe from old versions.
 const anyDate = `Acquire::Check-Valid-Until "false";`
@@ -47,7 +44,7 @@ func Root(t testing.TB, suite string, packages ...string) string {
 		t.Fatal(err)
 	}
 	bootstrap := exec.Command("mmdebstrap", "--quiet", "--variant=minbase",
-		"--include="+strings.Join(packages, ","), "--aptopt="+anyDate, suite, unfinished, mirror)
+		"--include="+strings.Join(packages, ","), "--aptopt="+anyDate, suite, unfinished)
 	if out, err := bootstrap.CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s", bootstrap, err, out)
 	}
