@@ -157,6 +157,12 @@ func TestUsageErrors(t *testing.T) {
 		"-shard 3/2":                     `-shard: "3/2" is not a shard`,
 		"-shard 1":                       `-shard: "1" is not a shard`,
 		"-shard 0/2":                     `-shard: "0/2" is not a shard`,
+		"-shard 2+1/2":                   `-shard: "2+1/2" is not a shard`,
+		"-shard -1+1/2":                  `-shard: "-1+1/2" is not a shard`,
+		"-shard 1+2/3":                   `-shard: "1+2/3" is not a shard`,
+		"-shard +1/2":                    `-shard: "+1/2" is not a shard`,
+		"-start-at next:":                `-start-at: "next:" is not a next full period`,
+		"-start-at next:0s":              `-start-at: "next:0s" is not a next full period`,
 		"-start-at noon":                 `-start-at: "noon" is not an instant`,
 		"-start-at 2020-01-01T00:00:00Z": "-start-at: 2020-01-01T00:00:00Z has passed",
 		"-hgrm x -o x.pdf":               `-o: "x.pdf" ends neither`,
@@ -178,6 +184,25 @@ func TestUsageErrors(t *testing.T) {
 		}
 		if strings.Contains(stderr, "secret") {
 			t.Errorf("%s: the password is there: %s", args, stderr)
+		}
+	}
+}
+
+// What an Indexed Job of Kubernetes can say: $(JOB_COMPLETION_INDEX)+1/3.
+func TestShardsCountedFromZero(t *testing.T) {
+	for s, want := range map[string]int{"0+1/3": 1, "2+1/3": 3, "2/3": 2} {
+		if i, n, err := shard(s); i != want || n != 3 || err != nil {
+			t.Errorf("%s: %d of %d, %v; want %d of 3", s, i, n, err, want)
+		}
+	}
+}
+
+func TestNextPeriodIsOneInstantForAll(t *testing.T) {
+	midday := time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
+	want := midday.Add(time.Minute)
+	for _, now := range []time.Time{midday, midday.Add(time.Nanosecond), midday.Add(59 * time.Second).In(time.FixedZone("", 3600))} {
+		if got, err := startAt("next:1m", now); err != nil || !got.Equal(want) {
+			t.Errorf("at %s: %s, %v; want %s", now, got, err, want)
 		}
 	}
 }

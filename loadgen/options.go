@@ -47,8 +47,8 @@ func flags(o *options, r *raw) *flag.FlagSet {
 	fs.Float64Var(&r.rps, "rps", 20, "requests per second; fractions are allowed")
 	fs.StringVar(&r.profile, "profile", "", "rate over time, instead of -rps: steps:20,100,500@30s, ramp:0..500@2m or spike:20..500@10s")
 	fs.DurationVar(&o.schedule.Duration, "duration", 0, "length of the run; 0 is that of the profile, or until interrupted")
-	fs.StringVar(&r.shard, "shard", "", "`i/n`: be the i-th of n generators that share one schedule")
-	fs.StringVar(&r.startAt, "start-at", "", "`instant` to start at, such as 2026-01-02T15:04:05Z, for generators that share a schedule")
+	fs.StringVar(&r.shard, "shard", "", "`i/n`: be the i-th of n generators that share one schedule; i+1/n where they are counted from 0")
+	fs.StringVar(&r.startAt, "start-at", "", "`instant` to start at, for generators that share a schedule: 2026-01-02T15:04:05Z, or next:1m for the next full minute")
 	fs.StringVar(&r.url, "url", "http://127.0.0.1:5050", "base `URL` of the target")
 	fs.StringVar(&r.paths, "paths", "/=1,/api/trace=1,/api/apm=1", "`paths` to request, each with its weight")
 	fs.StringVar(&r.arrivals, "arrivals", string(openloop.Regular), "constant (evenly spaced) or poisson (independent callers)")
@@ -132,27 +132,40 @@ func parse(args []string) (options, error) {
 	return o, nil
 }
 
-// shard reads i/n.
+// shard reads i/n, or i+1/n: what starts the generators may count them from 0,
+// as Kubernetes' Indexed Jobs do, and cannot calculate.
 func shard(s string) (i, n int, err error) {
 	if s == "" {
 		return 0, 0, nil
 	}
 	number, of, found := strings.Cut(s, "/")
+	number, fromZero := strings.CutSuffix(number, "+1")
 	i, err = strconv.Atoi(number)
+	if fromZero {
+		i++
+	}
 	if n, errOf := strconv.Atoi(of); err == nil && errOf == nil && found && i >= 1 && i <= n {
 		return i, n, nil
 	}
 	return 0, 0, fmt.Errorf("%q is not a shard, such as 1/3, 2/3 or 3/3", s)
 }
 
-// startAt reads an instant that is still to come.
+// startAt reads an instant that is still to come. next:1m is the same one for
+// all who ask within the same minute: they need not be told of it.
 func startAt(s string, now time.Time) (time.Time, error) {
 	if s == "" {
 		return time.Time{}, nil
 	}
+	if period, ok := strings.CutPrefix(s, "next:"); ok {
+		d, err := time.ParseDuration(period)
+		if err != nil || d <= 0 {
+			return time.Time{}, fmt.Errorf("%q is not a next full period, such as next:1m", s)
+		}
+		return now.Truncate(d).Add(d), nil
+	}
 	t, err := time.Parse(time.RFC3339Nano, s)
 	if err != nil {
-		return time.Time{}, fmt.Errorf("%q is not an instant, such as 2026-01-02T15:04:05Z", s)
+		return time.Time{}, fmt.Errorf("%q is not an instant, such as 2026-01-02T15:04:05Z or next:1m", s)
 	}
 	if t.Before(now) {
 		return time.Time{}, fmt.Errorf("%s has passed, it is %s", s, now.UTC().Format(time.RFC3339))
