@@ -88,6 +88,9 @@ func Start(cfg Config) (*Agent, error) {
 	conf.TelemetryConfig.Enabled = false
 	conf.Obfuscation = &config.ObfuscationConfig{RemoveStackTraces: false}
 	conf.DebugServerPort = 0
+	// It knows no containers. Without a function to ask, each payload of one that
+	// sends over the socket would be an error in the log.
+	conf.ContainerTags = func(string) ([]string, error) { return nil, nil }
 
 	ctx, cancel := context.WithCancel(context.Background())
 	a := &Agent{cancel: cancel}
