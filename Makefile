@@ -22,15 +22,17 @@ demo: ## everything in one process, without an account: database, service, traff
 test: needs ## all tests, on a real MySQL server and in a real browser
 	go test -timeout 20m ./...
 	cd e2e && go test -timeout 10m ./...
-	@# What these two look at is not theirs, so Go cannot know when to run them anew.
+	@# What these look at is not theirs, so Go cannot know when to run them anew.
 	cd deploy/verify/agent && go test -count=1 ./...
 	cd deploy/verify/vm && go test -count=1 ./...
+	cd deploy/verify/containers && go test -count=1 -timeout 15m ./...
 
 .PHONY: needs
 needs:
 	scripts/need 'mysqld|mariadbd=mariadb-server-core,mariadb-client-core' \
 		'chromium|chromium-browser|google-chrome=chromium' \
-		'python3=python3' 'mmdebstrap=mmdebstrap' 'nsenter=util-linux' 'vagrant=vagrant'
+		'python3=python3' 'mmdebstrap=mmdebstrap' 'nsenter=util-linux' 'vagrant=vagrant' \
+		'buildah=buildah' 'podman=podman' 'runc=runc' 'busybox=busybox-static,ca-certificates'
 
 .PHONY: check
 check: lint test ## what lands or rejects a change
@@ -39,7 +41,7 @@ check: lint test ## what lands or rejects a change
 lint: bin/staticcheck bin/govulncheck ## formatting, vet, linters, known vulnerabilities
 	scripts/need 'shellcheck=shellcheck' 'curl=curl,ca-certificates'
 	@unformatted=$$(gofmt -l .); [[ ! $$unformatted ]] || { echo "gofmt -w $$unformatted"; exit 1; }
-	for module in . e2e loadgen/bench deploy/verify/agent deploy/verify/vm; do (cd $$module && go vet ./... && $(CURDIR)/bin/staticcheck ./...); done
+	for module in . e2e loadgen/bench deploy/verify/{agent,vm,containers}; do (cd $$module && go vet ./... && $(CURDIR)/bin/staticcheck ./...); done
 	git ls-files -z ':!*.md' | xargs -0 grep -lZ -m1 -E '^#!.*\b(ba)?sh\b' | xargs -0 shellcheck
 	@if curl -fsSo /dev/null -m 10 https://vuln.go.dev/index/db.json 2>/dev/null; \
 	then bin/govulncheck ./...; \
@@ -52,6 +54,13 @@ bin/staticcheck bin/govulncheck &: tools/go.mod
 .PHONY: build
 build: ## the programs, in bin/
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w $(LDFLAGS)' -o bin/ ./cmd/... ./loadgen
+
+# Credentials in the remote's URL would be in the image for all to read.
+.PHONY: image
+image: ## the service's image, by docker, podman or buildah
+	$$(command -v docker podman buildah | head -1) build -t apmapp:$(VERSION) \
+		--build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) \
+		--build-arg SOURCE="$$(git remote get-url origin 2>/dev/null | sed 's#//[^/@]*@#//#')" .
 
 .PHONY: bench
 bench: ## what a request costs, and tracing's share of it

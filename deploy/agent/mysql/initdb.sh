@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Runs datadog.sql in the MySQL image, which executes what it finds in
+# /docker-entrypoint-initdb.d when it has made the database.
+set -euo pipefail
+secrets=${SECRETS:-/run/secrets}
+
+# By the environment and standard input: in no process list.
+MYSQL_PWD=$(< "$secrets/mysql_root_password")
+export MYSQL_PWD
+{
+    cat <<SQL
+UPDATE performance_schema.threads SET instrumented = 'NO', history = 'NO'
+  WHERE processlist_id = CONNECTION_ID();
+SET @datadog_password = '$(< "$secrets/mysql_datadog_password")';
+SQL
+    cat "${DATADOG_SQL:-/etc/datadog/datadog.sql}"
+} | mysql --user=root
