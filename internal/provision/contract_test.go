@@ -1,0 +1,432 @@
+package provision
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// The tests of this file read every query of every definition, and hold it
+// against docs/telemetry.md, which is itself held by the tests of cmd/apmapp: each
+// metric, service, tag and check must be one that somebody emits.
+
+// contract is what docs/telemetry.md promises.
+type contract struct {
+	metrics map[string]metric
+	checks  map[string][]string        // tags, by check
+	spans   map[string]string          // service, by operation
+	tags    map[string]map[string]bool // of spans, by operation
+}
+
+type metric struct {
+	tags         []string
+	service      string // the only one that it has, or ""
+	distribution bool
+}
+
+var titles = regexp.MustCompile(`(?m)^#.*$`)
+
+// readContract reads the tables of docs/telemetry.md.
+func readContract(t *testing.T) contract {
+	t.Helper()
+	page, err := os.ReadFile("../../docs/telemetry.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := func(heading string) (rows [][]string) {
+		t.Helper()
+		_, section, ok := strings.Cut(titles.ReplaceAllStringFunc(string(page), func(s string) string { return strings.ReplaceAll(s, "`", "") }), "# "+heading+"\n")
+		if !ok {
+			t.Fatalf("docs/telemetry.md has no heading %q", heading)
+		}
+		for line := range strings.Lines(section) {
+			line = strings.TrimSpace(line)
+			if strings.HasPrefix(line, "#") {
+				break
+			}
+			if !strings.HasPrefix(line, "| `") {
+				continue
+			}
+			cells := strings.Split(strings.ReplaceAll(strings.Trim(line, "|"), "`", ""), "|")
+			for i := range cells {
+				cells[i] = strings.TrimSpace(cells[i])
+			}
+			rows = append(rows, cells)
+		}
+		if len(rows) == 0 {
+			t.Fatalf("docs/telemetry.md has no table below %q", heading)
+		}
+		return rows
+	}
+	c := contract{metrics: map[string]metric{}, checks: map[string][]string{}, spans: map[string]string{}, tags: map[string]map[string]bool{}}
+	for _, row := range table("Spans") {
+		c.spans[row[0]] = row[1]
+		c.tags[row[0]] = map[string]bool{}
+		for _, rows := range [][][]string{table("Tags of every span"), table("Tags of " + row[0])} {
+			for _, tag := range rows {
+				for name := range strings.SplitSeq(tag[0], ", ") {
+					c.tags[row[0]][name] = true
+				}
+			}
+		}
+	}
+	for _, row := range table("Trace metrics") {
+		operation := strings.TrimPrefix(row[0], "trace.")
+		for _, suffix := range []string{".hits", ".errors", ".apdex"} {
+			operation = strings.TrimSuffix(operation, suffix)
+		}
+		m := metric{tags: []string{"env", "service", "resource_name"}, service: c.spans[operation], distribution: row[0] == "trace."+operation}
+		if operation == "http.request" {
+			m.tags = append(m.tags, "http.status_code")
+		}
+		c.metrics[row[0]] = m
+	}
+	for _, row := range table("DogStatsD metrics") {
+		c.metrics[row[0]] = metric{tags: []string{"env", "service", "version", "host"}, service: "apmapp"}
+	}
+	for _, row := range table("Metrics of the Agent") {
+		c.metrics[row[0]] = metric{tags: []string{"env", "host"}}
+	}
+	for _, row := range table("Service checks of the Agent") {
+		c.checks[row[0]] = strings.Split(row[1], ", ")
+	}
+	return c
+}
+
+var (
+	term      = regexp.MustCompile(`\b(avg|sum|min|max|p50|p75|p95|p99):([a-z0-9_.]+)\{([^{}]*)\}(?: by \{([^{}]*)\})?`)
+	leftOver  = regexp.MustCompile(`^((avg|sum|min|max|percentile)\(last_\d+[mh]\):)?[a-z0-9_ .,()'=*/<>+-]*$`)
+	overCheck = regexp.MustCompile(`^"([a-z_.]+)"\.over\(([^()]*)\)\.by\(([^()]*)\)\.last\(\d+\)\.count_by_status\(\)$`)
+	burnQuery = regexp.MustCompile(`^burn_rate\("[a-z-]+"\)\.over\("(?:7d|30d|90d)"\)\.long_window\("\d+[hm]"\)\.short_window\("\d+m"\) > [0-9.]+$`)
+	word      = regexp.MustCompile(`[a-z_][a-z0-9_]*`)
+	quoted    = regexp.MustCompile(`'[^']*'`)
+)
+
+// problems are what a definition's queries read and nobody emits.
+func (c contract) problems(kind Kind, body map[string]any) []string {
+	v := visitor{contract: c, variables: map[string]string{}}
+	for _, tv := range list(body["template_variables"]) {
+		tv := tv.(map[string]any)
+		v.variables["$"+tv["name"].(string)] = tv["prefix"].(string)
+	}
+	if kind == Monitor {
+		query := body["query"].(string)
+		switch body["type"] {
+		case "service check":
+			v.check(query)
+		case "slo alert":
+			if !burnQuery.MatchString(query) {
+				v.note("%q is no query of a burn rate", query)
+			}
+		default:
+			v.metrics(query)
+		}
+	}
+	v.visit(body)
+	if kind != Downtime && v.queries == 0 && body["type"] != "slo alert" {
+		v.note("no query was found")
+	}
+	return v.found
+}
+
+type visitor struct {
+	contract
+	variables map[string]string
+	queries   int
+	found     []string
+}
+
+func (v *visitor) note(format string, args ...any) {
+	v.found = append(v.found, fmt.Sprintf(format, args...))
+}
+
+// visit reads what is below: queries by their data source, and the widgets that
+// have one of their own.
+func (v *visitor) visit(x any) {
+	switch x := x.(type) {
+	case []any:
+		for _, e := range x {
+			v.visit(e)
+		}
+	case map[string]any:
+		switch x["data_source"] {
+		case "metrics":
+			v.metrics(x["query"].(string))
+		case "spans", "logs":
+			v.events(x)
+		case "trace_stream":
+			v.search(x["query_string"].(string))
+		case nil:
+		default:
+			v.note("data source %v is not known", x["data_source"])
+		}
+		for _, key := range []string{"q", "apm_query", "log_query", "event_query", "profile_metrics_query"} {
+			if _, ok := x[key]; ok {
+				v.note("%s is not read by this test; use queries and formulas", key)
+			}
+		}
+		v.formulas(x)
+		switch x["type"] {
+		case "check_status":
+			v.checkTags(x["check"].(string), strs(x["tags"]))
+			v.checkTags(x["check"].(string), strs(x["group_by"]))
+		case "list_stream":
+			for _, r := range list(x["requests"]) {
+				r := r.(map[string]any)
+				operation := v.search(r["query"].(map[string]any)["query_string"].(string))
+				for _, column := range list(r["columns"]) {
+					v.facet(operation, column.(map[string]any)["field"].(string))
+				}
+			}
+		}
+		for _, key := range slices.Sorted(maps.Keys(x)) {
+			v.visit(x[key])
+		}
+	}
+}
+
+func strs(x any) (all []string) {
+	for _, s := range list(x) {
+		all = append(all, s.(string))
+	}
+	return all
+}
+
+// metrics reads a metric query.
+func (v *visitor) metrics(query string) {
+	v.queries++
+	for _, m := range term.FindAllStringSubmatch(query, -1) {
+		aggregator, name, scope, by := m[1], m[2], m[3], m[4]
+		known, ok := v.contract.metrics[name]
+		if !ok {
+			v.note("%s: nobody sends %s", query, name)
+			continue
+		}
+		if percentile := aggregator[0] == 'p'; percentile != known.distribution {
+			v.note("%s: %s of %s, which is a distribution: %v", query, aggregator, name, known.distribution)
+		}
+		for tag := range strings.SplitSeq(scope, ",") {
+			v.tag(query, tag, known.tags, known.service)
+		}
+		if by != "" {
+			for key := range strings.SplitSeq(by, ",") {
+				if !slices.Contains(known.tags, key) {
+					v.note("%s: %s has no tag %s", query, name, key)
+				}
+			}
+		}
+	}
+	if rest := term.ReplaceAllString(query, ""); !leftOver.MatchString(rest) || rest == query {
+		v.note("%s: %q is no query that this test can read", query, rest)
+	}
+}
+
+// tag reads a tag of a scope: key:value, or a template variable.
+func (v *visitor) tag(query, tag string, tags []string, service string) {
+	key, value, isTag := strings.Cut(tag, ":")
+	if strings.HasPrefix(tag, "$") {
+		if key = v.variables[tag]; key == "" {
+			v.note("%s: %s is no template variable", query, tag)
+			return
+		}
+	} else if !isTag {
+		v.note("%s: %q is no tag", query, tag)
+		return
+	}
+	if !slices.Contains(tags, key) {
+		v.note("%s: there is no tag %s", query, key)
+	}
+	if key == "service" && service != "" && value != service {
+		v.note("%s: the service is %s, not %s", query, service, value)
+	}
+	if key == "env" && isTag && value != "dev" {
+		v.note("%s: env is %s", query, value)
+	}
+}
+
+func (v *visitor) check(query string) {
+	v.queries++
+	m := overCheck.FindStringSubmatch(query)
+	if m == nil {
+		v.note("%s: no query of a service check", query)
+		return
+	}
+	v.checkTags(m[1], strings.Split(strings.ReplaceAll(m[2], `"`, ""), ","))
+	v.checkTags(m[1], strings.Split(strings.ReplaceAll(m[3], `"`, ""), ","))
+}
+
+func (v *visitor) checkTags(check string, tags []string) {
+	v.queries++
+	known, ok := v.checks[check]
+	if !ok {
+		v.note("nobody sends the service check %s", check)
+	}
+	for _, tag := range tags {
+		if strings.ContainsAny(tag, "$:") {
+			v.tag(check, tag, known, v.spans["mysql.query"])
+		} else if !slices.Contains(known, tag) {
+			v.note("%s has no tag %s", check, tag)
+		}
+	}
+}
+
+// search reads a search of spans or log lines, and returns the operation that it
+// names.
+func (v *visitor) search(query string) (operation string) {
+	v.queries++
+	var service string
+	for _, part := range strings.Fields(query) {
+		key, value, _ := strings.Cut(part, ":")
+		switch {
+		case strings.HasPrefix(part, "$") && v.variables[part] == "env":
+		case key == "service":
+			service = value
+		case key == "operation_name":
+			operation = value
+		case part == "status:error":
+		default:
+			v.note("%s: %s is not known", query, part)
+		}
+	}
+	if operation == "" {
+		if service != "apmapp" {
+			v.note("%s: only apmapp writes a log", query)
+		}
+		return ""
+	}
+	if v.spans[operation] != service {
+		v.note("%s: %s has no operation %s", query, service, operation)
+	}
+	return operation
+}
+
+// events reads a query of spans or log lines with its groups.
+func (v *visitor) events(x map[string]any) {
+	operation := v.search(x["search"].(map[string]any)["query"].(string))
+	if (operation == "") != (x["data_source"] == "logs") {
+		v.note("%v: spans are those of an operation", x["search"])
+	}
+	compute := x["compute"].(map[string]any)
+	if m, ok := compute["metric"].(string); ok {
+		v.facet(operation, m)
+	}
+	for _, g := range list(x["group_by"]) {
+		g := g.(map[string]any)
+		v.facet(operation, g["facet"].(string))
+		if sort, ok := g["sort"].(map[string]any); ok && sort["metric"] != compute["metric"] {
+			v.note("%v: sorted by %v", x["name"], sort["metric"])
+		}
+	}
+}
+
+func (v *visitor) facet(operation, name string) {
+	switch {
+	case operation == "" && name == "status": // of log lines: their level
+	case operation != "" && (name == "@duration" || name == "resource_name" || name == "timestamp" || name == "service"):
+	case strings.HasPrefix(name, "@") && v.contract.tags[operation][name[1:]]:
+	default:
+		v.note("%s has no tag %s", operation, name)
+	}
+}
+
+// functions that formulas use.
+var functions = []string{"anomalies", "per_second", "per_minute"}
+
+// formulas holds that each name in a formula is that of a query beside it.
+func (v *visitor) formulas(x map[string]any) {
+	names := map[string]bool{}
+	for _, q := range list(x["queries"]) {
+		names[fmt.Sprint(q.(map[string]any)["name"])] = true
+	}
+	all := list(x["formulas"])
+	for _, key := range []string{"good_events_formula", "bad_events_formula"} {
+		if f, ok := x[key]; ok {
+			all = append(slices.Clone(all), f)
+		}
+	}
+	used := map[string]bool{}
+	for _, f := range all {
+		text := f.(map[string]any)["formula"].(string)
+		for _, w := range word.FindAllString(quoted.ReplaceAllString(text, ""), -1) {
+			used[w] = true
+			if !names[w] && !slices.Contains(functions, w) {
+				v.note("formula %q: there is no query %s", text, w)
+			}
+		}
+	}
+	for name := range names {
+		if !used[name] {
+			v.note("query %s is in no formula", name)
+		}
+	}
+}
+
+// filled is a definition as it would be sent, its references aside.
+func filled(t *testing.T, d Definition) map[string]any {
+	t.Helper()
+	body, err := d.Fill(values(), func(ref Ref) (Target, error) { return anyTarget(ref), nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return body
+}
+
+func TestQueriesReadWhatIsEmitted(t *testing.T) {
+	c := readContract(t)
+	for _, d := range definitions(t) {
+		for _, p := range c.problems(d.Kind, filled(t, d)) {
+			t.Errorf("%s: %s", d.File, p)
+		}
+	}
+}
+
+// Each of these would be a graph without a line.
+func TestQueriesThatReadNothing(t *testing.T) {
+	c := readContract(t)
+	for _, test := range []struct {
+		file, old, new, says string
+	}{
+		{"dashboard.apm-overview.json", "trace.http.request.hits", "trace.http.requests.hits", "nobody sends trace.http.requests.hits"},
+		{"dashboard.apm-overview.json", "p95:trace.http.request{", "p95:trace.http.request.hits{", "p95 of trace.http.request.hits"},
+		{"dashboard.apm-overview.json", "p99:trace.mysql.query{$env,service:apmapp-mysql}", "p99:trace.mysql.query{$env,service:apmapp}", "the service is apmapp-mysql, not apmapp"},
+		{"dashboard.apm-overview.json", "by {resource_name}", "by {resource}", "has no tag resource"},
+		{"dashboard.apm-overview.json", "100 * errors / hits", "100 * errs / hits", "there is no query errs"},
+		{"dashboard.apm-overview.json", "$env,", "$environment,", "$environment is no template variable"},
+		{"dashboard.runtime.json", "sched_goroutines", "goroutines", "nobody sends"},
+		{"dashboard.timeboard.json", "mysql.performance.queries", "mysql.performance.statements", "nobody sends"},
+		{"dashboard.timeboard.json", `"metrics"`, `"cloud_cost"`, "data source cloud_cost is not known"},
+		{"dashboard.trace-analytics.json", "@http.route", "@http.path", "has no tag @http.path"},
+		{"dashboard.trace-analytics.json", "operation_name:http.request", "operation_name:web.request", "has no operation web.request"},
+		{"dashboard.trace-analytics.json", "status:error", "error:true", "error:true is not known"},
+		{"dashboard.cumulative.json", "mysql.can_connect", "mysql.connect", "nobody sends the service check"},
+		{"monitor.mysql-down.json", `.by(\"host\")`, `.by(\"shard\")`, "has no tag shard"},
+		{"monitor.my-metric.json", "my_metric{", "my.metric{", "nobody sends my.metric"},
+		{"monitor.my-metric.json", "env:dev", "env:prod", "env is prod"},
+		{"monitor.error-rate.json", "sum:trace.http.request.errors{", "trace.http.request.errors{", "is no query that this test can read"},
+		{"slo.latency.json", "p95:trace.http.request{", "p95:trace.rack.request{", "nobody sends"},
+		{"slo.availability.json", "hits - errors", "hits - failures", "there is no query failures"},
+	} {
+		t.Run(test.new, func(t *testing.T) {
+			for _, d := range definitions(t) {
+				if d.File != test.file {
+					continue
+				}
+				text := string(marshal(filled(t, d)))
+				if !strings.Contains(text, test.old) {
+					t.Fatalf("%s has no %s", test.file, test.old)
+				}
+				body, err := parse([]byte(strings.ReplaceAll(text, test.old, test.new)))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if found := strings.Join(c.problems(d.Kind, body), "\n"); !strings.Contains(found, test.says) {
+					t.Errorf("found %q, want %q", found, test.says)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,29 @@
+package provision
+
+import (
+	"testing"
+	"time"
+
+	"apmapp/deploy/datadog"
+)
+
+// values are those of the tests.
+func values() Values {
+	return Values{Env: "dev", Service: "apmapp", Host: "*", Notify: "@ops@example.com", Runbooks: "docs/runbooks",
+		App: "https://app.datadoghq.com", Location: time.UTC, Now: time.Date(2026, 11, 25, 3, 0, 0, 0, time.UTC)}
+}
+
+func definitions(t *testing.T) Definitions {
+	t.Helper()
+	all, err := Load(datadog.Definitions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func TestDefinitionsFitTheModels(t *testing.T) {
+	if err := definitions(t).Validate(values()); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,299 @@
+package provision
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"math/big"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Change is a place in which an account differs from a definition. Have or Want
+// is nil where there is nothing.
+type Change struct {
+	Path       string
+	Have, Want any
+}
+
+// diff compares what a definition wants with what the API has. The API adds
+// fields, fills in defaults, orders lists that are sets, and writes some values
+// in another way; none of that is a change. moving are paths whose date is
+// nobody's matter, only the time of day is.
+func diff(kind Kind, want, have map[string]any, moving map[string]bool) []Change {
+	c := comparer{kind: kind, moving: moving}
+	c.object("", want, have)
+	return c.changes
+}
+
+type comparer struct {
+	kind    Kind
+	moving  map[string]bool
+	changes []Change
+}
+
+var index = regexp.MustCompile(`\[\d+\]`)
+
+// sets are lists without an order, by kind and path without indexes.
+var sets = map[Kind][]string{
+	SLO:       {"tags", "groups", "monitor_ids"},
+	Dashboard: {"tags", "notify_list", "restricted_roles"},
+	Monitor:   {"tags", "restricted_roles", "options.renotify_statuses"},
+	Downtime: {"data.attributes.notify_end_states", "data.attributes.notify_end_types",
+		"data.attributes.monitor_identifier.monitor_tags"},
+}
+
+// watched says whether a field that no definition mentions is somebody's doing,
+// so that apply takes it away. Elsewhere the API adds fields of its own.
+func (c *comparer) watched(path string) bool {
+	path = index.ReplaceAllString(path, "")
+	switch c.kind {
+	case Dashboard:
+		// The API gives widgets back as it got them, but for an ID.
+		return strings.HasPrefix(path, "widgets.") && !strings.HasSuffix(path, ".id") ||
+			path == "template_variables" || path == "template_variable_presets"
+	case Monitor:
+		return slices.Contains(optional, path) || strings.HasPrefix(path, "options.thresholds.")
+	}
+	return false
+}
+
+// optional are the options of a monitor that the API leaves empty, or as in
+// defaults, unless somebody sets them.
+var optional = []string{
+	"options.escalation_message", "options.evaluation_delay", "options.group_retention_duration", "options.locked",
+	"options.min_failure_duration", "options.new_group_delay", "options.new_host_delay", "options.no_data_timeframe",
+	"options.notification_preset_name", "options.notify_audit", "options.notify_by", "options.notify_no_data", "options.on_missing_data",
+	"options.renotify_interval", "options.renotify_occurrences", "options.renotify_statuses", "options.scheduling_options",
+	"options.threshold_windows", "options.timeout_h",
+}
+
+// defaults are what the API puts where a definition says nothing.
+var defaults = map[string]any{
+	"options.new_host_delay":           json.Number("300"),
+	"options.on_missing_data":          "default",
+	"options.notification_preset_name": "show_all",
+}
+
+func (c *comparer) object(path string, want, have map[string]any) {
+	keys := slices.Collect(maps.Keys(want))
+	for key := range have {
+		if _, ok := want[key]; !ok {
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	for _, key := range keys {
+		at := below(path, key)
+		w, wanted := want[key]
+		h := have[key]
+		switch {
+		case wanted:
+			c.value(at, w, h)
+		case c.watched(at) && !empty(h) && !equal(h, defaults[at]):
+			c.changes = append(c.changes, Change{at, h, nil})
+		}
+	}
+}
+
+func (c *comparer) value(path string, want, have any) {
+	if empty(want) && empty(have) {
+		return // absent, null, false, 0, "", [] and {} are one to the API
+	}
+	switch w := want.(type) {
+	case map[string]any:
+		if h, ok := have.(map[string]any); ok {
+			c.object(path, w, h)
+			return
+		}
+	case []any:
+		if h, ok := have.([]any); ok {
+			c.list(path, w, h)
+			return
+		}
+	default:
+		if equal(c.normal(path, want), c.normal(path, have)) {
+			return
+		}
+	}
+	c.changes = append(c.changes, Change{path, have, want})
+}
+
+func (c *comparer) list(path string, want, have []any) {
+	plain := index.ReplaceAllString(path, "")
+	if slices.Contains(sets[c.kind], plain) {
+		if !slices.Equal(c.set(want), c.set(have)) {
+			c.changes = append(c.changes, Change{path, have, want})
+		}
+		return
+	}
+	if c.kind == SLO && plain == "thresholds" {
+		have = inOrder(want, have, "timeframe")
+	}
+	for i := range max(len(want), len(have)) {
+		at := fmt.Sprintf("%s[%d]", path, i)
+		switch {
+		case i >= len(want):
+			c.changes = append(c.changes, Change{at, have[i], nil})
+		case i >= len(have):
+			c.changes = append(c.changes, Change{at, nil, want[i]})
+		default:
+			c.value(at, want[i], have[i])
+		}
+	}
+}
+
+// set is a list of strings, as one to compare: in order, and lower case, as the
+// API writes tags.
+func (c *comparer) set(list []any) []string {
+	all := make([]string, len(list))
+	for i, v := range list {
+		all[i] = strings.ToLower(fmt.Sprint(v))
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// inOrder gives the elements of have the places that those of want have with
+// the same key.
+func inOrder(want, have []any, key string) []any {
+	place := func(v any) int {
+		o, _ := v.(map[string]any)
+		i := slices.IndexFunc(want, func(w any) bool {
+			wo, _ := w.(map[string]any)
+			return equal(wo[key], o[key])
+		})
+		if i < 0 {
+			return len(want)
+		}
+		return i
+	}
+	have = slices.Clone(have)
+	slices.SortStableFunc(have, func(a, b any) int { return place(a) - place(b) })
+	return have
+}
+
+// normal writes a value as the API might.
+func (c *comparer) normal(path string, v any) any {
+	s, ok := v.(string)
+	if !ok {
+		return v
+	}
+	s = strings.TrimSpace(strings.ReplaceAll(s, "\r\n", "\n"))
+	if c.kind == Monitor && path == "type" && s == "metric alert" {
+		return "query alert" // the API calls the same monitor by either name
+	}
+	if c.moving[path] {
+		if _, clock, ok := strings.Cut(s, "T"); ok {
+			return strings.TrimSuffix(clock, ":00")
+		}
+	}
+	return s
+}
+
+func empty(v any) bool {
+	switch v := v.(type) {
+	case nil:
+		return true
+	case bool:
+		return !v
+	case string:
+		return strings.TrimSpace(v) == ""
+	case json.Number:
+		f, err := v.Float64()
+		return err == nil && f == 0
+	case []any:
+		return len(v) == 0
+	case map[string]any:
+		return len(v) == 0
+	}
+	return false
+}
+
+func equal(a, b any) bool {
+	an, aok := a.(json.Number)
+	bn, bok := b.(json.Number)
+	if aok && bok {
+		x, xok := new(big.Rat).SetString(an.String())
+		y, yok := new(big.Rat).SetString(bn.String())
+		return xok && yok && x.Cmp(y) == 0
+	}
+	if aok || bok {
+		return false
+	}
+	return bytes.Equal(marshal(a), marshal(b))
+}
+
+// writeChanges prints changes for people: what is there behind -, what is wanted
+// behind +.
+func writeChanges(w io.Writer, changes []Change) {
+	for _, c := range changes {
+		have, hok := c.Have.(string)
+		want, wok := c.Want.(string)
+		switch {
+		case hok && wok && strings.Contains(have+want, "\n"):
+			fmt.Fprintf(w, "    %s:\n", c.Path)
+			for _, line := range lines(strings.TrimSpace(have), strings.TrimSpace(want)) {
+				fmt.Fprintf(w, "      %s\n", line)
+			}
+		case c.Have == nil:
+			fmt.Fprintf(w, "    %s: + %s\n", c.Path, short(c.Want))
+		case c.Want == nil:
+			fmt.Fprintf(w, "    %s: - %s\n", c.Path, short(c.Have))
+		default:
+			fmt.Fprintf(w, "    %s: %s -> %s\n", c.Path, short(c.Have), short(c.Want))
+		}
+	}
+}
+
+// short is a value in one line.
+func short(v any) string {
+	var b bytes.Buffer
+	if err := json.Compact(&b, marshal(v)); err != nil {
+		return fmt.Sprint(v)
+	}
+	const most = 300 // characters, so that a widget does not fill the screen
+	if s := []rune(b.String()); len(s) > most {
+		return string(s[:most]) + "..."
+	}
+	return b.String()
+}
+
+// lines are the lines of two texts, those only in have with -, those only in
+// want with +.
+func lines(have, want string) []string {
+	a, b := strings.Split(have, "\n"), strings.Split(want, "\n")
+	// common[i][j] is how many lines a[i:] and b[j:] share, in order.
+	common := make([][]int, len(a)+1)
+	for i := range common {
+		common[i] = make([]int, len(b)+1)
+	}
+	for i := len(a) - 1; i >= 0; i-- {
+		for j := len(b) - 1; j >= 0; j-- {
+			if a[i] == b[j] {
+				common[i][j] = common[i+1][j+1] + 1
+			} else {
+				common[i][j] = max(common[i+1][j], common[i][j+1])
+			}
+		}
+	}
+	var out []string
+	i, j := 0, 0
+	for i < len(a) || j < len(b) {
+		switch {
+		case i < len(a) && j < len(b) && a[i] == b[j]:
+			out = append(out, "  "+a[i])
+			i, j = i+1, j+1
+		case j == len(b) || i < len(a) && common[i+1][j] >= common[i][j+1]:
+			out = append(out, "- "+a[i])
+			i++
+		default:
+			out = append(out, "+ "+b[j])
+			j++
+		}
+	}
+	return out
+}

@@ -1,0 +1,145 @@
+package provision
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// ids of the API tell their kind.
+var idForms = map[Kind]*regexp.Regexp{
+	Monitor:   regexp.MustCompile(`^[0-9]+$`),
+	Dashboard: regexp.MustCompile(`^[a-z0-9]{3}-[a-z0-9]{3}-[a-z0-9]{3}$`),
+	SLO:       regexp.MustCompile(`^[0-9a-f]{32}$`),
+	Downtime:  regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`),
+}
+
+// KindOf tells the kind of an ID by its form.
+func KindOf(id string) (Kind, error) {
+	for _, kind := range kinds {
+		if idForms[kind].MatchString(id) {
+			return kind, nil
+		}
+	}
+	return "", fmt.Errorf("%q is no ID: a monitor's is a number, a dashboard's like abc-def-ghi, an SLO's 32 hex digits, a downtime's a UUID", id)
+}
+
+// dropped are the fields of an answer that are not the definition's matter:
+// authors, dates, states, and who may see and change it.
+var dropped = map[Kind][]string{
+	Dashboard: {"id", "url", "author_handle", "author_name", "created_at", "modified_at", "is_read_only", "notify_list", "restricted_roles", "experience_type"},
+	Monitor: {"id", "org_id", "created", "created_at", "creator", "modified", "deleted", "multi", "overall_state", "overall_state_modified",
+		"state", "matching_downtimes", "restricted_roles", "restriction_policy", "restricted", "assets", "draft_status", "run_as"},
+	SLO: {"id", "created_at", "modified_at", "creator", "monitor_tags", "type_id"},
+}
+
+// Export returns a resource as a definition: without what the API adds to it, and
+// without a marker. What its text has that would be filled in is escaped.
+func (c *Client) Export(ctx context.Context, id string) (Ref, []byte, error) {
+	kind, err := KindOf(id)
+	if err != nil {
+		return Ref{}, nil, err
+	}
+	o, err := c.get(ctx, kind, id)
+	if err != nil {
+		return Ref{}, nil, err
+	}
+	removeMark(kind, o.body)
+	title := o.title()
+	body := definitionOf(kind, o.body)
+	if problems := Check(kind, marshal(body)); len(problems) > 0 {
+		return Ref{}, nil, fmt.Errorf("%s %s cannot be a definition, the API's models of this program do not know all of it: %v", kind, id, problems)
+	}
+	return Ref{kind, slug(title, id)}, marshal(escape(body)), nil
+}
+
+func definitionOf(kind Kind, body map[string]any) map[string]any {
+	switch kind {
+	case Downtime:
+		have := attributes(body)
+		want := map[string]any{}
+		for _, name := range []string{"display_timezone", "message", "monitor_identifier", "mute_first_recovery_notification",
+			"notify_end_states", "notify_end_types", "schedule", "scope"} {
+			if v, ok := have[name]; ok && v != nil {
+				want[name] = v
+			}
+		}
+		if schedule, ok := want["schedule"].(map[string]any); ok {
+			delete(schedule, "current_downtime")
+		}
+		return map[string]any{"data": map[string]any{"type": "downtime", "attributes": want}}
+	case Monitor:
+		if options, ok := body["options"].(map[string]any); ok {
+			delete(options, "silenced")
+			delete(options, "avalanche_window")
+		}
+	case SLO:
+		for _, t := range list(body["thresholds"]) {
+			if t, ok := t.(map[string]any); ok {
+				delete(t, "target_display")
+				delete(t, "warning_display")
+			}
+		}
+		if body["sli_specification"] != nil {
+			delete(body, "query") // the API's own rendering of the same
+		}
+	case Dashboard:
+		withoutIDs(body["widgets"])
+	}
+	for key, v := range body {
+		if v == nil || slices.Contains(dropped[kind], key) {
+			delete(body, key)
+		}
+	}
+	return body
+}
+
+// withoutIDs takes the IDs off widgets, also off those within groups.
+func withoutIDs(widgets any) {
+	for _, w := range list(widgets) {
+		w, _ := w.(map[string]any)
+		delete(w, "id")
+		definition, _ := w["definition"].(map[string]any)
+		withoutIDs(definition["widgets"])
+	}
+}
+
+func list(v any) []any {
+	l, _ := v.([]any)
+	return l
+}
+
+// escape makes text of a resource stand for itself in a definition.
+func escape(v any) any {
+	switch v := v.(type) {
+	case string:
+		return strings.ReplaceAll(v, "${", "$${")
+	case []any:
+		for i := range v {
+			v[i] = escape(v[i])
+		}
+	case map[string]any:
+		for key := range v {
+			v[key] = escape(v[key])
+		}
+	}
+	return v
+}
+
+// slug makes a key of a title.
+func slug(title, id string) string {
+	s := strings.Trim(regexp.MustCompile(`[^a-z0-9]+`).ReplaceAllString(strings.ToLower(title), "-"), "-")
+	const most = 60 // characters of a file's name, enough to know it by
+	if len(s) > most {
+		s = strings.Trim(s[:most], "-")
+	}
+	if s == "" {
+		return id
+	}
+	return s
+}
+
+// File is the name of a definition's file.
+func (r Ref) File() string { return r.file() }

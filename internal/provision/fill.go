@@ -1,0 +1,224 @@
+package provision
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Values are what definitions leave open, filled in when they are applied.
+type Values struct {
+	Env      string // the environment, as DD_ENV of the service
+	Service  string // the service's name, as its DD_SERVICE
+	Host     string // the host to watch, * for all
+	Notify   string // who is told: @-handles, with spaces between them
+	Runbooks string // where the runbooks are: a URL or a folder, without a slash at its end
+	App      string // the site's pages, https://app.datadoghq.com
+	Location *time.Location
+	Now      time.Time
+}
+
+var (
+	tagValue = regexp.MustCompile(`^[a-z][a-z0-9_.-]{0,99}$`)
+	hostName = regexp.MustCompile(`^(\*|[A-Za-z0-9][A-Za-z0-9_.-]{0,254})$`)
+	handle   = regexp.MustCompile(`^@[A-Za-z0-9][A-Za-z0-9@._+:/-]*$`)
+)
+
+// Validate says which value could not stand in a query or a message.
+func (v Values) Validate() error {
+	var errs []error
+	for name, value := range map[string]string{"env": v.Env, "service": v.Service} {
+		if !tagValue.MatchString(value) {
+			errs = append(errs, fmt.Errorf("%s %q is not as a tag's value has to be: a-z first, then a-z, 0-9, _, . and -", name, value))
+		}
+	}
+	if !hostName.MatchString(v.Host) {
+		errs = append(errs, fmt.Errorf("host %q is neither a host's name nor *", v.Host))
+	}
+	handles := strings.Fields(v.Notify)
+	for _, h := range handles {
+		if !handle.MatchString(h) {
+			errs = append(errs, fmt.Errorf("notify: %q is not a handle such as @team@example.com or @slack-ops", h))
+		}
+	}
+	if len(handles) == 0 {
+		errs = append(errs, errors.New("notify is empty: nobody would be told"))
+	}
+	if v.Runbooks == "" || strings.ContainsAny(v.Runbooks, " \t\r\n{}()$") {
+		errs = append(errs, fmt.Errorf("runbooks %q is neither a URL nor a folder", v.Runbooks))
+	}
+	return errors.Join(errs...)
+}
+
+// Stack names a deployment: one service in one environment. Two of them in one
+// account do not touch each other's resources.
+func (v Values) Stack() string { return v.Service + "/" + v.Env }
+
+func (v Values) variables() map[string]string {
+	return map[string]string{
+		"env": v.Env, "service": v.Service, "host": v.Host, "notify": strings.Join(strings.Fields(v.Notify), " "),
+		"runbooks": v.Runbooks, "app": v.App, "timezone": v.Location.String(),
+	}
+}
+
+// placeholder is ${...} in a string; $${ stands for ${ itself.
+var placeholder = regexp.MustCompile(`\$?\$\{[^}]*\}?`)
+
+var (
+	refExpr  = regexp.MustCompile(`^(slo|dashboard|monitor|downtime):([a-z0-9][a-z0-9-]*)\.(id|url)$`)
+	nextExpr = regexp.MustCompile(`^next:([A-Z,]+)@(\d\d):(\d\d)$`)
+)
+
+// references are the definitions that d refers to, each with a place.
+func (d Definition) references() map[Ref]string {
+	all := map[Ref]string{}
+	walk("", d.Body, func(at, s string) {
+		for _, p := range placeholder.FindAllString(s, -1) {
+			if m := refExpr.FindStringSubmatch(strings.TrimSuffix(strings.TrimPrefix(p, "${"), "}")); m != nil {
+				all[Ref{Kind(m[1]), m[2]}] = at
+			}
+		}
+	})
+	return all
+}
+
+// walk calls f with each string in v.
+func walk(at string, v any, f func(at, s string)) {
+	switch v := v.(type) {
+	case string:
+		f(at, v)
+	case []any:
+		for i, e := range v {
+			walk(fmt.Sprintf("%s[%d]", at, i), e, f)
+		}
+	case map[string]any:
+		for _, key := range slices.Sorted(maps.Keys(v)) {
+			walk(below(at, key), v[key], f)
+		}
+	}
+}
+
+// Target is what a reference stands for.
+type Target struct {
+	ID  any // a json.Number for a monitor, else a string
+	URL string
+}
+
+// Fill puts values into the definition. target answers references; where it is
+// nil, they stay as they are. The strings of a parsed document are filled, never
+// its text, so that no value can change its form.
+func (d Definition) Fill(values Values, target func(Ref) (Target, error)) (map[string]any, error) {
+	f := filler{values: values, variables: values.variables(), target: target}
+	body := f.fill("", d.Body).(map[string]any)
+	if err := errors.Join(f.errs...); err != nil {
+		return nil, fmt.Errorf("%s: %w", d.File, err)
+	}
+	return body, nil
+}
+
+type filler struct {
+	values    Values
+	variables map[string]string
+	target    func(Ref) (Target, error)
+	errs      []error
+}
+
+func (f *filler) fill(at string, v any) any {
+	switch v := v.(type) {
+	case string:
+		return f.fillString(at, v)
+	case []any:
+		list := make([]any, len(v))
+		for i, e := range v {
+			list[i] = f.fill(fmt.Sprintf("%s[%d]", at, i), e)
+		}
+		return list
+	case map[string]any:
+		object := map[string]any{}
+		for key, e := range v {
+			object[key] = f.fill(below(at, key), e)
+		}
+		return object
+	}
+	return v
+}
+
+func (f *filler) fillString(at, s string) any {
+	if p := placeholder.FindString(s); p == s && strings.HasPrefix(s, "${") {
+		// Nothing but a reference: it keeps its type, which for a monitor's ID is a number.
+		v, err := f.lookUp(p)
+		if err != nil {
+			f.errs = append(f.errs, fmt.Errorf("%s: %w", at, err))
+		}
+		return v
+	}
+	return placeholder.ReplaceAllStringFunc(s, func(p string) string {
+		if rest, ok := strings.CutPrefix(p, "$$"); ok {
+			return "$" + rest
+		}
+		v, err := f.lookUp(p)
+		if err != nil {
+			f.errs = append(f.errs, fmt.Errorf("%s: %w", at, err))
+		}
+		return fmt.Sprint(v)
+	})
+}
+
+func (f *filler) lookUp(p string) (any, error) {
+	name, closed := strings.CutSuffix(strings.TrimPrefix(p, "${"), "}")
+	if !closed {
+		return "", fmt.Errorf("%q has no }", p)
+	}
+	if v, ok := f.variables[name]; ok {
+		return v, nil
+	}
+	if m := refExpr.FindStringSubmatch(name); m != nil {
+		if f.target == nil {
+			return p, nil
+		}
+		t, err := f.target(Ref{Kind(m[1]), m[2]})
+		if err != nil {
+			return "", err
+		}
+		if m[3] == "url" {
+			return t.URL, nil
+		}
+		return t.ID, nil
+	}
+	if m := nextExpr.FindStringSubmatch(name); m != nil {
+		return next(f.values.Now.In(f.values.Location), m[1], m[2]+":"+m[3])
+	}
+	known := slices.Sorted(maps.Keys(f.variables))
+	return "", fmt.Errorf("%s is unknown; there are ${%s}, references such as ${monitor:key.id} or ${dashboard:key.url}, and ${next:MO,TU@19:00}", p, strings.Join(known, "}, ${"))
+}
+
+var weekdays = []string{"SU", "MO", "TU", "WE", "TH", "FR", "SA"}
+
+// next is the first time after now at which it is clock, on one of days: the API
+// takes no start of a downtime that has passed, though only its time of day
+// matters to one that recurs. It is local time, without an offset.
+func next(now time.Time, days, clock string) (string, error) {
+	at, err := time.Parse("15:04", clock)
+	if err != nil {
+		return "", fmt.Errorf("%s is no time of day", clock)
+	}
+	wanted := strings.Split(days, ",")
+	for _, day := range wanted {
+		if !slices.Contains(weekdays, day) {
+			return "", fmt.Errorf("%s is no weekday; these are %s", day, strings.Join(weekdays, ","))
+		}
+	}
+	// A minute, so that it has not passed by the time that the API reads it.
+	earliest := now.Add(time.Minute)
+	for i := range 8 {
+		start := time.Date(now.Year(), now.Month(), now.Day()+i, at.Hour(), at.Minute(), 0, 0, now.Location())
+		if start.After(earliest) && slices.Contains(wanted, weekdays[start.Weekday()]) {
+			return start.Format("2006-01-02T15:04:05"), nil
+		}
+	}
+	return "", fmt.Errorf("no %s at %s in the next week", days, clock)
+}

@@ -1,0 +1,326 @@
+package provision
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// render renders a monitor's message in a state, as Datadog does: sections of
+// conditions, {{#is_alert}}...{{/is_alert}} and {{^is_alert}}, and variables. What
+// it does not know is an error.
+func render(message string, state map[string]bool, variables map[string]string) (string, error) {
+	var out strings.Builder
+	type section struct {
+		name  string
+		shown bool
+	}
+	var open []section
+	shown := func() bool {
+		return !slices.ContainsFunc(open, func(s section) bool { return !s.shown })
+	}
+	rest := message
+	for {
+		text, tag, found := strings.Cut(rest, "{{")
+		if shown() {
+			out.WriteString(text)
+		}
+		if !found {
+			break
+		}
+		name, after, closed := strings.Cut(tag, "}}")
+		if !closed {
+			return "", fmt.Errorf("{{%.20s has no }}", tag)
+		}
+		rest = after
+		switch name = strings.TrimSpace(name); {
+		case strings.HasPrefix(name, "#"), strings.HasPrefix(name, "^"):
+			condition := name[1:]
+			holds, ok := state[condition]
+			if !ok {
+				return "", fmt.Errorf("{{%s}} is no condition", name)
+			}
+			open = append(open, section{condition, holds == (name[0] == '#')})
+		case strings.HasPrefix(name, "/"):
+			if len(open) == 0 || open[len(open)-1].name != name[1:] {
+				return "", fmt.Errorf("{{%s}} ends nothing", name)
+			}
+			open = open[:len(open)-1]
+		default:
+			value, ok := variables[name]
+			if !ok {
+				return "", fmt.Errorf("{{%s}} is no variable here", name)
+			}
+			if shown() {
+				out.WriteString(value)
+			}
+		}
+	}
+	if len(open) > 0 {
+		return "", fmt.Errorf("{{#%s}} has no end", open[len(open)-1].name)
+	}
+	return out.String(), nil
+}
+
+// conditions are all that may stand in a section; those named hold.
+func conditions(holding ...string) map[string]bool {
+	all := map[string]bool{}
+	for _, name := range []string{"is_alert", "is_warning", "is_no_data", "is_recovery", "is_alert_recovery", "is_warning_recovery", "is_no_data_recovery", "is_alert_to_warning", "is_renotify", "is_unknown"} {
+		all[name] = slices.Contains(holding, name)
+	}
+	return all
+}
+
+// notification is a state in which a monitor tells somebody.
+type notification struct {
+	name    string
+	holding []string
+}
+
+// notifications are those of a monitor.
+func notifications(body map[string]any) []notification {
+	options := body["options"].(map[string]any)
+	thresholds := options["thresholds"].(map[string]any)
+	all := []notification{{"alert", []string{"is_alert"}}, {"recovery", []string{"is_recovery", "is_alert_recovery"}}}
+	if thresholds["warning"] != nil && body["type"] != "service check" { // a service check warns with a status, and can_connect has none
+		all = append(all, notification{"warning", []string{"is_warning"}},
+			notification{"alert to warning", []string{"is_warning", "is_alert_to_warning"}},
+			notification{"recovery from a warning", []string{"is_recovery", "is_warning_recovery"}})
+	}
+	if options["notify_no_data"] == true {
+		all = append(all, notification{"no data", []string{"is_no_data"}}, notification{"recovery from no data", []string{"is_recovery", "is_no_data_recovery"}})
+	}
+	return all
+}
+
+var byHost = regexp.MustCompile(` by \{host\}|\.by\("host"\)`)
+
+// variablesOf are the template variables that a monitor has in a state.
+func variablesOf(body map[string]any, state string) map[string]string {
+	v := map[string]string{}
+	if body["type"] == "service check" {
+		v["check_message"] = "connection refused"
+	} else {
+		thresholds := body["options"].(map[string]any)["thresholds"].(map[string]any)
+		v["threshold"] = fmt.Sprint(thresholds["critical"])
+		if thresholds["warning"] != nil {
+			v["warn_threshold"] = fmt.Sprint(thresholds["warning"])
+		}
+		if state != "no data" { // there is no value then
+			v["value"] = "812.5"
+		}
+	}
+	if byHost.MatchString(body["query"].(string)) {
+		v["host.name"], v["host.ip"] = "web-1", "10.0.0.7"
+	}
+	return v
+}
+
+// sent renders all variables that a section shows; unlike render alone, it takes
+// what stands in sections of other states as it is.
+func sent(body map[string]any, n notification) (string, error) {
+	all := variablesOf(body, "")
+	message, err := render(body["message"].(string), conditions(n.holding...), all)
+	if err != nil {
+		return "", err
+	}
+	if n.name == "no data" && strings.Contains(message, all["value"]) && all["value"] != "" {
+		return "", fmt.Errorf("{{value}} where there is no data")
+	}
+	return message, nil
+}
+
+func TestMessagesInEveryState(t *testing.T) {
+	monitors := 0
+	for _, d := range definitions(t) {
+		if d.Kind != Monitor {
+			continue
+		}
+		monitors++
+		body := filled(t, d)
+		bodies := map[string]string{}
+		for _, n := range notifications(body) {
+			message, err := sent(body, n)
+			if err != nil {
+				t.Errorf("%s, %s: %v", d.File, n.name, err)
+				continue
+			}
+			own, common, ok := strings.Cut(message, "\nGraphs: ")
+			if !ok || strings.TrimSpace(own) == "" {
+				t.Errorf("%s, %s: nothing of its own in %q", d.File, n.name, message)
+			}
+			bodies[n.holding[0]] = own
+			for _, want := range []string{"https://app.datadoghq.com/dashboard/", "\nRunbook: docs/runbooks/", "\n@ops@example.com"} {
+				if !strings.Contains("\n"+common, want) && !strings.Contains(common, want) {
+					t.Errorf("%s, %s: no %q in %q", d.File, n.name, want, message)
+				}
+			}
+			if strings.ContainsAny(message, "{}") {
+				t.Errorf("%s, %s: a variable is left in %q", d.File, n.name, message)
+			}
+		}
+		seen := map[string]string{}
+		for state, own := range bodies {
+			if other, ok := seen[strings.TrimSpace(own)]; ok {
+				t.Errorf("%s says the same in %s and %s: %q", d.File, state, other, own)
+			}
+			seen[strings.TrimSpace(own)] = state
+		}
+		name, err := render(body["name"].(string), conditions(), variablesOf(body, ""))
+		if err != nil || strings.ContainsAny(name, "{}") {
+			t.Errorf("%s: name %q: %v", d.File, name, err)
+		}
+	}
+	if monitors != 10 {
+		t.Errorf("%d monitors", monitors)
+	}
+}
+
+func TestMessageOfMyMetric(t *testing.T) {
+	for _, d := range definitions(t) {
+		if d.String() != "monitor my-metric" {
+			continue
+		}
+		body := filled(t, d)
+		message, err := sent(body, notification{"alert", []string{"is_alert"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		message = regexp.MustCompile(`\n\n+`).ReplaceAllString(message, "\n")
+		want := `
+my_metric is 812.5 on web-1 (10.0.0.7): over five minutes its average is above 800.
+Graphs: https://app.datadoghq.com/dashboard/timeboard
+Runbook: docs/runbooks/my-metric.md
+@ops@example.com`
+		if message != want {
+			t.Errorf("the alert is %q, want %q", message, want)
+		}
+		options := body["options"].(map[string]any)
+		if got, want := short(options["thresholds"]), `{"critical":800,"warning":500}`; got != want {
+			t.Errorf("thresholds %s, want %s", got, want)
+		}
+		if options["notify_no_data"] != true || fmt.Sprint(options["no_data_timeframe"]) != "10" || !strings.HasPrefix(body["query"].(string), "avg(last_5m):avg:my_metric{") {
+			t.Errorf("query %s, options %s", body["query"], short(options))
+		}
+	}
+}
+
+func TestMessagesThatDoNotRender(t *testing.T) {
+	for message, says := range map[string]string{
+		"{{#is_alert}}x":                    "has no end",
+		"{{#is_alert}}x{{/is_warning}}":     "ends nothing",
+		"{{#is_alarm}}x{{/is_alarm}}":       "is no condition",
+		"{{host.name}}":                     "is no variable here",
+		"{{value":                           "has no }}",
+		"{{#is_alert}}{{value}}{{/is_alert": "has no }}",
+	} {
+		if _, err := render(message, conditions("is_alert"), map[string]string{"value": "1"}); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%q: %v, want %q", message, err, says)
+		}
+	}
+}
+
+// Each monitor has its runbook, and each runbook its monitor.
+func TestRunbooks(t *testing.T) {
+	linked := map[string]bool{}
+	for _, d := range definitions(t) {
+		if d.Kind != Monitor {
+			continue
+		}
+		body := filled(t, d)
+		m := regexp.MustCompile(`Runbook: docs/runbooks/([a-z0-9-]+)\.md`).FindStringSubmatch(body["message"].(string))
+		if m == nil {
+			t.Errorf("%s links no runbook", d.File)
+			continue
+		}
+		linked[m[1]+".md"] = true
+		if !slices.Contains(list(body["tags"]), any("runbook:"+m[1])) {
+			t.Errorf("%s has no tag runbook:%s", d.File, m[1])
+		}
+		page, err := os.ReadFile("../../docs/runbooks/" + m[1] + ".md")
+		if err != nil {
+			t.Errorf("%s: %v", d.File, err)
+		} else if !strings.Contains(string(page), d.File) {
+			t.Errorf("docs/runbooks/%s.md does not name %s", m[1], d.File)
+		}
+	}
+	pages, err := filepath.Glob("../../docs/runbooks/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, page := range pages {
+		if !linked[filepath.Base(page)] {
+			t.Errorf("no monitor links %s", page)
+		}
+	}
+}
+
+// The downtimes are those of nights and weekends: over a week, they mute exactly
+// what is not a weekday between 9 and 19.
+func TestDowntimes(t *testing.T) {
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := values()
+	v.Location = berlin
+	// A Wednesday at 03:00, and the week of summer time's end.
+	for _, now := range []time.Time{time.Date(2026, 11, 25, 3, 0, 0, 0, berlin), time.Date(2026, 10, 23, 18, 59, 30, 0, berlin)} {
+		v.Now = now
+		muted := map[time.Time]bool{}
+		for _, d := range definitions(t) {
+			if d.Kind != Downtime {
+				continue
+			}
+			body, err := d.Fill(v, func(ref Ref) (Target, error) { return anyTarget(ref), nil })
+			if err != nil {
+				t.Fatal(err)
+			}
+			a := attributes(body)
+			schedule := a["schedule"].(map[string]any)
+			if schedule["timezone"] != "Europe/Berlin" || !strings.Contains(a["message"].(string), "(Europe/Berlin)") || !strings.Contains(a["message"].(string), "@ops@example.com are told") {
+				t.Errorf("%s: %s", d.File, short(a))
+			}
+			raw := list(attributes(d.Body)["schedule"].(map[string]any)["recurrences"])
+			for i, r := range list(schedule["recurrences"]) {
+				r := r.(map[string]any)
+				days := strings.TrimPrefix(r["rrule"].(string), "FREQ=WEEKLY;INTERVAL=1;BYDAY=")
+				if !strings.HasPrefix(raw[i].(map[string]any)["start"].(string), "${next:"+days+"@") {
+					t.Errorf("%s: it starts on other days than %s", d.File, days)
+				}
+				start, err := time.ParseInLocation("2006-01-02T15:04:05", r["start"].(string), berlin)
+				if err != nil || !start.After(now) {
+					t.Errorf("%s: start %s at %s: %v", d.File, r["start"], now, err)
+				}
+				length, err := time.ParseDuration(r["duration"].(string))
+				if err != nil {
+					t.Fatal(err)
+				}
+				for day := range 21 {
+					from := start.AddDate(0, 0, day)
+					if !slices.Contains(strings.Split(days, ","), weekdays[from.Weekday()]) {
+						continue
+					}
+					for at := from; at.Before(from.Add(length)); at = at.Add(30 * time.Minute) {
+						muted[at] = true
+					}
+				}
+			}
+		}
+		monday := time.Date(now.Year(), now.Month(), now.Day()+7, 0, 0, 0, 0, berlin)
+		for monday.Weekday() != time.Monday {
+			monday = monday.AddDate(0, 0, 1)
+		}
+		for at := monday; at.Before(monday.AddDate(0, 0, 7)); at = at.Add(30 * time.Minute) {
+			weekend := at.Weekday() == time.Saturday || at.Weekday() == time.Sunday
+			if want := weekend || at.Hour() < 9 || at.Hour() >= 19; muted[at] != want {
+				t.Errorf("%s: muted %v, want %v", at.Format("Mon 15:04"), muted[at], want)
+			}
+		}
+	}
+}

@@ -1,0 +1,273 @@
+package provision
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+)
+
+// Action is what is to be done about a definition.
+type Action string
+
+// What plan may find.
+const (
+	Create Action = "create"
+	Update Action = "change"
+	Same   Action = "same"
+	Failed Action = "failed" // and Err says why
+)
+
+// Step is a definition, and what is to be done about it.
+type Step struct {
+	Definition
+	Action  Action
+	Changes []Change // of a change
+	Err     error
+
+	body  map[string]any // what to send, with its marker
+	found *object
+}
+
+// Plan is what would make an account match.
+type Plan struct {
+	Steps []Step
+	// Left are resources of the deployment that no definition is there for: a file
+	// was deleted or has another name now. Only Destroy removes them.
+	Left []Left
+
+	objects map[Kind][]object
+}
+
+// Left is a managed resource without a definition.
+type Left struct {
+	Ref
+	Link string
+	object
+}
+
+// Counts are how many steps there are of each action.
+func (p Plan) Counts() map[Action]int {
+	n := map[Action]int{}
+	for _, s := range p.Steps {
+		n[s.Action]++
+	}
+	return n
+}
+
+// prepare fills d and marks it, ready to be sent.
+func (d Definition) prepare(values Values, target func(Ref) (Target, error)) (map[string]any, error) {
+	body, err := d.Fill(values, target)
+	if err != nil {
+		return nil, err
+	}
+	addMark(d.Kind, body, mark(values.Stack(), d.Key))
+	return body, nil
+}
+
+// Validate checks all definitions with the API's models, as they would be sent.
+func (all Definitions) Validate(values Values) error {
+	var errs []error
+	for _, d := range all {
+		body, err := d.prepare(values, func(ref Ref) (Target, error) { return anyTarget(ref), nil })
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		for _, p := range Check(d.Kind, marshal(body)) {
+			errs = append(errs, fmt.Errorf("%s: %s", d.File, p))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// anyTarget has the form of what a reference to ref stands for.
+func anyTarget(ref Ref) Target {
+	if ref.Kind == Monitor {
+		return Target{ID: json.Number("1"), URL: "https://app.datadoghq.com/monitors/1"}
+	}
+	return Target{ID: ref.Key, URL: "https://app.datadoghq.com/" + string(ref.Kind) + "/" + ref.Key}
+}
+
+// Offline returns the plan for an account that has nothing, without asking one.
+// References stay as they are.
+func (all Definitions) Offline(values Values) (Plan, error) {
+	if err := all.Validate(values); err != nil {
+		return Plan{}, err
+	}
+	var p Plan
+	for _, d := range all {
+		body, err := d.prepare(values, nil)
+		if err != nil {
+			return Plan{}, err
+		}
+		p.Steps = append(p.Steps, Step{Definition: d, Action: Create, body: body})
+	}
+	return p, nil
+}
+
+// Plan compares the account with the definitions. An error is one that leaves no
+// plan; what is wrong with one resource is in its step.
+func (c *Client) Plan(ctx context.Context, all Definitions, values Values) (Plan, error) {
+	if err := all.Validate(values); err != nil {
+		return Plan{}, err
+	}
+	p := Plan{objects: map[Kind][]object{}}
+	for _, kind := range kinds {
+		objects, err := c.list(ctx, kind)
+		if err != nil {
+			return Plan{}, err
+		}
+		p.objects[kind] = objects
+	}
+	targets := map[Ref]Target{}
+	for _, d := range all {
+		step := c.compare(ctx, d, values, p.objects[d.Kind], targets)
+		if step.found != nil {
+			targets[d.Ref] = c.target(*step.found)
+		}
+		p.Steps = append(p.Steps, step)
+	}
+	for _, kind := range kinds {
+		for _, o := range p.objects[kind] {
+			for _, m := range marks(kind, o.body) {
+				ref := Ref{kind, keyOf(m, values.Stack())}
+				known := slices.ContainsFunc(all, func(d Definition) bool { return d.Ref == ref })
+				if ref.Key != "" && !known {
+					p.Left = append(p.Left, Left{ref, c.link(o), o})
+				}
+			}
+		}
+	}
+	return p, nil
+}
+
+// keyOf is the key in a marker of the deployment, or "".
+func keyOf(mark, stack string) string {
+	if prefix := stack + "/"; len(mark) > len(prefix) && mark[:len(prefix)] == prefix {
+		return mark[len(prefix):]
+	}
+	return ""
+}
+
+func (c *Client) target(o object) Target { return Target{ID: o.id, URL: c.link(o)} }
+
+// notYet stands for what is known once the resource exists.
+func notYet(ref Ref) Target {
+	return Target{ID: "(known after apply)", URL: "(known after apply)"}
+}
+
+// compare looks for d among objects and compares.
+func (c *Client) compare(ctx context.Context, d Definition, values Values, objects []object, targets map[Ref]Target) Step {
+	step := Step{Definition: d, Action: Failed}
+	step.body, step.Err = d.prepare(values, func(ref Ref) (Target, error) {
+		if t, ok := targets[ref]; ok {
+			return t, nil
+		}
+		return notYet(ref), nil
+	})
+	if step.Err != nil {
+		return step
+	}
+	if step.found, step.Err = withMark(c, d.Ref, objects, mark(values.Stack(), d.Key)); step.Err != nil {
+		return step
+	}
+	if step.found == nil {
+		step.Action = Create
+		return step
+	}
+	if d.Kind == Dashboard { // the list has no widgets
+		o, err := c.get(ctx, d.Kind, step.found.ID())
+		if err != nil {
+			step.Err = err
+			return step
+		}
+		step.found = &o
+	}
+	step.Action = Same
+	if step.Changes = diff(d.Kind, step.body, step.found.body, d.moving()); len(step.Changes) > 0 {
+		step.Action = Update
+	}
+	return step
+}
+
+// moving are the paths of d whose value depends on the day.
+func (d Definition) moving() map[string]bool {
+	all := map[string]bool{}
+	walk("", d.Body, func(at, s string) {
+		if len(s) > 7 && s[:7] == "${next:" {
+			all[at] = true
+		}
+	})
+	return all
+}
+
+// Write prints the plan. With full, it has the whole body of what is to be made.
+func (p Plan) Write(w io.Writer, full bool) {
+	for _, s := range p.Steps {
+		fmt.Fprintf(w, "%-7s %s\n", s.Action, s.Ref)
+		switch {
+		case s.Err != nil:
+			fmt.Fprintf(w, "    %v\n", s.Err)
+		case s.Action == Create && full:
+			w.Write(marshal(s.body))
+		case s.Action == Create:
+			for _, line := range summary(s.Kind, s.body) {
+				fmt.Fprintf(w, "    + %s\n", line)
+			}
+		default:
+			writeChanges(w, s.Changes)
+		}
+	}
+	for _, l := range p.Left {
+		fmt.Fprintf(w, "%-7s %s has no definition any more: %s\n", "left", l.Ref, l.Link)
+	}
+	n := p.Counts()
+	fmt.Fprintf(w, "\n%d to create, %d to change, %d the same", n[Create], n[Update], n[Same])
+	if n[Failed] > 0 {
+		fmt.Fprintf(w, ", %d failed", n[Failed])
+	}
+	if len(p.Left) > 0 {
+		fmt.Fprintf(w, ", %d left over", len(p.Left))
+	}
+	fmt.Fprintln(w)
+}
+
+// summary is what a resource is, in a few lines.
+func summary(kind Kind, body map[string]any) []string {
+	lines := []string{object{kind, "", body}.title()}
+	add := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
+	switch kind {
+	case Dashboard:
+		add("%d graphs, groups and notes", widgets(body["widgets"]))
+	case Monitor:
+		add("%v", body["query"])
+	case SLO:
+		for _, t := range list(body["thresholds"]) {
+			if t, ok := t.(map[string]any); ok {
+				add("%v %% in %v", t["target"], t["timeframe"])
+			}
+		}
+	case Downtime:
+		schedule, _ := attributes(body)["schedule"].(map[string]any)
+		for _, r := range list(schedule["recurrences"]) {
+			if r, ok := r.(map[string]any); ok {
+				add("from %v %v, %v, %v", r["start"], schedule["timezone"], r["duration"], r["rrule"])
+			}
+		}
+	}
+	return lines
+}
+
+// widgets counts widgets, also those within groups.
+func widgets(v any) int {
+	n := 0
+	for _, w := range list(v) {
+		w, _ := w.(map[string]any)
+		definition, _ := w["definition"].(map[string]any)
+		n += 1 + widgets(definition["widgets"])
+	}
+	return n
+}
