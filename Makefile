@@ -52,8 +52,8 @@ bin/staticcheck bin/govulncheck &: tools/go.mod
 	cd tools && GOFLAGS= go build -o ../bin/ tool
 
 .PHONY: build
-build: ## the programs, in bin/
-	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w $(LDFLAGS)' -o bin/ ./cmd/... ./loadgen
+build: ## the service and loadgen, in bin/
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w $(LDFLAGS)' -o bin/ ./cmd/apmapp ./loadgen
 
 # Credentials in the remote's URL would be in the image for all to read.
 .PHONY: image
