@@ -78,6 +78,12 @@ func boot(t *testing.T, root string, shares ...debian.Share) provisioned {
 	m := debian.Boot(t, root, append(shares, debian.Share{From: repository, To: "/repository"})...)
 	// Durability costs an fsync a commit and buys a test nothing.
 	m.Write(t, "/etc/mysql/conf.d/test.cnf", "[mysqld]\ninnodb_flush_log_at_trx_commit = 0\nsync_binlog = 0\n")
+	t.Cleanup(func() {
+		if t.Failed() {
+			journal, err := m.Run("journalctl", "--no-pager", "--output=short-precise", "--unit=apmapp")
+			t.Logf("the journal of apmapp: %v\n%s", err, journal)
+		}
+	})
 	return provisioned{m, t}
 }
 

@@ -3,7 +3,9 @@ package debian
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -11,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -112,13 +115,17 @@ func (m *Machine) start(t testing.TB, shares []Share) {
 		}
 		list = append(list, from+":"+share.To+":"+mode)
 	}
-	init := exec.Command("bash", "-c", boot)
+	// A cgroup namespace starts at the cgroup that its maker is in.
+	init := exec.Command("unshare", "--cgroup", "bash", "-c", boot)
 	init.Dir = m.root
 	init.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "SHARES=" + strings.Join(list, " ")}
 	var stderr bytes.Buffer
 	init.Stderr = &stderr
 	init.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWCGROUP | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC,
+		Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC,
+		// In one of its own: two machines in one clear away each other's services.
+		UseCgroupFD: true,
+		CgroupFD:    int(newCgroup(t).Fd()),
 		// With its first process the whole machine ends, when the test is killed too.
 		Pdeathsig: syscall.SIGKILL,
 	}
@@ -144,6 +151,60 @@ func (m *Machine) start(t testing.TB, shares []Share) {
 			t.Logf("the machine's first process: %s", &stderr)
 		}
 	})
+}
+
+// newCgroup makes a cgroup, until the test ends.
+func newCgroup(t testing.TB) *os.File {
+	t.Helper()
+	hierarchy, err := cgroups()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := os.MkdirTemp(fmt.Sprintf("/proc/self/fd/%d", hierarchy.Fd()), "apmapp-machine-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	group, err := os.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		defer hierarchy.Close()
+		defer group.Close()
+		// Empty ones are left in it, and a cgroup goes only after those within.
+		var within []string
+		err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+			if err == nil && entry.IsDir() {
+				within = append(within, path)
+			}
+			return err
+		})
+		for _, path := range slices.Backward(within) {
+			err = errors.Join(err, os.Remove(path))
+		}
+		if err != nil {
+			t.Errorf("the machine's cgroup stays behind: %v", err)
+		}
+	})
+	return group
+}
+
+// cgroups mounts the hierarchy of cgroups for this process alone: where else it is
+// mounted, if it is, differs from system to system.
+func cgroups() (*os.File, error) {
+	fsfd, err := unix.Fsopen("cgroup2", unix.FSOPEN_CLOEXEC)
+	if err != nil {
+		return nil, os.NewSyscallError("fsopen", err)
+	}
+	defer unix.Close(fsfd)
+	if err := unix.FsconfigCreate(fsfd); err != nil {
+		return nil, os.NewSyscallError("fsconfig", err)
+	}
+	mount, err := unix.Fsmount(fsfd, unix.FSMOUNT_CLOEXEC, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("fsmount", err)
+	}
+	return os.NewFile(uintptr(mount), "cgroup2"), nil
 }
 
 // serveProxy listens in the machine's network and fetches packages over this one's,
