@@ -149,23 +149,21 @@ func (o *options) words(words []string) error {
 			return fmt.Errorf("export: %w", err)
 		}
 	}
-	for name, only := range map[string]string{"offline": "plan", "detailed-exitcode": "plan", "full": "plan"} {
-		if o.given(name) && o.command != only {
-			return fmt.Errorf("-%s is for %s", name, only)
+	for _, f := range []struct {
+		name  string
+		given bool
+		of    string
+	}{
+		{"offline", o.noAccount, "plan"},
+		{"detailed-exitcode", o.detailed, "plan"},
+		{"full", o.full, "plan"},
+		{"o", o.output != "", "export"},
+	} {
+		if f.given && o.command != f.of {
+			return fmt.Errorf("-%s is for %s", f.name, f.of)
 		}
 	}
 	return nil
-}
-
-// given says whether a flag of one command was set.
-func (o *options) given(name string) bool {
-	switch name {
-	case "offline":
-		return o.noAccount
-	case "detailed-exitcode":
-		return o.detailed
-	}
-	return o.full
 }
 
 func help() string {

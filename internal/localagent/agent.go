@@ -66,24 +66,12 @@ func Start(cfg Config) (_ *Agent, err error) {
 		return nil, fmt.Errorf("listen for metrics on %s: %w", cfg.DogStatsD, err)
 	}
 	if cfg.Socket != "" {
-		if err := vacate("unix", cfg.Socket); err != nil {
-			return nil, fmt.Errorf("listen for traces on %s: %w", cfg.Socket, err)
-		}
-		if a.socket, err = net.Listen("unix", cfg.Socket); err == nil {
-			err = os.Chmod(cfg.Socket, socketMode)
-		}
-		if err != nil {
+		if a.socket, err = listenUnix(net.Listen, "unix", cfg.Socket); err != nil {
 			return nil, fmt.Errorf("listen for traces on %s: %w", cfg.Socket, err)
 		}
 	}
 	if cfg.DogStatsDSocket != "" {
-		if err := vacate("unixgram", cfg.DogStatsDSocket); err != nil {
-			return nil, fmt.Errorf("listen for metrics on %s: %w", cfg.DogStatsDSocket, err)
-		}
-		if a.grams, err = net.ListenPacket("unixgram", cfg.DogStatsDSocket); err == nil {
-			err = os.Chmod(cfg.DogStatsDSocket, socketMode)
-		}
-		if err != nil {
+		if a.grams, err = listenUnix(net.ListenPacket, "unixgram", cfg.DogStatsDSocket); err != nil {
 			return nil, fmt.Errorf("listen for metrics on %s: %w", cfg.DogStatsDSocket, err)
 		}
 	}
@@ -122,16 +110,21 @@ func Start(cfg Config) (_ *Agent, err error) {
 // socketMode lets programs of other users send, as the Agent's sockets do.
 const socketMode = 0o722
 
-// vacate removes a socket that nobody listens on any more.
-func vacate(network, path string) error {
+// listenUnix makes a socket, in the place of one that nobody listens on any more.
+func listenUnix[L any](listen func(network, path string) (L, error), network, path string) (l L, err error) {
 	if conn, err := net.Dial(network, path); err == nil {
 		conn.Close()
-		return syscall.EADDRINUSE
+		return l, syscall.EADDRINUSE
 	}
 	if info, err := os.Lstat(path); err == nil && info.Mode()&os.ModeSocket != 0 {
-		return os.Remove(path)
+		if err := os.Remove(path); err != nil {
+			return l, err
+		}
 	}
-	return nil
+	if l, err = listen(network, path); err != nil {
+		return l, err
+	}
+	return l, os.Chmod(path, socketMode)
 }
 
 // Addr is where traces and profiles are taken, DogStatsD where metrics are.
