@@ -726,7 +726,8 @@ func TestExport(t *testing.T) {
 }
 
 func TestShare(t *testing.T) {
-	a := newSmallAccount(t)
+	t.Parallel()
+	a := newAccount(t)
 	if r := a.run("share", "timeboard", "-yes"); r.status != 1 || !strings.Contains(r.err, "apply makes it") {
 		t.Errorf("nothing to share: %s", r)
 	}
@@ -738,7 +739,7 @@ func TestShare(t *testing.T) {
 	if r.status != 1 || len(a.Links()) > 0 {
 		t.Errorf("it was shared without a yes: %s", r)
 	}
-	for _, want := range []string{"to anybody who has it, without a login", "of the past hour: my_metric\n", "avg:my_metric{host:*} by {host}\n"} {
+	for _, want := range []string{"to anybody who has it, without a login", "my_metric by host", "avg:my_metric{$env,$host} by {host}"} {
 		if !strings.Contains(r.out, want) {
 			t.Errorf("it does not say %q: %s", want, r)
 		}
