@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"apmapp/internal/failure"
-	"apmapp/internal/mysqltest"
+	"apmapp/internal/testing/mysqltest"
 	"apmapp/store"
 )
 

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"apmapp/internal/mysqltest"
+	"apmapp/internal/testing/mysqltest"
 )
 
 func TestFaults(t *testing.T) {

@@ -15,7 +15,7 @@ import (
 	"sync"
 	"testing"
 
-	"apmapp/internal/mysqltest"
+	"apmapp/internal/testing/mysqltest"
 	"apmapp/internal/traceagent"
 )
 

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"apmapp/internal/mysqltest"
+	"apmapp/internal/testing/mysqltest"
 )
 
 // command runs the demo, without an Agent, and with the logs in a directory of

@@ -23,7 +23,7 @@ import (
 	"testing"
 	"time"
 
-	"apmapp/internal/mysqltest"
+	"apmapp/internal/testing/mysqltest"
 )
 
 // The names that the Dockerfile builds on.

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"apmapp/internal/mysqltest"
+	"apmapp/internal/testing/mysqltest"
 )
 
 func TestSecretsAreMadeOnce(t *testing.T) {

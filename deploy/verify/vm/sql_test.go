@@ -14,7 +14,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 
 	"apmapp/deploy/verify/vm/debian"
-	"apmapp/internal/mysqltest"
+	"apmapp/internal/testing/mysqltest"
 )
 
 const (

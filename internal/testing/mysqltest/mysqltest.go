@@ -23,6 +23,8 @@ import (
 	"time"
 
 	"github.com/go-sql-driver/mysql"
+
+	"apmapp/internal/testing/loopback"
 )
 
 // Server is a running database server.
@@ -49,7 +51,7 @@ func Start(t testing.TB, args ...string) *Server {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	s := &Server{program: program, dir: dir, addr: freeAddr(t), args: args}
+	s := &Server{program: program, dir: dir, addr: loopback.FreeAddr(t), args: args}
 	s.install(t)
 	s.Up(t)
 	t.Cleanup(func() { s.Down(t) })
@@ -73,16 +75,6 @@ func find(t testing.TB) string {
 	}
 	t.Skip(message)
 	return ""
-}
-
-func freeAddr(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // IsMariaDB tells which of the two families the server is of.
