@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"apmapp/internal/localagent"
-	"apmapp/loadgen/report/uplot"
+	"apmapp/internal/uplot"
 )
 
 //go:embed pages assets

@@ -9,8 +9,8 @@ import (
 	"math"
 	"time"
 
+	"apmapp/internal/uplot"
 	"apmapp/loadgen/openloop"
-	"apmapp/loadgen/report/uplot"
 )
 
 //go:embed page
