@@ -8,16 +8,18 @@ import (
 	"strings"
 	"time"
 
+	"apmapp/internal/format"
 	"apmapp/internal/localagent"
 )
 
 // functions are what templates call.
 var functions = template.FuncMap{
-	"duration": duration,
-	"rate":     rate,
-	"bytes":    megabytes,
+	"duration": format.Duration,
+	"rate":     format.Rate,
+	"bytes":    format.Bytes,
 	"clock":    func(t time.Time) string { return t.Format("15:04:05.000") },
 	"percent":  percent,
+	"count":    func(n int) string { return format.Count(int64(n)) },
 	"spark":    spark,
 	"path":     url.PathEscape,
 	"indent":   func(depth int) string { return fmt.Sprintf("%.1f", 0.9*float64(min(depth, 20))) },
@@ -34,39 +36,8 @@ func encode(v any) (string, error) {
 	return string(data), err
 }
 
-// duration has three significant digits.
-func duration(d time.Duration) string {
-	for _, unit := range []struct {
-		size time.Duration
-		name string
-	}{{time.Second, "s"}, {time.Millisecond, "ms"}, {time.Microsecond, "µs"}} {
-		if d >= unit.size {
-			v := float64(d) / float64(unit.size)
-			decimals := max(0, 2-len(fmt.Sprint(int(v)))+1)
-			return fmt.Sprintf("%.*f %s", decimals, v, unit.name)
-		}
-	}
-	return fmt.Sprintf("%d ns", d)
-}
-
-func rate(v float64) string {
-	if v >= 100 {
-		return fmt.Sprintf("%.0f/s", v)
-	}
-	return fmt.Sprintf("%.3g/s", v)
-}
-
-func percent(part, whole int64) string {
-	if whole == 0 {
-		return "–"
-	}
-	if part == 0 {
-		return "0 %"
-	}
-	return fmt.Sprintf("%.2g %%", 100*float64(part)/float64(whole))
-}
-
-func megabytes(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }
+// percent writes what share of whole part is.
+func percent(part, whole int64) string { return format.Percent(float64(part) / float64(whole)) }
 
 // statusClass is the class of a status, for its colour: s2, s4, s5.
 func statusClass(status string) string {
@@ -105,7 +76,7 @@ func columnsOf(bars []localagent.Bar) []column {
 	for i, b := range bars {
 		height := 23 * float64(b.Hits) / float64(most)
 		all[i] = column{100 * float64(i) / float64(len(bars)), 24 - height, height,
-			fmt.Sprintf("%d between %s and %s", b.Hits, duration(b.From), duration(b.To))}
+			fmt.Sprintf("%s from %s to %s", format.Count(b.Hits), format.Duration(b.From), format.Duration(b.To))}
 	}
 	return all
 }

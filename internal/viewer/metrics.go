@@ -4,9 +4,9 @@ import (
 	"cmp"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 
+	"apmapp/internal/format"
 	"apmapp/internal/localagent"
 )
 
@@ -104,7 +104,7 @@ func newChart(series []localagent.Metric) chart {
 		}
 		c.Data = append(c.Data, values)
 		last := m.Points[len(m.Points)-1].Value
-		c.Lines = append(c.Lines, line{strings.Join(own, ", "), strconv.FormatFloat(last, 'g', 6, 64), i})
+		c.Lines = append(c.Lines, line{strings.Join(own, ", "), format.Number(last), i})
 	}
 	return c
 }

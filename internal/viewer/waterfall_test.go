@@ -106,13 +106,3 @@ func TestServiceMapPutsCallersLeft(t *testing.T) {
 		t.Errorf("%d calls, services at %v", len(m.Edges), at)
 	}
 }
-
-func TestDuration(t *testing.T) {
-	for d, want := range map[time.Duration]string{
-		0: "0 ns", 999: "999 ns", 1500: "1.50 µs", 15_000_000: "15.0 ms", 150 * time.Millisecond: "150 ms", 90 * time.Second: "90.0 s",
-	} {
-		if got := duration(d); got != want {
-			t.Errorf("%d: %q, want %q", d, got, want)
-		}
-	}
-}

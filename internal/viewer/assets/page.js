@@ -22,7 +22,7 @@
     };
     return new uPlot({
       width: place.clientWidth - 14, height: 180,
-      axes: [axis({}), axis({size: 70, values: (_, ticks) => ticks.map(v => v == null ? "" : v + " ms")})],
+      axes: [axis({}), axis({size: 70, values: (_, ticks) => ticks.map(v => v == null ? "" : v + "ms")})],
       series: [{}, dots("served", "c0"), dots("failed", "bad")],
       legend: {show: false}, cursor: {drag: {x: true, y: true, setScale: false}},
       hooks: {setSelect: [chosen]},
