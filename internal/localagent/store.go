@@ -157,16 +157,21 @@ func (t *trace) add(spans []traceagent.Span) {
 		t.index[t.Spans[i].SpanID] = i
 	}
 	for i := known; i < len(t.Spans); i++ {
-		if t.orphan(i) {
+		if t.isRoot(i) {
 			parent := t.Spans[i].ParentID
+			if parent == t.Spans[i].SpanID {
+				parent = 0 // adopt would delete it
+			}
 			t.orphans[parent] = append(t.orphans[parent], i)
 		}
 	}
 }
 
-func (t *trace) orphan(i int) bool {
-	_, there := t.index[t.Spans[i].ParentID]
-	return !there
+func (t *trace) isRoot(i int) bool {
+	return t.Spans[i].IsRoot(func(id uint64) bool {
+		_, received := t.index[id]
+		return received
+	})
 }
 
 // adopt forgets the orphans whose parents have come behind the first known

@@ -25,25 +25,8 @@ type Summary struct {
 	text string // what a search looks through
 }
 
-// Root returns the trace's first span: the earliest of those whose parent is not
-// there.
-func (t Trace) Root() *traceagent.Span {
-	ids := make(map[uint64]bool, len(t.Spans))
-	for i := range t.Spans {
-		ids[t.Spans[i].SpanID] = true
-	}
-	var root *traceagent.Span
-	for i := range t.Spans {
-		s := &t.Spans[i]
-		if (s.ParentID == 0 || !ids[s.ParentID]) && (root == nil || s.Start.Before(root.Start)) {
-			root = s
-		}
-	}
-	if root == nil { // a circle
-		root = &t.Spans[0]
-	}
-	return root
-}
+// Root returns the trace's root span, as traceagent.Root defines it.
+func (t Trace) Root() *traceagent.Span { return &t.Spans[traceagent.Root(t.Spans)] }
 
 // summarize brings the summary up to date with the spans behind the first known
 // ones.
@@ -66,9 +49,9 @@ func (t *trace) summarize(known int) {
 // spans behind the first known ones came.
 func (t *trace) root(known int) int {
 	first := t.summary.root
-	if known > 0 && t.orphan(first) {
+	if known > 0 && t.isRoot(first) {
 		for i := known; i < len(t.Spans); i++ {
-			if t.orphan(i) && t.Spans[i].Start.Before(t.Spans[first].Start) {
+			if t.isRoot(i) && t.Spans[i].Start.Before(t.Spans[first].Start) {
 				first = i
 			}
 		}

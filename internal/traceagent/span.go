@@ -20,8 +20,8 @@ type Chunk struct {
 
 // Span is a span as the Agent would send it on: normalised and obfuscated.
 type Span struct {
-	// ParentID is 0 for a root span. In JSON both are texts: they are too large
-	// for the numbers of many languages.
+	// ParentID is 0 without a parent. In JSON both IDs are strings: they are too
+	// large for the numbers of many languages.
 	SpanID    uint64        `json:"span_id,string"`
 	ParentID  uint64        `json:"parent_id,string"`
 	Service   string        `json:"service"`
@@ -34,6 +34,29 @@ type Span struct {
 	// Tags have texts, Metrics numbers; a name is in one of them.
 	Tags    map[string]string  `json:"tags"`
 	Metrics map[string]float64 `json:"metrics"`
+}
+
+// IsRoot reports whether a span is a root of what was received of its trace: it
+// has no parent, its parent was not received, or it names itself as its parent.
+func (s *Span) IsRoot(received func(spanID uint64) bool) bool {
+	return s.ParentID == 0 || s.ParentID == s.SpanID || !received(s.ParentID)
+}
+
+// Root returns the index of the root span of a trace: the root that started
+// first, and of several the first in the slice. If parents form a circle and
+// there is no root, it is 0.
+func Root(spans []Span) int {
+	ids := make(map[uint64]bool, len(spans))
+	for i := range spans {
+		ids[spans[i].SpanID] = true
+	}
+	root := -1
+	for i := range spans {
+		if spans[i].IsRoot(func(id uint64) bool { return ids[id] }) && (root < 0 || spans[i].Start.Before(spans[root].Start)) {
+			root = i
+		}
+	}
+	return max(root, 0)
 }
 
 // fromChunk reads a chunk of the protocol versions before 1.0. They split the

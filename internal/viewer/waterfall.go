@@ -45,7 +45,7 @@ func waterfall(t localagent.Trace, logs []localagent.Log) []row {
 	var roots []*traceagent.Span
 	for i := range t.Spans {
 		s := &t.Spans[i]
-		if s.ParentID == 0 || !known[s.ParentID] || s.ParentID == s.SpanID {
+		if s.IsRoot(func(id uint64) bool { return known[id] }) {
 			roots = append(roots, s)
 		} else {
 			children[s.ParentID] = append(children[s.ParentID], s)
