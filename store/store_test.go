@@ -13,11 +13,9 @@ import (
 
 	"apmapp/internal/failure"
 	"apmapp/internal/testing/mysqltest"
+	"apmapp/internal/testing/poll"
 	"apmapp/store"
 )
-
-// patience bounds every wait of a test; nothing takes that long.
-const patience = time.Minute
 
 // open returns a store that runs until the test ends.
 func open(t *testing.T, dsn string) *store.Store {
@@ -45,28 +43,12 @@ func open(t *testing.T, dsn string) *store.Store {
 
 func awaitReady(t *testing.T, s *store.Store) {
 	t.Helper()
-	await(t, func() error { return s.Ready(t.Context()) })
-}
-
-// await asks again and again until done returns nil.
-func await(t *testing.T, done func() error) {
-	t.Helper()
-	deadline := time.Now().Add(patience)
-	for {
-		err := done()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatal(err)
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+	poll.Until(t, func() error { return s.Ready(t.Context()) })
 }
 
 func awaitReason(t *testing.T, s *store.Store, want string) {
 	t.Helper()
-	await(t, func() error {
+	poll.Until(t, func() error {
 		err := s.Ready(t.Context())
 		if err == nil {
 			return errors.New("ready, want " + want)
@@ -196,7 +178,7 @@ func TestStore(t *testing.T) {
 		if _, _, err := s.Latest(t.Context()); !errors.Is(err, store.ErrUnavailable) {
 			t.Errorf("without its table: %v", err)
 		}
-		await(t, func() error {
+		poll.Until(t, func() error {
 			_, _, err := s.Latest(t.Context())
 			return err
 		})

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"apmapp/internal/testing/poll"
 	"apmapp/store"
 )
 
@@ -25,11 +26,7 @@ func TestTheStoreRunsOnIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	go s.Run(t.Context())
-	for deadline := time.Now().Add(time.Minute); s.Ready(t.Context()) != nil; time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal(s.Ready(t.Context()))
-		}
-	}
+	poll.Until(t, func() error { return s.Ready(t.Context()) })
 
 	if _, found, err := s.Latest(t.Context()); found || err != nil {
 		t.Fatalf("an empty table has a visit, or %v", err)

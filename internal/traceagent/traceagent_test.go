@@ -14,6 +14,7 @@ import (
 
 	pb "github.com/DataDog/datadog-agent/pkg/proto/pbgo/trace"
 
+	"apmapp/internal/testing/poll"
 	"apmapp/internal/traceagent"
 )
 
@@ -81,15 +82,11 @@ func post(t *testing.T, client *http.Client, url string) {
 	request.Header.Set("X-Datadog-Trace-Count", "1")
 	// The receiver listens a moment after Start has returned.
 	var resp *http.Response
-	for deadline := now.Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
-		if resp, err = client.Do(request.Clone(t.Context())); err == nil {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatal(err)
-		}
+	poll.Until(t, func() error {
 		request.Body, _ = request.GetBody()
-	}
+		resp, err = client.Do(request)
+		return err
+	})
 	resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
 		t.Fatal(resp.Status)

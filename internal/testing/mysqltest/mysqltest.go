@@ -25,6 +25,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 
 	"apmapp/internal/testing/loopback"
+	"apmapp/internal/testing/poll"
 )
 
 // Server is a running database server.
@@ -137,19 +138,14 @@ func (s *Server) Up(t testing.TB) {
 	defer db.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
-	for {
-		err := db.PingContext(ctx)
-		if err == nil {
-			return
-		}
+	poll.Within(t, startTimeout, func() error {
 		select {
 		case err := <-s.exited:
 			t.Fatalf("%s ended at start: %v\n%s", s.program, err, s.log)
-		case <-ctx.Done():
-			t.Fatalf("%s does not answer: %v", s.program, err)
-		case <-time.After(20 * time.Millisecond):
+		default:
 		}
-	}
+		return db.PingContext(ctx)
+	})
 }
 
 // Down stops the server; its data stays for Up.
@@ -180,18 +176,13 @@ func (s *Server) Freeze(t testing.TB) (thaw func()) {
 	}
 	thaw = func() { _ = process.Signal(syscall.SIGCONT) }
 	// The signal reaches a server's threads one by one.
-	for start := time.Now(); ; {
+	t.Cleanup(thaw)
+	poll.True(t, s.program+" no longer answers", func() bool {
 		ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
-		err := db.PingContext(ctx)
-		cancel()
-		if err != nil {
-			return thaw
-		}
-		if time.Since(start) > startTimeout {
-			thaw()
-			t.Fatalf("%s still answers", s.program)
-		}
-	}
+		defer cancel()
+		return db.PingContext(ctx) != nil
+	})
+	return thaw
 }
 
 // Addr is the server's host:port.
@@ -263,11 +254,12 @@ func (s *Server) Lock(t testing.TB, table string) (unlock func()) {
 func (s *Server) AwaitWaiting(t testing.TB, n int) {
 	t.Helper()
 	const waiting = "SELECT COUNT(*) FROM information_schema.processlist WHERE state LIKE 'Waiting for table%'"
-	for start := time.Now(); s.Strings(t, waiting)[0] != fmt.Sprint(n); time.Sleep(10 * time.Millisecond) {
-		if time.Since(start) > startTimeout {
-			t.Fatalf("%s statements wait, want %d", s.Strings(t, waiting)[0], n)
+	poll.Until(t, func() error {
+		if got := s.Strings(t, waiting)[0]; got != fmt.Sprint(n) {
+			return fmt.Errorf("%s statements wait, want %d", got, n)
 		}
-	}
+		return nil
+	})
 }
 
 // RowsRead returns how many rows the server's storage engine reads for a query
