@@ -5,7 +5,6 @@ import (
 	"flag"
 	"fmt"
 	"maps"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -15,7 +14,9 @@ import (
 	"sync"
 	"testing"
 
+	"apmapp/internal/testing/loopback"
 	"apmapp/internal/testing/mysqltest"
+	"apmapp/internal/testing/poll"
 	"apmapp/internal/traceagent"
 )
 
@@ -68,7 +69,7 @@ func TestTelemetryContract(t *testing.T) {
 	p.awaitStatus("/readyz", 200)
 	p.awaitStatus("/healthz", 200)
 	server.Exec(t, "INSERT INTO "+visits+" (route, trace_id, visited_at) VALUES ('/', '', NOW() - INTERVAL 1 DAY)")
-	await(t, func() error {
+	poll.Until(t, func() error {
 		if n := server.Strings(t, "SELECT COUNT(*) FROM "+visits)[0]; n != "0" {
 			return fmt.Errorf("%s visits are left, want 0", n)
 		}
@@ -86,7 +87,7 @@ func TestTelemetryContract(t *testing.T) {
 	}
 	drive(t, p, load, "/", "/api/trace", "/api/apm")
 	documentedMetrics := table(t, "DogStatsD metrics")
-	await(t, func() error {
+	poll.Until(t, func() error {
 		for _, row := range documentedMetrics {
 			if in.metric(row[0]) == "" {
 				return fmt.Errorf("%s was not sent", row[0])
@@ -236,15 +237,15 @@ func table(t *testing.T, heading string) [][]string {
 func tree(t *testing.T, spans []traceagent.Span) string {
 	t.Helper()
 	everywhere := names(t, "Tags of every span")
-	parents := map[uint64]bool{}
+	received := map[uint64]bool{}
 	for _, s := range spans {
-		parents[s.SpanID] = true
+		received[s.SpanID] = true
 	}
 	var b strings.Builder
 	var draw func(parent uint64, depth int)
 	draw = func(parent uint64, depth int) {
 		for _, s := range spans {
-			isRoot := !parents[s.ParentID]
+			isRoot := s.IsRoot(func(id uint64) bool { return received[id] })
 			if (depth == 0 && !isRoot) || (depth > 0 && s.ParentID != parent) {
 				continue
 			}
@@ -275,8 +276,8 @@ func tree(t *testing.T, spans []traceagent.Span) string {
 }
 
 var (
-	loopback = regexp.MustCompile(`127\.0\.0\.1:\d+`)
-	rest     = regexp.MustCompile(`(?s)\n.*`)
+	localPort = regexp.MustCompile(`127\.0\.0\.1:\d+`)
+	rest      = regexp.MustCompile(`(?s)\n.*`)
 )
 
 // stable returns what a tag says in every run.
@@ -287,7 +288,7 @@ func stable(name, value string) string {
 	case strings.HasSuffix(name, "stack"):
 		return rest.ReplaceAllString(value, " …")
 	}
-	return loopback.ReplaceAllString(value, "127.0.0.1:…")
+	return localPort.ReplaceAllString(value, "127.0.0.1:…")
 }
 
 // internal reports whether a tag is one of the tracer's own, which Datadog does
@@ -389,12 +390,7 @@ func TestTelemetrySwitches(t *testing.T) {
 
 func TestAgentComesLate(t *testing.T) {
 	server := mysqltest.Start(t)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	absent := listener.Addr().String()
-	listener.Close()
+	absent := loopback.FreeAddr(t)
 	p := launch(t, "MYSQL_DSN="+server.Database(t), "DD_TRACE_AGENT_URL=http://"+absent, "DD_PROFILING_ENABLED=false",
 		// The tracer gathers what it has to say for a minute at a time, else.
 		"DD_LOGGING_RATE=1")
@@ -410,7 +406,7 @@ func TestAgentComesLate(t *testing.T) {
 	}
 
 	in := newIntakeAt(t, absent)
-	await(t, func() error {
+	poll.Until(t, func() error {
 		p.get("/api/trace")
 		in.mu.Lock()
 		defer in.mu.Unlock()
