@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"apmapp/internal/testing/mysqltest"
+	"apmapp/internal/testing/poll"
 )
 
 func TestFaults(t *testing.T) {
@@ -26,10 +26,9 @@ func TestFaults(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer taken.Close()
-		var stdout, stderr bytes.Buffer
-		status := run(t.Context(), []string{"-addr", taken.Addr().String(), "-dsn", server.Database(t)}, env(nil), &stdout, &stderr)
-		if status != 1 || !strings.Contains(stderr.String(), taken.Addr().String()) {
-			t.Errorf("status %d: %s", status, &stderr)
+		status, _, stderr := execute(t, nil, "-addr", taken.Addr().String(), "-dsn", server.Database(t))
+		if status != 1 || !strings.Contains(stderr, taken.Addr().String()) {
+			t.Errorf("status %d: %s", status, stderr)
 		}
 	})
 
@@ -37,10 +36,8 @@ func TestFaults(t *testing.T) {
 		p := launch(t, "MYSQL_DSN="+server.Database(t))
 		check := func(want int) {
 			t.Helper()
-			var stdout, stderr bytes.Buffer
-			args := []string{"-healthcheck", "-addr", strings.TrimPrefix(p.url, "http://")}
-			if got := run(t.Context(), args, env(nil), &stdout, &stderr); got != want {
-				t.Errorf("status %d, want %d: %s", got, want, &stderr)
+			if got, _, stderr := execute(t, nil, "-healthcheck", "-addr", strings.TrimPrefix(p.url, "http://")); got != want {
+				t.Errorf("status %d, want %d: %s", got, want, stderr)
 			}
 		}
 		check(0)
@@ -120,7 +117,7 @@ func TestFaults(t *testing.T) {
 	t.Run("malformed requests", func(t *testing.T) {
 		p := launch(t, "MYSQL_DSN="+server.Database(t))
 		p.awaitStatus("/readyz", 200)
-		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		ctx, cancel := context.WithTimeout(t.Context(), poll.Limit)
 		defer cancel()
 		random := rand.New(rand.NewPCG(1, 2))
 		for i := range 2000 {
@@ -155,7 +152,7 @@ func TestFaults(t *testing.T) {
 			}
 		}
 		for _, conn := range slow {
-			if err := conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
+			if err := conn.SetReadDeadline(time.Now().Add(poll.Limit)); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := io.Copy(io.Discard, conn); err != nil {

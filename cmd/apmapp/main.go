@@ -1,62 +1,58 @@
-// Command apmapp is a small web service on MySQL that shows Datadog APM done in
-// Go: every request leaves a trace, a log line that joins it, and its share of
-// a profile.
+// Command apmapp is a small web service on MySQL that shows Datadog APM in Go:
+// each request leaves a trace, a log line with the trace's ID, and CPU samples
+// in a profile.
 //
-// It exits with 0 after a clean stop, 1 when something failed, and 2 when its
-// command line or environment is wrong. A second signal ends it at once.
+// It exits with 0 after a clean stop, 1 after a failure, and 2 when its command
+// line or environment is wrong. A second signal kills it.
 package main
 
 import (
 	"context"
-	"errors"
-	"flag"
-	"fmt"
-	"io"
-	"os"
-	"os/signal"
-	"syscall"
 
 	"apmapp/internal/build"
+	"apmapp/internal/command"
 	"apmapp/internal/service"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// The first signal gives the next one its default meaning back.
-	context.AfterFunc(ctx, stop)
-	os.Exit(run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
+func main() { command.Main(run) }
+
+// run is main without the process: it returns the exit status.
+func run(ctx context.Context, p command.Process) int {
+	return program(p, new(service.Settings)).Execute(ctx, p)
 }
 
-// run is the program but for its process: it returns the exit status.
-func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
-	opts, err := parse(args, getenv)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprint(stdout, usage())
-		return 0
-	case err != nil:
-		fmt.Fprintf(stderr, "apmapp: %v\nRun apmapp -help for all flags.\n", err)
-		return 2
-	case opts.version:
-		fmt.Fprint(stdout, build.Summary("apmapp",
-			"gopkg.in/DataDog/dd-trace-go.v1", "github.com/DataDog/dd-trace-go/v2", "github.com/go-sql-driver/mysql"))
-		return 0
-	case opts.healthcheck:
-		err = healthcheck(ctx, opts.service.Addr)
-	default:
-		err = serve(ctx, opts.service, stdout)
+func program(p command.Process, s *service.Settings) command.Command {
+	var check bool
+	return command.Command{
+		Name:    "apmapp",
+		Summary: "apmapp answers /, /api/trace and /api/apm from MySQL, with traces, logs and profiles for Datadog.",
+		Examples: []command.Example{
+			{Line: "DD_ENV=dev apmapp -dsn 'user:password@tcp(127.0.0.1:3306)/apmapp'", Comment: "on a VM, next to the Agent"},
+			{Line: "apmapp -dsn-file /run/secrets/dsn -log-level warn", Comment: "the DSN stays out of the process list"},
+			{Line: "apmapp -healthcheck", Comment: "ask the running service"},
+		},
+		Notes: `Datadog's own variables (DD_SERVICE, DD_ENV, DD_VERSION, DD_TRACE_AGENT_URL, ...)
+have the meaning that Datadog documents: see docs/telemetry.md.`,
+		Modules: []string{"gopkg.in/DataDog/dd-trace-go.v1", "github.com/DataDog/dd-trace-go/v2", "github.com/go-sql-driver/mysql"},
+		Flags: func(fs *command.Flags) {
+			s.Add(fs)
+			fs.BoolVar(&check, "healthcheck", false, "ask the running service for /healthz; exit with 0 if it answers 200, else with 1")
+		},
+		Check: func([]string) error {
+			if check {
+				return s.ResolveAddr()
+			}
+			return s.Resolve(p.Getenv, "apmapp", build.Version())
+		},
+		Run: func(ctx context.Context) error {
+			if check {
+				return healthcheck(ctx, s.Addr)
+			}
+			running, err := service.Listen(ctx, s.Config, p.Stdout)
+			if err != nil {
+				return err
+			}
+			return running.Serve(ctx)
+		},
 	}
-	if err != nil {
-		fmt.Fprintf(stderr, "apmapp: %v\n", err)
-		return 1
-	}
-	return 0
-}
-
-func serve(ctx context.Context, cfg service.Config, logs io.Writer) error {
-	s, err := service.Listen(ctx, cfg, logs)
-	if err != nil {
-		return err
-	}
-	return s.Serve(ctx)
 }

@@ -18,10 +18,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
-)
 
-// patience bounds every wait of a test; nothing takes that long.
-const patience = time.Minute
+	"apmapp/internal/testing/poll"
+)
 
 // raceDetector is whether the tests run under it, and so should the program.
 var raceDetector bool
@@ -135,7 +134,7 @@ func (p *process) tail(n int) string {
 func (p *process) awaitLine(msg string) logLine {
 	p.t.Helper()
 	var found logLine
-	await(p.t, func() error {
+	poll.Until(p.t, func() error {
 		for _, l := range p.lines() {
 			if strings.HasPrefix(fmt.Sprint(l["msg"]), msg) {
 				found = l
@@ -170,7 +169,7 @@ func (p *process) status() int {
 	p.t.Helper()
 	select {
 	case <-p.exited:
-	case <-time.After(patience):
+	case <-time.After(poll.Limit):
 		p.t.Fatal("apmapp did not stop")
 	}
 	return p.cmd.ProcessState.ExitCode()
@@ -193,28 +192,12 @@ func (p *process) get(path string) (int, http.Header, string) {
 
 func (p *process) awaitStatus(path string, want int) {
 	p.t.Helper()
-	await(p.t, func() error {
+	poll.Until(p.t, func() error {
 		if got, _, body := p.get(path); got != want {
 			return fmt.Errorf("%s: %d %s, want %d", path, got, body, want)
 		}
 		return nil
 	})
-}
-
-// await asks again and again until done returns nil.
-func await(t *testing.T, done func() error) {
-	t.Helper()
-	deadline := time.Now().Add(patience)
-	for {
-		err := done()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatal(err)
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
 }
 
 // send writes raw bytes to the service and returns the status of its answer, 0

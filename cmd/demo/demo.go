@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"syscall"
 	"time"
 
@@ -21,22 +23,22 @@ import (
 	"apmapp/store"
 )
 
-// settings are what a demo sets in the environment where that says nothing: the
-// tracer and the profiler read theirs from there.
+// settings are environment variables that a demo sets unless they are set. The
+// tracer and the profiler read them.
 var settings = map[string]string{
 	"DD_ENV": "demo",
-	// A page of settings, of which a demo has none.
+	// The tracer's startup banner is noise here.
 	"DD_TRACE_STARTUP_LOGS": "false",
-	// A demo tells nobody of itself.
+	// Do not report usage to Datadog.
 	"DD_INSTRUMENTATION_TELEMETRY_ENABLED": "false",
 }
 
-// demo starts database, service and traffic, and stops them in the opposite
-// order when the schedule or ctx ends.
+// demo starts the local agent, the database, the service and traffic. It stops
+// them in the opposite order when the schedule or ctx ends.
 func demo(ctx context.Context, o options, stdout, live io.Writer) (err error) {
-	for name, value := range settings {
+	for _, name := range slices.Sorted(maps.Keys(settings)) {
 		if _, set := os.LookupEnv(name); !set {
-			if err := os.Setenv(name, value); err != nil {
+			if err := os.Setenv(name, settings[name]); err != nil {
 				return err
 			}
 		}
@@ -58,28 +60,28 @@ func demo(ctx context.Context, o options, stdout, live io.Writer) (err error) {
 	if local != nil {
 		defer func() { err = errors.Join(err, local.close()) }()
 		serviceLogs = io.MultiWriter(logs, localagent.NewLogWriter(local.store))
-		o.service.TracePage = local.pages.Trace
+		o.service.HTTP.TracePage = local.pages.Trace
 	}
 	var database string
-	if o.service.MySQL != nil {
-		database = store.Masked(o.service.MySQL)
+	if o.service.Store.MySQL != nil {
+		database = store.Masked(o.service.Store.MySQL)
 	} else {
 		var db *memdb.Server
 		if db, err = memdb.Start(logs); err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, db.Close()) }()
-		if o.service.MySQL, err = store.ParseDSN(db.DSN()); err != nil {
+		if o.service.Store.MySQL, err = store.ParseDSN(db.DSN()); err != nil {
 			return err
 		}
 		database = fmt.Sprintf("mysql -h 127.0.0.1 -P %d -u root %s  (in memory)", db.Port(), memdb.Name)
 	}
 	s, err := service.Listen(ctx, o.service, serviceLogs)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("the service's port is taken, -port gives it another: %w", err)
+		return fmt.Errorf("another process uses the service's port; choose one with -port: %w", err)
 	}
 	if err != nil {
-		return fmt.Errorf("the service: %w", err)
+		return fmt.Errorf("start the service: %w", err)
 	}
 	target := &url.URL{Scheme: "http", Host: s.Addr().String()}
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -98,25 +100,24 @@ func demo(ctx context.Context, o options, stdout, live io.Writer) (err error) {
 	if local != nil {
 		fmt.Fprintf(stdout, "agent     http://%s for traces, %s for metrics\n", local.agent.Addr(), local.agent.DogStatsD())
 	} else {
-		fmt.Fprintf(stdout, "agent     %s, as the environment has it; so there are no pages\n", o.agent)
+		fmt.Fprintf(stdout, "agent     %s, from the environment; so there are no pages\n", o.agent)
 	}
 	fmt.Fprintf(stdout, "logs      %s\n", logs.Name())
 	if err := awaitReady(ctx, target); err != nil {
-		return fmt.Errorf("%w; the log has more: %s", err, logs.Name())
+		return fmt.Errorf("%w; see the log: %s", err, logs.Name())
 	}
 	fmt.Fprintf(stdout, "traffic   %g requests per second; interrupt to stop\n", o.schedule.Profile.Rate(0))
 	if local != nil {
-		fmt.Fprintf(stdout, "try       curl -i %s/api/trace  (its Link is the page of its trace)\n", target)
+		fmt.Fprintf(stdout, "try       curl -i %s/api/trace  (its Link header is the page of its trace)\n", target)
 	}
 	fmt.Fprintln(stdout)
 	return drive(ctx, o.schedule, target, stdout, live)
 }
 
-// startTimeout is how long a database may take that is starting too.
+// startTimeout is long enough for a database that starts at the same time.
 const startTimeout = time.Minute
 
-// awaitReady waits until the service can answer; when ctx ends, it is not to be
-// waited for.
+// awaitReady waits until /readyz answers 200. It returns nil if ctx ends first.
 func awaitReady(ctx context.Context, target *url.URL) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, fmt.Errorf("the service is not ready after %s", startTimeout))
 	defer cancel()
@@ -144,10 +145,10 @@ func awaitReady(ctx context.Context, target *url.URL) error {
 	}
 }
 
-// maxInFlight is far above what the service admits at once.
+// maxInFlight is twice the number of requests that the service serves at once.
 const maxInFlight = 256
 
-// drive sends traffic until the schedule or ctx ends, and prints its report.
+// drive sends traffic until the schedule or ctx ends, and prints the report.
 func drive(ctx context.Context, schedule openloop.Schedule, target *url.URL, stdout, live io.Writer) error {
 	sender, err := client.New(client.Options{Target: target, Timeout: 10 * time.Second, MaxInFlight: maxInFlight})
 	if err != nil {

@@ -13,17 +13,18 @@ import (
 	"apmapp/internal/viewer"
 )
 
-// local is the Agent that the demo brings along, and its pages.
+// local is the demo's own local agent, with its pages.
 type local struct {
 	store *localagent.Store
 	agent *localagent.Agent
 	pages *viewer.Server
-	// undo takes back what was set in the environment.
+	// undo restores the environment.
 	undo []func()
 }
 
-// startLocal starts the Agent and its pages, and has the tracer, the profiler
-// and DogStatsD find it. It is nil when the environment names another.
+// startLocal starts the local agent and its pages, and sets the variables by
+// which the tracer, the profiler and DogStatsD find it. It returns nil if the
+// environment names another Agent.
 func startLocal(ctx context.Context, o options, logger *slog.Logger) (_ *local, err error) {
 	if o.agent != "" {
 		return nil, nil
@@ -36,15 +37,15 @@ func startLocal(ctx context.Context, o options, logger *slog.Logger) (_ *local, 
 	}()
 	l.agent, err = localagent.Start(localagent.Config{Addr: o.traces, DogStatsD: o.metrics, Store: l.store, Logger: logger})
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("the Agent's port is taken, perhaps by an Agent: -agent-port 0 -dogstatsd-port 0 takes others, DD_TRACE_AGENT_URL uses that one: %w", err)
+		return nil, fmt.Errorf("another process, perhaps an Agent, uses a port of the local agent; choose others with -agent-port and -dogstatsd-port, or use that Agent with DD_TRACE_AGENT_URL: %w", err)
 	}
 	if err != nil {
 		return nil, err
 	}
-	waiting := "The demo's traffic makes some within seconds; another program sends them with DD_TRACE_AGENT_URL=http://" + l.agent.Addr().String() + "."
+	waiting := "The demo's traffic makes some within seconds. To send traces from another program, set DD_TRACE_AGENT_URL=http://" + l.agent.Addr().String() + "."
 	l.pages, err = viewer.Listen(ctx, o.pages, viewer.Config{Store: l.store, Waiting: waiting}, logger)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("the pages' port is taken, -pages-port gives them another: %w", err)
+		return nil, fmt.Errorf("another process uses the pages' port; choose one with -pages-port: %w", err)
 	}
 	if err != nil {
 		return nil, err
@@ -53,16 +54,11 @@ func startLocal(ctx context.Context, o options, logger *slog.Logger) (_ *local, 
 	if err != nil {
 		return nil, err
 	}
-	for name, value := range map[string]string{
-		"DD_TRACE_AGENT_URL": "http://" + l.agent.Addr().String(),
-		"DD_DOGSTATSD_HOST":  host,
-		"DD_DOGSTATSD_PORT":  port,
-	} {
-		if err := l.setenv(name, value); err != nil {
-			return nil, err
-		}
-	}
-	return l, nil
+	err = errors.Join(
+		l.setenv("DD_TRACE_AGENT_URL", "http://"+l.agent.Addr().String()),
+		l.setenv("DD_DOGSTATSD_HOST", host),
+		l.setenv("DD_DOGSTATSD_PORT", port))
+	return l, err
 }
 
 func (l *local) setenv(name, value string) error {

@@ -1,47 +1,44 @@
-// Command demo runs all of apmapp in one process, without an account: a
-// database in memory that speaks MySQL's protocol, the service, and traffic to
-// it.
+// Command demo runs all of apmapp in one process, without an account: an
+// in-memory database that speaks the MySQL protocol, the service, traffic to it,
+// and a local agent with pages that show traces, logs, profiles and metrics.
 //
-// It exits with 0 when it was interrupted or its time is over, 1 when something
-// failed, and 2 when its command line is wrong. The first interrupt ends it
-// with the report of the traffic, the second at once.
+// It exits with 0 when it was interrupted or its time is over, 1 after a
+// failure, and 2 when its command line is wrong. The first interrupt ends it
+// with the report of the traffic, the second kills it.
 package main
 
 import (
 	"context"
-	"errors"
-	"flag"
-	"fmt"
-	"io"
-	"os"
-	"os/signal"
-	"syscall"
 
+	"apmapp/internal/command"
 	"apmapp/loadgen/report"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// The first signal gives the next one its default meaning back.
-	context.AfterFunc(ctx, stop)
-	os.Exit(run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr, report.Terminal()))
-}
+func main() { command.Main(run) }
 
-// run is the program but for its process: it returns the exit status. The live
-// line goes to live.
-func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr, live io.Writer) int {
-	o, err := parse(args, getenv)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprint(stdout, usage())
-		return 0
-	case err != nil:
-		fmt.Fprintf(stderr, "demo: %v\nRun demo -help for all flags.\n", err)
-		return 2
+// run is main without the process: it returns the exit status.
+func run(ctx context.Context, p command.Process) int {
+	var g given
+	var o options
+	c := command.Command{
+		Name: "demo",
+		Summary: `demo runs the service with a database, traffic, a local agent and its pages in
+one process. Where DD_TRACE_AGENT_URL or DD_AGENT_HOST names an Agent, the demo
+sends to that one and has no pages.`,
+		Examples: []command.Example{
+			{Line: "demo", Comment: "20 requests per second until interrupted; pages on http://127.0.0.1:8127"},
+			{Line: "demo -rps 100 -duration 1m", Comment: "one minute of more traffic"},
+			{Line: "demo -dsn 'user:password@tcp(127.0.0.1:3306)/apmapp'", Comment: "on a MySQL server of your own"},
+		},
+		Modules: []string{"gopkg.in/DataDog/dd-trace-go.v1", "github.com/DataDog/dd-trace-go/v2", "github.com/dolthub/go-mysql-server"},
+		Flags:   g.flags,
+		Check: func([]string) (err error) {
+			o, err = g.options(p.Getenv)
+			return err
+		},
+		Run: func(ctx context.Context) error {
+			return demo(ctx, o, p.Stdout, report.Terminal(p.Stdout, p.Stderr))
+		},
 	}
-	if err := demo(ctx, o, stdout, live); err != nil {
-		fmt.Fprintf(stderr, "demo: %v\n", err)
-		return 1
-	}
-	return 0
+	return c.Execute(ctx, p)
 }

@@ -10,22 +10,23 @@ import (
 	"strings"
 	"testing"
 
+	"apmapp/internal/command"
 	"apmapp/internal/testing/mysqltest"
 )
 
-// command runs the demo, without an Agent, and with the logs in a directory of
-// the test.
-func command(t *testing.T, ctx context.Context, args ...string) (status int, stdout, stderr string) {
+// execute runs the demo without an Agent. Its logs are in a directory of the
+// test.
+func execute(t *testing.T, ctx context.Context, args ...string) (status int, stdout, stderr string) {
 	t.Helper()
 	t.Setenv("TMPDIR", t.TempDir())
 	t.Setenv("DD_TRACE_AGENT_URL", "http://127.0.0.1:1")
 	var out, errs bytes.Buffer
-	status = run(ctx, args, os.Getenv, &out, &errs, io.Discard)
+	status = run(ctx, command.Process{Args: args, Getenv: os.Getenv, Stdout: &out, Stderr: &errs})
 	return status, out.String(), errs.String()
 }
 
 func TestDemo(t *testing.T) {
-	status, stdout, stderr := command(t, t.Context(), "-port", "0", "-rps", "30", "-duration", "1s")
+	status, stdout, stderr := execute(t, t.Context(), "-port", "0", "-rps", "30", "-duration", "1s")
 	if status != 0 || stderr != "" {
 		t.Fatalf("status %d: %s", status, stderr)
 	}
@@ -61,7 +62,7 @@ func TestDemo(t *testing.T) {
 func TestDemoOnMySQL(t *testing.T) {
 	server := mysqltest.Start(t)
 	dsn := server.Database(t)
-	status, stdout, stderr := command(t, t.Context(), "-port", "0", "-duration", "600ms", "-dsn", dsn)
+	status, stdout, stderr := execute(t, t.Context(), "-port", "0", "-duration", "600ms", "-dsn", dsn)
 	if status != 0 || !strings.Contains(stdout, "12 sent, 0 dropped, 0 failed") || !strings.Contains(stdout, server.Addr()) {
 		t.Fatalf("status %d: %s%s", status, stdout, stderr)
 	}
@@ -76,7 +77,7 @@ func TestInterruptedDemoReports(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	t.Setenv("DD_TRACE_AGENT_URL", "http://127.0.0.1:1")
 	stdout := &trigger{on: "traffic", do: cancel}
-	if status := run(ctx, []string{"-port", "0"}, os.Getenv, stdout, io.Discard, io.Discard); status != 0 || !strings.Contains(stdout.String(), "requests  ") {
+	if status := run(ctx, command.Process{Args: []string{"-port", "0"}, Getenv: os.Getenv, Stdout: stdout, Stderr: io.Discard}); status != 0 || !strings.Contains(stdout.String(), "requests  ") {
 		t.Errorf("status %d: %s", status, stdout)
 	}
 }
@@ -107,14 +108,14 @@ func TestFailures(t *testing.T) {
 		status int
 		want   string
 	}{
-		{"-port " + port, 1, "the service's port is taken, -port gives it another: listen on 127.0.0.1:" + port},
-		{"-port 65536", 2, "-port: 65536 is more than 65535"},
+		{"-port " + port, 1, "another process uses the service's port; choose one with -port: listen on 127.0.0.1:" + port},
+		{"-port 65536", 2, "-port must be at most 65535, got 65536"},
 		{"-rps 0", 2, "a rate of 0"},
 		{"-duration -1s", 2, "a run of -1s"},
 		{"-dsn nonsense", 2, "-dsn: "},
-		{"now", 2, `"now" is not a flag`},
+		{"now", 2, `unexpected argument "now"`},
 	} {
-		status, stdout, stderr := command(t, t.Context(), strings.Fields(test.args)...)
+		status, stdout, stderr := execute(t, t.Context(), strings.Fields(test.args)...)
 		if status != test.status || !strings.Contains(stderr, test.want) || stdout != "" {
 			t.Errorf("%s: status %d, want %d and %q: %s%s", test.args, status, test.status, test.want, stdout, stderr)
 		}
@@ -122,7 +123,7 @@ func TestFailures(t *testing.T) {
 }
 
 func TestHelp(t *testing.T) {
-	status, stdout, _ := command(t, t.Context(), "--help")
+	status, stdout, _ := execute(t, t.Context(), "--help")
 	for _, flag := range []string{"-rps", "-port", "-dsn", "-duration"} {
 		if !strings.Contains(stdout, flag) {
 			t.Errorf("no %s", flag)

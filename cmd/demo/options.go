@@ -2,15 +2,13 @@ package main
 
 import (
 	"cmp"
-	"flag"
 	"fmt"
-	"io"
 	"net"
 	"strconv"
-	"strings"
 	"time"
 
 	"apmapp/internal/build"
+	"apmapp/internal/command"
 	"apmapp/internal/localagent"
 	"apmapp/internal/service"
 	"apmapp/internal/telemetry"
@@ -18,19 +16,20 @@ import (
 	"apmapp/store"
 )
 
-// options are the command line and the environment, read and checked.
+// options are the command line and the environment after parsing.
 type options struct {
 	schedule openloop.Schedule
-	// service lacks a database when the demo brings its own.
+	// service has no database if the demo starts its own.
 	service service.Config
-	// agent is the address of an Agent that the environment names, "" when the
-	// demo brings its own: on these addresses, with a budget in bytes.
+	// agent is the address of the Agent that the environment names. If it is "",
+	// the demo starts its own on the addresses traces, metrics and pages, which
+	// keeps at most memory bytes.
 	agent                  string
 	traces, metrics, pages string
 	memory                 int64
 }
 
-// given are the flags as they stand on the command line.
+// given are the flags' values before they are checked.
 type given struct {
 	rps      float64
 	port     uint
@@ -41,36 +40,25 @@ type given struct {
 	memory                              uint
 }
 
-func flags(g *given) *flag.FlagSet {
-	fs := flag.NewFlagSet("demo", flag.ContinueOnError)
-	fs.SetOutput(io.Discard)
-	fs.Float64Var(&g.rps, "rps", 20, "requests per second that the traffic makes")
-	fs.UintVar(&g.port, "port", 5050, "`port` of the service")
-	fs.StringVar(&g.dsn, "dsn", "", "use this MySQL instead of the one in memory: user:pass@tcp(host:port)/db")
-	fs.DurationVar(&g.duration, "duration", 0, "length of the demo; 0 is until interrupted")
-	fs.UintVar(&g.agentPort, "agent-port", 8126, "`port` that takes traces and profiles; 0 is any")
-	fs.UintVar(&g.dogstatsdPort, "dogstatsd-port", 8125, "`port` that takes metrics; 0 is any")
-	fs.UintVar(&g.pagesPort, "pages-port", 8127, "`port` of the pages; 0 is any")
-	fs.UintVar(&g.memory, "memory", 128, "`MB` that the pages may keep")
-	return fs
+func (g *given) flags(fs *command.Flags) {
+	fs.Float64Var(&g.rps, "rps", 20, "`requests` per second")
+	fs.DurationVar(&g.duration, "duration", 0, "length of the demo; 0 means until interrupted")
+	fs.StringVar(&g.dsn, "dsn", "", "MySQL `database` to use instead of the one in memory: user:pass@tcp(host:port)/db")
+	fs.UintVar(&g.port, "port", 5050, "`port` of the service; 0 means any free port, here and below")
+	fs.UintVar(&g.agentPort, "agent-port", 8126, "`port` of the local agent for traces and profiles")
+	fs.UintVar(&g.dogstatsdPort, "dogstatsd-port", 8125, "`port` of the local agent for metrics, over UDP")
+	fs.UintVar(&g.pagesPort, "pages-port", 8127, "`port` of the local agent's pages")
+	fs.UintVar(&g.memory, "memory", 128, "`MB` of telemetry that the local agent keeps")
 }
 
-// parse reads a command line; an error names its flag.
-func parse(args []string, getenv func(string) string) (options, error) {
-	var g given
-	fs := flags(&g)
-	if err := fs.Parse(args); err != nil {
-		return options{}, err
-	}
-	if fs.NArg() > 0 {
-		return options{}, fmt.Errorf("%q is not a flag", fs.Arg(0))
-	}
+// options checks the values. An error names its flag.
+func (g *given) options(getenv func(string) string) (options, error) {
 	for _, p := range []struct {
 		name string
 		port uint
 	}{{"port", g.port}, {"agent-port", g.agentPort}, {"dogstatsd-port", g.dogstatsdPort}, {"pages-port", g.pagesPort}} {
 		if p.port > 65535 {
-			return options{}, fmt.Errorf("-%s: %d is more than 65535", p.name, p.port)
+			return options{}, fmt.Errorf("-%s must be at most 65535, got %d", p.name, p.port)
 		}
 	}
 	o := options{
@@ -80,7 +68,7 @@ func parse(args []string, getenv func(string) string) (options, error) {
 	if err := o.schedule.Check(); err != nil {
 		return options{}, fmt.Errorf("-rps, -duration: %w", err)
 	}
-	// A demo is for the one who runs it.
+	// Other machines have no business with a demo.
 	o.service.Addr = here(g.port)
 	o.agent = cmp.Or(getenv("DD_TRACE_AGENT_URL"), getenv("DD_AGENT_HOST"))
 	o.traces, o.metrics, o.pages = here(g.agentPort), here(g.dogstatsdPort), here(g.pagesPort)
@@ -89,7 +77,7 @@ func parse(args []string, getenv func(string) string) (options, error) {
 		return options{}, fmt.Errorf("-memory: %w", err)
 	}
 	if g.dsn != "" {
-		if o.service.MySQL, err = store.ParseDSN(g.dsn); err != nil {
+		if o.service.Store.MySQL, err = store.ParseDSN(g.dsn); err != nil {
 			return options{}, fmt.Errorf("-dsn: %w", err)
 		}
 	}
@@ -98,12 +86,3 @@ func parse(args []string, getenv func(string) string) (options, error) {
 }
 
 func here(port uint) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(int(port))) }
-
-func usage() string {
-	var b strings.Builder
-	b.WriteString("demo runs the service with a database of its own and traffic, in one process.\n\n")
-	fs := flags(&given{})
-	fs.SetOutput(&b)
-	fs.PrintDefaults()
-	return b.String()
-}

@@ -10,10 +10,13 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"apmapp/internal/command"
 )
 
 // output is read while the program writes it.
@@ -47,6 +50,9 @@ func eventually(t *testing.T, pattern string, f func() string) string {
 	return ""
 }
 
+// ports are the flags for free ports.
+var ports = slices.Clip([]string{"-addr", "127.0.0.1:0", "-dogstatsd", "127.0.0.1:0", "-pages", "127.0.0.1:0"})
+
 func page(t *testing.T, url string) string {
 	t.Helper()
 	resp, err := http.Get(url)
@@ -71,8 +77,8 @@ func TestLogsOfAFileAndOfStandardInput(t *testing.T) {
 		var stdout, stderr output
 		ended := make(chan int, 1)
 		go func() {
-			ended <- run(ctx, []string{"-addr", "127.0.0.1:0", "-dogstatsd", "127.0.0.1:0", "-pages", "127.0.0.1:0", "-logs", from},
-				strings.NewReader("a line of it\n"), &stdout, &stderr)
+			ended <- run(ctx, command.Process{Args: append(ports, "-logs", from),
+				Stdin: strings.NewReader("a line of it\n"), Stdout: &stdout, Stderr: &stderr})
 		}()
 		pages := eventually(t, `pages +(\S+)`, stdout.String)
 		eventually(t, `traces +DD_TRACE_AGENT_URL=http://127`, stdout.String)
@@ -90,8 +96,8 @@ func TestSocketsAndNames(t *testing.T) {
 	ended := make(chan int, 1)
 	socket, dogstatsd := filepath.Join(t.TempDir(), "apm.socket"), filepath.Join(t.TempDir(), "dsd.socket")
 	go func() {
-		ended <- run(ctx, []string{"-addr", "127.0.0.1:0", "-dogstatsd", "127.0.0.1:0", "-pages", "127.0.0.1:0",
-			"-socket", socket, "-dogstatsd-socket", dogstatsd, "-pages-host", "Demo.example,other.example"}, nil, &stdout, &stderr)
+		ended <- run(ctx, command.Process{Args: append(ports, "-socket", socket, "-dogstatsd-socket", dogstatsd, "-pages-host", "Demo.example,other.example"),
+			Stdout: &stdout, Stderr: &stderr})
 	}()
 	pages := eventually(t, `pages +(\S+)`, stdout.String)
 	eventually(t, `( unix://\S+dsd.socket)`, stdout.String)
@@ -134,9 +140,9 @@ func TestOpenToOthersIsSaid(t *testing.T) {
 		var stdout, stderr output
 		ended := make(chan int, 1)
 		go func() {
-			ended <- run(ctx, []string{"-addr", "127.0.0.1:0", "-dogstatsd", "127.0.0.1:0", "-pages", "127.0.0.1:0", open, ":0"}, nil, &stdout, &stderr)
+			ended <- run(ctx, command.Process{Args: append(ports, open, ":0"), Stdout: &stdout, Stderr: &stderr})
 		}()
-		eventually(t, `is open to other machines`, stderr.String)
+		eventually(t, `other machines can reach`, stderr.String)
 		cancel()
 		if status := <-ended; status != 0 {
 			t.Errorf("%s: status %d", open, status)
@@ -156,13 +162,13 @@ func TestFailures(t *testing.T) {
 	}{
 		"-addr 8126":                     {2, `-addr: "8126" is not host:port`},
 		"-memory 1":                      {2, "-memory: 1 is less than 8"},
-		"now":                            {2, `"now" is not a flag`},
+		"now":                            {2, `unexpected argument "now"`},
 		"-addr " + taken.Addr().String(): {1, "address already in use"},
-		"-addr 127.0.0.1:0 -dogstatsd 127.0.0.1:0 -pages " + taken.Addr().String(): {1, "-addr, -dogstatsd and -pages give others"},
+		"-addr 127.0.0.1:0 -dogstatsd 127.0.0.1:0 -pages " + taken.Addr().String(): {1, "choose others with -addr, -dogstatsd and -pages"},
 		"-addr 127.0.0.1:0 -dogstatsd 127.0.0.1:0 -pages 127.0.0.1:0 -logs /":      {1, "is a directory"},
 	} {
 		var stdout, stderr output
-		if status := run(t.Context(), strings.Fields(args), nil, &stdout, &stderr); status != want.status || !strings.Contains(stderr.String(), want.says) {
+		if status := run(t.Context(), command.Process{Args: strings.Fields(args), Stdout: &stdout, Stderr: &stderr}); status != want.status || !strings.Contains(stderr.String(), want.says) {
 			t.Errorf("%s: status %d: %s", args, status, &stderr)
 		}
 	}

@@ -94,28 +94,19 @@ func (s *Service) Serve(ctx context.Context) error {
 }
 
 func (s *Service) openStore() (*store.Store, error) {
-	return store.Open(store.Config{
-		MySQL:    s.cfg.MySQL,
-		PoolSize: s.cfg.PoolSize,
-		OpenDB: func(connector driver.Connector) *sql.DB {
-			return telemetry.OpenDB(s.cfg.Telemetry, s.cfg.MySQL, connector)
-		},
-		Logger: s.logger,
-	})
+	cfg := s.cfg.Store
+	cfg.Logger = s.logger
+	cfg.OpenDB = func(connector driver.Connector) *sql.DB {
+		return telemetry.OpenDB(s.cfg.Telemetry, cfg.MySQL, connector)
+	}
+	return store.Open(cfg)
 }
 
 func (s *Service) newServer(visits handlers.Visits) *http.Server {
+	cfg := s.cfg.HTTP
+	cfg.Visits, cfg.Logger, cfg.Telemetry, cfg.Draining = visits, s.logger, s.cfg.Telemetry, s.draining.Load
 	return &http.Server{
-		Handler: handlers.New(handlers.Config{
-			Visits:         visits,
-			Logger:         s.logger,
-			Telemetry:      s.cfg.Telemetry,
-			MaxConcurrent:  s.cfg.MaxConcurrent,
-			RequestTimeout: s.cfg.RequestTimeout,
-			ReadyTimeout:   s.cfg.ReadyTimeout,
-			Draining:       s.draining.Load,
-			TracePage:      s.cfg.TracePage,
-		}),
+		Handler:  handlers.New(cfg),
 		ErrorLog: slog.NewLogLogger(s.logger.Handler(), slog.LevelWarn),
 		// A header of 16 KB holds every cookie and trace header that clients of
 		// an API send; each connection may make the service hold that much.
@@ -126,7 +117,7 @@ func (s *Service) newServer(visits handlers.Visits) *http.Server {
 		// No route reads a body, so there is little to wait for behind it.
 		ReadTimeout: 10 * time.Second,
 		// The work, and then a few seconds to take the answer.
-		WriteTimeout: s.cfg.RequestTimeout + 5*time.Second,
+		WriteTimeout: cfg.RequestTimeout + 5*time.Second,
 		// Longer than the 60 s that load balancers keep idle connections, so
 		// that they, not the service, close one: no request meets a closed one.
 		IdleTimeout: 2 * time.Minute,

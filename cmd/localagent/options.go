@@ -1,0 +1,56 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"strings"
+
+	"apmapp/internal/command"
+	"apmapp/internal/localagent"
+	"apmapp/internal/viewer"
+)
+
+// options are the command line.
+type options struct {
+	addr, dogstatsd, pages, logs string
+	socket, dogstatsdSocket      string
+	hosts                        []string // names that the pages answer to
+	record, replay, forward      string
+	mb                           uint
+	budget                       int64 // mb in bytes
+}
+
+func (o *options) flags(fs *command.Flags) {
+	fs.Group("Input", func() {
+		fs.StringVar(&o.addr, "addr", localagent.DefaultAddr, "`host:port` for traces and profiles")
+		fs.StringVar(&o.dogstatsd, "dogstatsd", localagent.DefaultDogStatsD, "`host:port` for metrics, over UDP")
+		fs.StringVar(&o.socket, "socket", "", "`path` of a UNIX socket for traces and profiles, besides -addr")
+		fs.StringVar(&o.dogstatsdSocket, "dogstatsd-socket", "", "`path` of a UNIX socket for metrics, besides -dogstatsd")
+		fs.StringVar(&o.logs, "logs", "", "`file` of log lines to follow, or - for standard input")
+		fs.StringVar(&o.replay, "replay", "", "`file` written by -record to load first")
+		fs.UintVar(&o.mb, "memory", 128, "`MB` of telemetry to keep; the oldest is evicted")
+	})
+	fs.Group("Output", func() {
+		fs.StringVar(&o.pages, "pages", viewer.DefaultAddr, "`host:port` of the pages")
+		fs.Func("pages-host", "`name` of this machine in browsers, if not an address or localhost; separate several by commas", func(names string) error {
+			o.hosts = strings.Split(strings.ToLower(names), ",")
+			return nil
+		})
+		fs.StringVar(&o.record, "record", "", "record everything received to `file`, for -replay")
+		fs.StringVar(&o.forward, "forward", "", "forward everything except logs to the Agent at `URL`")
+	})
+}
+
+// check validates the values. An error names its flag.
+func (o *options) check([]string) error {
+	for _, a := range []struct{ name, addr string }{{"addr", o.addr}, {"dogstatsd", o.dogstatsd}, {"pages", o.pages}} {
+		if _, _, err := net.SplitHostPort(a.addr); err != nil {
+			return fmt.Errorf("-%s: %q is not host:port", a.name, a.addr)
+		}
+	}
+	var err error
+	if o.budget, err = localagent.Budget(o.mb); err != nil {
+		return fmt.Errorf("-memory: %w", err)
+	}
+	return nil
+}

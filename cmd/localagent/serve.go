@@ -1,0 +1,149 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"syscall"
+
+	"apmapp/internal/localagent"
+	"apmapp/internal/viewer"
+)
+
+// serve runs the agent and its pages until ctx ends.
+func serve(ctx context.Context, o options, stdin io.Reader, stdout, stderr io.Writer) (err error) {
+	logger := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	store := localagent.NewStore(o.budget)
+	taps, closeTaps, err := o.taps()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeTaps()) }()
+	agent, err := localagent.Start(localagent.Config{
+		Addr: o.addr, DogStatsD: o.dogstatsd, Socket: o.socket, DogStatsDSocket: o.dogstatsdSocket,
+		Store: store, Taps: taps, Logger: logger})
+	if err != nil {
+		return taken(err)
+	}
+	defer func() { err = errors.Join(err, agent.Close()) }()
+	lines := localagent.NewLogWriter(store)
+	if o.replay != "" {
+		if err := replay(agent, o.replay, lines); err != nil {
+			return err
+		}
+	}
+	waiting := "To send traces, start a program with DD_TRACE_AGENT_URL=http://" + agent.Addr().String() + ". For log lines, start localagent with -logs."
+	pages, err := viewer.Listen(ctx, o.pages, viewer.Config{Store: store, Hosts: o.hosts, Waiting: waiting}, logger)
+	if err != nil {
+		return taken(err)
+	}
+	defer func() { err = errors.Join(err, pages.Close()) }()
+
+	fmt.Fprintf(stdout, "pages    %s\n", pages.URL())
+	fmt.Fprintf(stdout, "traces   DD_TRACE_AGENT_URL=http://%s\n", agent.Addr())
+	if o.socket != "" {
+		fmt.Fprintf(stdout, "         DD_TRACE_AGENT_URL=unix://%s\n", o.socket)
+	}
+	fmt.Fprintf(stdout, "metrics  %s over UDP\n", agent.DogStatsD())
+	if o.dogstatsdSocket != "" {
+		fmt.Fprintf(stdout, "         unix://%s\n", o.dogstatsdSocket)
+	}
+	for _, addr := range []net.Addr{agent.Addr(), agent.DogStatsD(), pages.Addr()} {
+		if host, _, err := net.SplitHostPort(addr.String()); err == nil && !net.ParseIP(host).IsLoopback() {
+			fmt.Fprintf(stderr, "localagent: other machines can reach %s, and there is no login\n", addr)
+		}
+	}
+	if o.logs == "" {
+		<-ctx.Done()
+		return nil
+	}
+	fmt.Fprintf(stdout, "logs     %s\n", o.logs)
+	return follow(ctx, o.logs, stdin, localagent.TapWriter{W: lines, Taps: taps})
+}
+
+// taps opens the outputs of -record and -forward and returns a function that
+// closes them.
+func (o options) taps() (taps []localagent.Tap, end func() error, err error) {
+	var ends []func() error
+	end = func() error {
+		var errs []error
+		for _, f := range ends {
+			errs = append(errs, f())
+		}
+		return errors.Join(errs...)
+	}
+	if o.record != "" {
+		f, err := os.OpenFile(o.record, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+		if err != nil {
+			return nil, nil, fmt.Errorf("-record: %w", err)
+		}
+		r := localagent.NewRecorder(f)
+		taps = append(taps, r)
+		ends = append(ends, func() error { return errors.Join(r.Err(), f.Close()) })
+	}
+	if o.forward != "" {
+		to, err := url.Parse(o.forward)
+		if err != nil {
+			return nil, nil, errors.Join(errors.New("-forward: not a URL"), end())
+		}
+		f, err := localagent.NewForwarder(to)
+		if err != nil {
+			return nil, nil, errors.Join(fmt.Errorf("-forward: %w", err), end())
+		}
+		taps = append(taps, f)
+		ends = append(ends, func() error {
+			err := f.Close()
+			if n := f.Dropped(); n > 0 {
+				err = errors.Join(err, fmt.Errorf("-forward: %d requests or packets did not reach %s", n, to.Redacted()))
+			}
+			return err
+		})
+	}
+	return taps, end, nil
+}
+
+func replay(agent *localagent.Agent, name string, lines io.Writer) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return fmt.Errorf("-replay: %w", err)
+	}
+	defer f.Close()
+	if err := agent.Replay(f, lines); err != nil {
+		return fmt.Errorf("-replay: %s: %w", name, err)
+	}
+	return nil
+}
+
+// follow reads log lines until ctx ends. Standard input may end earlier.
+func follow(ctx context.Context, name string, stdin io.Reader, w io.Writer) error {
+	if name != "-" {
+		return localagent.Follow(ctx, name, w)
+	}
+	ended := make(chan error, 1)
+	go func() { // a read from a terminal cannot be canceled
+		_, err := io.Copy(w, stdin)
+		ended <- err
+	}()
+	select {
+	case err := <-ended:
+		if err != nil {
+			return fmt.Errorf("-logs: %w", err)
+		}
+		<-ctx.Done()
+	case <-ctx.Done():
+	}
+	return nil
+}
+
+// taken adds what to do if another process uses an address.
+func taken(err error) error {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%w: another process, perhaps an Agent, uses it; choose others with -addr, -dogstatsd and -pages", err)
+	}
+	return err
+}
