@@ -1,65 +1,59 @@
-// Command loadgen sends HTTP requests at a rate that does not depend on how the
-// target bears it, and reports what callers would have felt.
+// Command loadgen sends HTTP requests on a schedule that does not wait for the
+// answers, and reports the response times that callers would have had.
 //
 //	go run ./loadgen -rps 20
 //	go run ./loadgen -profile ramp:0..500@2m -o run.html
 //	go run ./loadgen merge a.json b.json
 //
-// It exits with 0 after a run, 1 when more failed than -max-error-rate allows,
-// nothing answered at all or the report could not be written, and 2 when its
+// It exits with 0 after a run, 1 when more requests failed than -max-error-rate
+// allows, nothing answered or the report could not be written, and 2 when its
 // command line is wrong. The first interrupt ends the run with its report, the
-// second ends the program.
+// second kills the program.
 package main
 
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
-	"syscall"
 
+	"apmapp/internal/command"
 	"apmapp/loadgen/client"
 	"apmapp/loadgen/openloop"
 	"apmapp/loadgen/report"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// The first signal gives the next one its default meaning back.
-	context.AfterFunc(ctx, stop)
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr, report.Terminal()))
+func main() { command.Main(run) }
+
+// run is main without the process: it returns the exit status.
+func run(ctx context.Context, p command.Process) int {
+	if len(p.Args) > 0 && p.Args[0] == "merge" {
+		p.Args = p.Args[1:]
+		return mergeProgram(p).Execute(ctx, p)
+	}
+	return program(p, report.Terminal(p.Stdout, p.Stderr)).Execute(ctx, p)
 }
 
-// run is the program but for its process: it returns the exit status. The live
-// line goes to live.
-func run(ctx context.Context, args []string, stdout, stderr, live io.Writer) int {
-	if len(args) > 0 && args[0] == "merge" {
-		o, err := parseMerge(args[1:])
-		return finish("loadgen merge", mergeUsage, err, func() error { return merge(o, stdout) }, stdout, stderr)
+// program is loadgen without a subcommand. The live line goes to live.
+func program(p command.Process, live io.Writer) command.Command {
+	r := newRaw()
+	var o options
+	return command.Command{
+		Name:    "loadgen",
+		Summary: "loadgen sends HTTP requests at a given rate and reports the response times that callers would have had.",
+		Examples: []command.Example{
+			{Line: "loadgen -rps 20 -duration 1m", Comment: "20 requests per second for a minute"},
+			{Line: "loadgen -profile spike:50..1500@10s -o run.html", Comment: "a spike of traffic, and a page with charts"},
+			{Line: "loadgen merge -o all.html 1.json 2.json", Comment: "one report of several runs; see loadgen merge -help"},
+		},
+		Modules: []string{"gopkg.in/DataDog/dd-trace-go.v1", "github.com/DataDog/dd-trace-go/v2", "github.com/HdrHistogram/hdrhistogram-go"},
+		Flags:   r.flags,
+		Check: func([]string) (err error) {
+			o, err = r.options()
+			return err
+		},
+		Run: func(ctx context.Context) error { return load(ctx, o, p.Stdout, live) },
 	}
-	o, err := parse(args)
-	return finish("loadgen", usage, err, func() error { return load(ctx, o, stdout, live) }, stdout, stderr)
-}
-
-// finish does a command's work, unless its command line asked for help or was
-// wrong, and returns the exit status.
-func finish(name string, help func() string, parsed error, work func() error, stdout, stderr io.Writer) int {
-	switch {
-	case errors.Is(parsed, flag.ErrHelp):
-		fmt.Fprint(stdout, help())
-		return 0
-	case parsed != nil:
-		fmt.Fprintf(stderr, "%s: %v\nRun %s -help for all flags.\n", name, parsed, name)
-		return 2
-	}
-	if err := work(); err != nil {
-		fmt.Fprintf(stderr, "%s: %v\n", name, err)
-		return 1
-	}
-	return 0
 }
 
 // load runs the schedule and writes its report.
@@ -76,9 +70,9 @@ func load(ctx context.Context, o options, stdout, live io.Writer) error {
 	}
 	switch t := &result.Total; {
 	case t.Completed() > 0 && len(t.Statuses) == 0:
-		return fmt.Errorf("nothing answered at %s; to have a target, run: make demo", o.client.Target.Redacted())
+		return fmt.Errorf("nothing answered at %s; for a target to try, run: make demo", o.client.Target.Redacted())
 	case result.ErrorRate() > o.maxErrorRate:
-		return fmt.Errorf("%.2f %% of the requests were not served; -max-error-rate allows %.2f %%", 100*result.ErrorRate(), 100*o.maxErrorRate)
+		return fmt.Errorf("%.2f %% of the requests failed or were dropped; -max-error-rate allows %.2f %%", 100*result.ErrorRate(), 100*o.maxErrorRate)
 	}
 	return nil
 }

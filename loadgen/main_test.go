@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"apmapp/internal/command"
 	"apmapp/loadgen/report"
 )
 
@@ -35,16 +36,16 @@ func serve(t *testing.T, every int64) (url string, requests *atomic.Int64) {
 	return service.URL, requests
 }
 
-// command runs loadgen.
-func command(ctx context.Context, args ...string) (status int, stdout, stderr string) {
+// execute runs loadgen and returns what it prints.
+func execute(ctx context.Context, args ...string) (status int, stdout, stderr string) {
 	var out, errs bytes.Buffer
-	status = run(ctx, args, &out, &errs, io.Discard)
+	status = run(ctx, command.Process{Args: args, Stdout: &out, Stderr: &errs})
 	return status, out.String(), errs.String()
 }
 
 func TestReport(t *testing.T) {
 	url, requests := serve(t, 10)
-	status, stdout, stderr := command(t.Context(), "-url", url, "-rps", "200", "-duration", "500ms", "-paths", "/a=3,/b")
+	status, stdout, stderr := execute(t.Context(), "-url", url, "-rps", "200", "-duration", "500ms", "-paths", "/a=3,/b")
 	if status != 0 || stderr != "" {
 		t.Fatalf("status %d: %s", status, stderr)
 	}
@@ -77,7 +78,7 @@ func TestReportAsJSON(t *testing.T) {
 	if err := os.WriteFile(file, []byte("an earlier run"), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	status, stdout, stderr := command(t.Context(), "-url", url, "-rps", "100", "-duration", "200ms", "-json", "-o", file, "-arrivals", "poisson", "-seed", "3")
+	status, stdout, stderr := execute(t.Context(), "-url", url, "-rps", "100", "-duration", "200ms", "-json", "-o", file, "-arrivals", "poisson", "-seed", "3")
 	if status != 0 {
 		t.Fatalf("status %d: %s", status, stderr)
 	}
@@ -108,7 +109,7 @@ func TestInterruptedRunReports(t *testing.T) {
 		}
 		cancel()
 	}()
-	status, stdout, stderr := command(ctx, "-url", url, "-rps", "500")
+	status, stdout, stderr := execute(ctx, "-url", url, "-rps", "500")
 	if status != 0 || !strings.Contains(stdout, fmt.Sprintf("requests  %d due", requests.Load())) {
 		t.Errorf("status %d, %d requests: %s%s", status, requests.Load(), stdout, stderr)
 	}
@@ -117,7 +118,7 @@ func TestInterruptedRunReports(t *testing.T) {
 func TestNothingAnswers(t *testing.T) {
 	service := httptest.NewServer(http.NotFoundHandler())
 	service.Close()
-	status, stdout, stderr := command(t.Context(), "-url", strings.Replace(service.URL, "//", "//me:secret@", 1), "-rps", "100", "-duration", "200ms")
+	status, stdout, stderr := execute(t.Context(), "-url", strings.Replace(service.URL, "//", "//me:secret@", 1), "-rps", "100", "-duration", "200ms")
 	if status != 1 || !strings.Contains(stderr, "nothing answered") || !strings.Contains(stderr, "make demo") {
 		t.Errorf("status %d: %s", status, stderr)
 	}
@@ -125,14 +126,14 @@ func TestNothingAnswers(t *testing.T) {
 		t.Errorf("the report:\n%s", stdout)
 	}
 	if strings.Contains(stdout+stderr, "secret") {
-		t.Errorf("the password is there: %s%s", stdout, stderr)
+		t.Errorf("the password is shown: %s%s", stdout, stderr)
 	}
 }
 
 func TestMaxErrorRate(t *testing.T) {
 	url, _ := serve(t, 4) // a quarter fails
 	for allowed, want := range map[string]int{"25%": 0, "0.25": 0, "24%": 1, "0": 1, "1": 0} {
-		status, _, stderr := command(t.Context(), "-url", url, "-rps", "200", "-duration", "200ms", "-max-error-rate", allowed)
+		status, _, stderr := execute(t.Context(), "-url", url, "-rps", "200", "-duration", "200ms", "-max-error-rate", allowed)
 		if status != want {
 			t.Errorf("%s: status %d, want %d: %s", allowed, status, want, stderr)
 		}
@@ -143,16 +144,16 @@ func TestUsageErrors(t *testing.T) {
 	for args, want := range map[string]string{
 		"-rps 0":                         "-rps, -arrivals, -duration: a rate of 0",
 		"-rps -5":                        "a rate of -5",
-		"-rps many":                      `invalid value "many" for flag -rps`,
+		"-rps many":                      `-rps: "many" is not a number`,
 		"-duration -1s":                  "a run of -1s",
-		"-duration 10":                   `invalid value "10" for flag -duration`,
+		"-duration 10":                   `-duration: "10" is not a duration with a unit`,
 		"-arrivals uniform":              `arrivals are constant or poisson, not "uniform"`,
 		"-url 127.0.0.1:5050":            "-url: ",
-		"-url ftp://x":                   `-url: "ftp://x" is not http`,
-		"-url http://":                   `-url: "http:" is not http`,
-		"-url http://u:secret@x/?q=1":    `-url: "http://u:xxxxx@x/?q=1" has more than a path`,
-		"-url http://u:secret@x:y":       "-url: not a URL",
-		"-rps 1 -profile ramp:0..5@1s":   "-rps and -profile are two rates",
+		"-url ftp://x":                   `-url: "ftp://x" must be http:// or https:// and a host`,
+		"-url http://":                   `-url: "http:" must be http:// or https:// and a host`,
+		"-url http://u:secret@x/?q=1":    `-url: "http://u:xxxxx@x/?q=1" has a query or a fragment`,
+		"-url http://u:secret@x:y":       "-url: not a valid URL",
+		"-rps 1 -profile ramp:0..5@1s":   "-rps and -profile name two rates: give one",
 		"-profile wave:1@1s":             `-profile: "wave:1@1s": "wave" is neither`,
 		"-shard 3/2":                     `-shard: "3/2" is not a shard`,
 		"-shard 1":                       `-shard: "1" is not a shard`,
@@ -161,29 +162,29 @@ func TestUsageErrors(t *testing.T) {
 		"-shard -1+1/2":                  `-shard: "-1+1/2" is not a shard`,
 		"-shard 1+2/3":                   `-shard: "1+2/3" is not a shard`,
 		"-shard +1/2":                    `-shard: "+1/2" is not a shard`,
-		"-start-at next:":                `-start-at: "next:" is not a next full period`,
-		"-start-at next:0s":              `-start-at: "next:0s" is not a next full period`,
-		"-start-at noon":                 `-start-at: "noon" is not an instant`,
-		"-start-at 2020-01-01T00:00:00Z": "-start-at: 2020-01-01T00:00:00Z has passed",
-		"-hgrm x -o x.pdf":               `-o: "x.pdf" ends neither`,
+		"-start-at next:":                `-start-at: "next:" has no valid period`,
+		"-start-at next:0s":              `-start-at: "next:0s" has no valid period`,
+		"-start-at noon":                 `-start-at: "noon" is not a time`,
+		"-start-at 2020-01-01T00:00:00Z": "-start-at: 2020-01-01T00:00:00Z is in the past",
+		"-hgrm x -o x.pdf":               `-o: "x.pdf" must end in`,
 		"merge":                          "no files",
-		"merge -o x.pdf a.json":          `-o: "x.pdf" ends neither`,
+		"merge -o x.pdf a.json":          `-o: "x.pdf" must end in`,
 		"-paths api":                     `-paths: "api" does not begin with a slash`,
-		"-timeout 0s":                    "-timeout: 0s is not more than 0s",
-		"-max-in-flight 0":               "-max-in-flight: 0 is less than 1",
+		"-timeout 0s":                    "-timeout: must be greater than 0s, got 0s",
+		"-max-in-flight 0":               "-max-in-flight: must be at least 1, got 0",
 		"-max-error-rate 101%":           `-max-error-rate: "101%" is not a share`,
 		"-max-error-rate x":              `-max-error-rate: "x" is not a share`,
-		"-header novalue":                "not of the form Name: value",
-		"-o run.pdf":                     `-o: "run.pdf" ends neither`,
-		"20":                             `"20" is not a flag`,
-		"-nonesuch":                      "flag provided but not defined: -nonesuch",
+		"-header novalue":                "-header: a header has the form Name: value",
+		"-o run.pdf":                     `-o: "run.pdf" must end in`,
+		"20":                             `unexpected argument "20"`,
+		"-nonesuch":                      "unknown flag -nonesuch",
 	} {
-		status, stdout, stderr := command(t.Context(), strings.Fields(args)...)
+		status, stdout, stderr := execute(t.Context(), strings.Fields(args)...)
 		if status != 2 || !strings.Contains(stderr, want) || stdout != "" {
 			t.Errorf("%s: status %d, want 2 and %q: %s%s", args, status, want, stdout, stderr)
 		}
 		if strings.Contains(stderr, "secret") {
-			t.Errorf("%s: the password is there: %s", args, stderr)
+			t.Errorf("%s: the password is shown: %s", args, stderr)
 		}
 	}
 }
@@ -211,7 +212,7 @@ func TestEveryFile(t *testing.T) {
 	url, requests := serve(t, 0)
 	dir := t.TempDir()
 	page, percentiles := filepath.Join(dir, "run.html"), filepath.Join(dir, "run.hgrm")
-	status, _, stderr := command(t.Context(), "-url", url, "-profile", "steps:20,100@500ms", "-o", page, "-hgrm", percentiles)
+	status, _, stderr := execute(t.Context(), "-url", url, "-profile", "steps:20,100@500ms", "-o", page, "-hgrm", percentiles)
 	if status != 0 || requests.Load() != 60 {
 		t.Fatalf("status %d after %d requests: %s", status, requests.Load(), stderr)
 	}
@@ -241,7 +242,7 @@ func TestShardsMergeIntoOneRun(t *testing.T) {
 	var both sync.WaitGroup
 	for _, shard := range []string{"1", "2"} {
 		both.Go(func() {
-			status, _, stderr := command(t.Context(), "-url", url, "-rps", "100", "-duration", "1s", "-paths", "/a=1,/b=3",
+			status, _, stderr := execute(t.Context(), "-url", url, "-rps", "100", "-duration", "1s", "-paths", "/a=1,/b=3",
 				"-start-at", at, "-shard", shard+"/2", "-o", filepath.Join(dir, shard+".json"))
 			if status != 0 {
 				t.Errorf("shard %s: status %d: %s", shard, status, stderr)
@@ -249,7 +250,7 @@ func TestShardsMergeIntoOneRun(t *testing.T) {
 		})
 	}
 	both.Wait()
-	status, stdout, stderr := command(t.Context(), "merge", "-json", "-o", filepath.Join(dir, "all.html"), filepath.Join(dir, "1.json"), filepath.Join(dir, "2.json"))
+	status, stdout, stderr := execute(t.Context(), "merge", "-json", "-o", filepath.Join(dir, "all.html"), filepath.Join(dir, "1.json"), filepath.Join(dir, "2.json"))
 	if status != 0 {
 		t.Fatalf("status %d: %s", status, stderr)
 	}
@@ -270,7 +271,7 @@ func TestShardsMergeIntoOneRun(t *testing.T) {
 		filepath.Join(dir, "3.json"):   "no such file",
 		filepath.Join(dir, "all.html"): "all.html: read a result: ",
 	} {
-		if status, _, stderr := command(t.Context(), "merge", args); status != 1 || !strings.Contains(stderr, want) {
+		if status, _, stderr := execute(t.Context(), "merge", args); status != 1 || !strings.Contains(stderr, want) {
 			t.Errorf("%s: status %d: %s", args, status, stderr)
 		}
 	}
@@ -278,14 +279,14 @@ func TestShardsMergeIntoOneRun(t *testing.T) {
 
 func TestFileThatCannotBeWritten(t *testing.T) {
 	url, requests := serve(t, 0)
-	status, _, stderr := command(t.Context(), "-url", url, "-o", filepath.Join(t.TempDir(), "none", "run.json"))
+	status, _, stderr := execute(t.Context(), "-url", url, "-o", filepath.Join(t.TempDir(), "none", "run.json"))
 	if status != 1 || !strings.Contains(stderr, "-o: ") || requests.Load() != 0 {
 		t.Errorf("status %d after %d requests: %s", status, requests.Load(), stderr)
 	}
 }
 
 func TestHelp(t *testing.T) {
-	status, stdout, _ := command(t.Context(), "-help")
+	status, stdout, _ := execute(t.Context(), "-help")
 	for _, flag := range []string{"-rps", "-duration", "-url", "-paths", "-timeout", "-max-in-flight", "-arrivals", "-seed", "-json", "-o file", "-max-error-rate", "-profile", "-hgrm", "-shard", "-start-at", "-trace"} {
 		if !strings.Contains(stdout, "\n  "+flag) {
 			t.Errorf("no %s", flag)
@@ -299,7 +300,8 @@ func TestHelp(t *testing.T) {
 func TestLiveLine(t *testing.T) {
 	url, _ := serve(t, 0)
 	var live bytes.Buffer
-	if status := run(t.Context(), []string{"-url", url, "-rps", "20", "-duration", "2500ms"}, io.Discard, io.Discard, &live); status != 0 {
+	p := command.Process{Args: []string{"-url", url, "-rps", "20", "-duration", "2500ms"}, Stdout: io.Discard, Stderr: io.Discard}
+	if status := program(p, &live).Execute(t.Context(), p); status != 0 {
 		t.Fatalf("status %d", status)
 	}
 	if got := live.String(); !strings.Contains(got, " in flight  p50 ") || !strings.HasSuffix(got, "\r\x1b[K") {

@@ -1,51 +1,46 @@
 package main
 
 import (
+	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
 
+	"apmapp/internal/command"
 	"apmapp/loadgen/openloop"
 	"apmapp/loadgen/report"
 )
 
-// mergeOptions are the command line of loadgen merge.
-type mergeOptions struct {
-	outputs outputs
-	runs    []string
-}
-
-func mergeFlags(r *outputFlags) *flag.FlagSet {
-	fs := flag.NewFlagSet("merge", flag.ContinueOnError)
-	fs.SetOutput(io.Discard)
-	r.add(fs)
-	return fs
-}
-
-func parseMerge(args []string) (mergeOptions, error) {
-	var r outputFlags
-	fs := mergeFlags(&r)
-	if err := fs.Parse(args); err != nil {
-		return mergeOptions{}, err
+// mergeProgram is loadgen merge.
+func mergeProgram(p command.Process) command.Command {
+	var flags outputFlags
+	var out outputs
+	var runs []string
+	return command.Command{
+		Name:      "loadgen merge",
+		Arguments: "FILE...",
+		Summary:   "loadgen merge makes one report of several runs. It adds their histograms instead of averaging percentiles.",
+		Examples: []command.Example{
+			{Line: "loadgen merge 1.json 2.json", Comment: "files that loadgen -o run.json or -json wrote"},
+			{Line: "loadgen merge -o all.html 1.json 2.json", Comment: "and a page with charts"},
+		},
+		Flags: flags.add,
+		Check: func(arguments []string) (err error) {
+			if runs = arguments; len(runs) == 0 {
+				return errors.New("no files: name those that loadgen -json or -o run.json wrote")
+			}
+			out, err = flags.read()
+			return err
+		},
+		Run: func(context.Context) error { return merge(runs, out, p.Stdout) },
 	}
-	if fs.NArg() == 0 {
-		return mergeOptions{}, errors.New("no files: give those that loadgen -json or -o run.json has written")
-	}
-	out, err := r.read()
-	return mergeOptions{out, fs.Args()}, err
 }
 
-func mergeUsage() string {
-	return describe("loadgen merge [flags] a.json b.json ... makes one report of several runs: histograms are added, not averaged.",
-		mergeFlags(&outputFlags{}))
-}
-
-// merge writes the report that one run would have had that sent all requests.
-func merge(o mergeOptions, stdout io.Writer) error {
+// merge writes the report of one run that would have sent all requests.
+func merge(runs []string, out outputs, stdout io.Writer) error {
 	var merged *openloop.Result
-	for _, name := range o.runs {
+	for _, name := range runs {
 		r, err := read(name)
 		if err == nil && merged != nil {
 			r, err = openloop.Merge(merged, r)
@@ -55,10 +50,10 @@ func merge(o mergeOptions, stdout io.Writer) error {
 		}
 		merged = r
 	}
-	if err := o.outputs.create(); err != nil {
+	if err := out.create(); err != nil {
 		return err
 	}
-	return o.outputs.write(stdout, merged)
+	return out.write(stdout, merged)
 }
 
 func read(name string) (*openloop.Result, error) {

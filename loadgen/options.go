@@ -2,9 +2,7 @@ package main
 
 import (
 	"errors"
-	"flag"
 	"fmt"
-	"io"
 	"math"
 	"net/http"
 	"net/url"
@@ -12,14 +10,15 @@ import (
 	"strings"
 	"time"
 
+	"apmapp/internal/command"
 	"apmapp/loadgen/client"
 	"apmapp/loadgen/openloop"
 )
 
-// options are the command line, read and checked.
+// options are the command line after parsing.
 type options struct {
 	schedule     openloop.Schedule
-	start        time.Time // zero is at once
+	start        time.Time // zero means at once
 	paths        []openloop.Path
 	client       client.Options
 	maxErrorRate float64
@@ -27,8 +26,10 @@ type options struct {
 	outputs      outputs
 }
 
-// raw are the flags as they stand on the command line.
+// raw are the flags' values before they are checked.
 type raw struct {
+	set          *command.Flags
+	parsed       options // the flags that need no parsing
 	rps          float64
 	profile      string
 	shard        string
@@ -41,66 +42,64 @@ type raw struct {
 	outputs      outputFlags
 }
 
-func flags(o *options, r *raw) *flag.FlagSet {
-	fs := flag.NewFlagSet("loadgen", flag.ContinueOnError)
-	fs.SetOutput(io.Discard)
-	fs.Float64Var(&r.rps, "rps", 20, "requests per second; fractions are allowed")
-	fs.StringVar(&r.profile, "profile", "", "rate over time, instead of -rps: steps:20,100,500@30s, ramp:0..500@2m or spike:20..500@10s")
-	fs.DurationVar(&o.schedule.Duration, "duration", 0, "length of the run; 0 is that of the profile, or until interrupted")
-	fs.StringVar(&r.shard, "shard", "", "`i/n`: be the i-th of n generators that share one schedule; i+1/n where they are counted from 0")
-	fs.StringVar(&r.startAt, "start-at", "", "`instant` to start at, for generators that share a schedule: 2026-01-02T15:04:05Z, or next:1m for the next full minute")
-	fs.StringVar(&r.url, "url", "http://127.0.0.1:5050", "base `URL` of the target")
-	fs.StringVar(&r.paths, "paths", "/=1,/api/trace=1,/api/apm=1", "`paths` to request, each with its weight")
-	fs.StringVar(&r.arrivals, "arrivals", string(openloop.Regular), "constant (evenly spaced) or poisson (independent callers)")
-	fs.Uint64Var(&o.schedule.Seed, "seed", 1, "seed of poisson arrivals; equal seeds make equal schedules")
-	// The target's own deadline is 5 s; what comes later than twice that was
-	// given up on by any caller.
-	fs.DurationVar(&o.client.Timeout, "timeout", 10*time.Second, "longest time that a request may take")
-	// Each costs a connection: a thousand are within the usual limit of 1,024
-	// open files.
-	fs.IntVar(&o.client.MaxInFlight, "max-in-flight", 1000, "requests in flight at most; arrivals beyond are dropped and counted")
-	fs.StringVar(&o.client.Method, "method", http.MethodGet, "HTTP `method`")
-	fs.Func("header", "`Name: value` of a header to send; may be given several times", func(s string) error {
-		name, value, ok := strings.Cut(s, ":")
-		if !ok || strings.TrimSpace(name) == "" {
-			return errors.New("not of the form Name: value")
-		}
-		r.header.Add(strings.TrimSpace(name), strings.TrimSpace(value))
-		return nil
+func newRaw() *raw { return &raw{header: http.Header{}} }
+
+func (r *raw) flags(fs *command.Flags) {
+	r.set = fs
+	o := &r.parsed
+	fs.Group("Schedule", func() {
+		fs.Float64Var(&r.rps, "rps", 20, "`rate` in requests per second; fractions are allowed")
+		fs.StringVar(&r.profile, "profile", "", "`rate` over time, instead of -rps: steps:20,100,500@30s, ramp:0..500@2m or spike:20..500@10s")
+		fs.DurationVar(&o.schedule.Duration, "duration", 0, "length of the run; 0 means the length of the profile, or until interrupted")
+		fs.StringVar(&r.arrivals, "arrivals", string(openloop.Regular), "`distribution` of arrivals: constant (evenly spaced) or poisson (independent callers)")
+		fs.Uint64Var(&o.schedule.Seed, "seed", 1, "seed of poisson arrivals; equal seeds make equal schedules")
+		fs.StringVar(&r.shard, "shard", "", "`i/n`: be generator i of n that share one schedule; write i+1/n if they are counted from 0")
+		fs.StringVar(&r.startAt, "start-at", "", "`time` to start at, for generators that share a schedule: 2026-01-02T15:04:05Z, or next:1m for the next full minute")
 	})
-	fs.StringVar(&o.client.Body, "body", "", "body to send")
-	fs.BoolVar(&o.client.Insecure, "insecure", false, "take any TLS certificate")
-	fs.BoolVar(&o.trace, "trace", false, "make a span of each request, of the service loadgen, and send it to the Datadog Agent")
-	r.outputs.add(fs)
-	fs.StringVar(&r.maxErrorRate, "max-error-rate", "100%", "`share` of requests, 0 to 1 or in percent, beyond which to exit with 1")
-	return fs
+	fs.Group("Requests", func() {
+		fs.StringVar(&r.url, "url", "http://127.0.0.1:5050", "base `URL` of the target")
+		fs.StringVar(&r.paths, "paths", "/=1,/api/trace=1,/api/apm=1", "`paths` to request, each with its weight")
+		fs.StringVar(&o.client.Method, "method", http.MethodGet, "HTTP `method`")
+		fs.Func("header", "header to send, as `Name: value`; may be given several times", func(s string) error {
+			name, value, ok := strings.Cut(s, ":")
+			if !ok || strings.TrimSpace(name) == "" {
+				return errors.New("a header has the form Name: value")
+			}
+			r.header.Add(strings.TrimSpace(name), strings.TrimSpace(value))
+			return nil
+		})
+		fs.StringVar(&o.client.Body, "body", "", "`text` to send as the request body")
+		// The target's own deadline is 5 s; after twice that, every caller has given
+		// up.
+		fs.DurationVar(&o.client.Timeout, "timeout", 10*time.Second, "maximum duration of a request")
+		// Each request in flight needs a connection: a thousand are within the usual
+		// limit of 1,024 open files.
+		fs.IntVar(&o.client.MaxInFlight, "max-in-flight", 1000, "maximum `number` of requests in flight; arrivals beyond are dropped and counted")
+		fs.BoolVar(&o.client.Insecure, "insecure", false, "accept any TLS certificate")
+		fs.BoolVar(&o.trace, "trace", false, "send a span for each request, of the service loadgen, to the Datadog Agent")
+	})
+	fs.Group("Report", func() {
+		r.outputs.add(fs)
+		fs.StringVar(&r.maxErrorRate, "max-error-rate", "100%", "exit with 1 if a larger `share` of requests fails or is dropped: 0 to 1, or in percent")
+	})
 }
 
-// parse reads a command line; an error names its flag.
-func parse(args []string) (options, error) {
-	var o options
-	r := raw{header: http.Header{}}
-	fs := flags(&o, &r)
-	if err := fs.Parse(args); err != nil {
-		return options{}, err
-	}
-	if fs.NArg() > 0 {
-		return options{}, fmt.Errorf("%q is not a flag", fs.Arg(0))
-	}
+// options checks the values. An error names its flag.
+func (r *raw) options() (options, error) {
+	o := r.parsed
 	o.client.Header = r.header
 	o.schedule.Arrivals = openloop.Arrivals(r.arrivals)
 	o.schedule.Profile = openloop.Constant(r.rps)
-	given := map[string]bool{}
-	fs.Visit(func(f *flag.Flag) { given[f.Name] = true })
-	if given["profile"] && given["rps"] {
-		return options{}, errors.New("-rps and -profile are two rates: give one")
+	profile := r.set.Given("profile")
+	if profile && r.set.Given("rps") {
+		return options{}, errors.New("-rps and -profile name two rates: give one")
 	}
 	for _, of := range []struct {
 		name string
 		read func() error
 	}{
 		{"profile", func() (err error) {
-			if given["profile"] {
+			if profile {
 				o.schedule.Profile, err = openloop.ParseProfile(r.profile)
 			}
 			return err
@@ -113,7 +112,7 @@ func parse(args []string) (options, error) {
 		{"max-in-flight", func() error { return atLeast(1, o.client.MaxInFlight) }},
 		{"timeout", func() error {
 			if o.client.Timeout <= 0 {
-				return fmt.Errorf("%s is not more than 0s", o.client.Timeout)
+				return fmt.Errorf("must be greater than 0s, got %s", o.client.Timeout)
 			}
 			return nil
 		}},
@@ -132,8 +131,8 @@ func parse(args []string) (options, error) {
 	return o, nil
 }
 
-// shard reads i/n, or i+1/n: what starts the generators may count them from 0,
-// as Kubernetes' Indexed Jobs do, and cannot calculate.
+// shard reads i/n or i+1/n. Whatever starts the generators may count them from 0
+// without being able to add, as an Indexed Job of Kubernetes does.
 func shard(s string) (i, n int, err error) {
 	if s == "" {
 		return 0, 0, nil
@@ -150,8 +149,8 @@ func shard(s string) (i, n int, err error) {
 	return 0, 0, fmt.Errorf("%q is not a shard, such as 1/3, 2/3 or 3/3", s)
 }
 
-// startAt reads an instant that is still to come. next:1m is the same one for
-// all who ask within the same minute: they need not be told of it.
+// startAt reads a time in the future. next:1m is the same time for all
+// generators that ask within the same minute, so nobody has to tell it to them.
 func startAt(s string, now time.Time) (time.Time, error) {
 	if s == "" {
 		return time.Time{}, nil
@@ -159,16 +158,16 @@ func startAt(s string, now time.Time) (time.Time, error) {
 	if period, ok := strings.CutPrefix(s, "next:"); ok {
 		d, err := time.ParseDuration(period)
 		if err != nil || d <= 0 {
-			return time.Time{}, fmt.Errorf("%q is not a next full period, such as next:1m", s)
+			return time.Time{}, fmt.Errorf("%q has no valid period: write next:1m, for example", s)
 		}
 		return now.Truncate(d).Add(d), nil
 	}
 	t, err := time.Parse(time.RFC3339Nano, s)
 	if err != nil {
-		return time.Time{}, fmt.Errorf("%q is not an instant, such as 2026-01-02T15:04:05Z or next:1m", s)
+		return time.Time{}, fmt.Errorf("%q is not a time, such as 2026-01-02T15:04:05Z or next:1m", s)
 	}
 	if t.Before(now) {
-		return time.Time{}, fmt.Errorf("%s has passed, it is %s", s, now.UTC().Format(time.RFC3339))
+		return time.Time{}, fmt.Errorf("%s is in the past: it is %s now", s, now.UTC().Format(time.RFC3339))
 	}
 	return t, nil
 }
@@ -176,14 +175,14 @@ func startAt(s string, now time.Time) (time.Time, error) {
 func target(s string) (*url.URL, error) {
 	u, err := url.Parse(s)
 	if err != nil {
-		// The parser's error quotes all of it, a password too.
-		return nil, errors.New("not a URL")
+		// The parser's error quotes the whole URL, with a password.
+		return nil, errors.New("not a valid URL")
 	}
 	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return nil, fmt.Errorf("%q is not http:// or https:// and a host", u.Redacted())
+		return nil, fmt.Errorf("%q must be http:// or https:// and a host", u.Redacted())
 	}
 	if u.RawQuery != "" || u.Fragment != "" {
-		return nil, fmt.Errorf("%q has more than a path; queries belong to -paths", u.Redacted())
+		return nil, fmt.Errorf("%q has a query or a fragment: put queries into -paths", u.Redacted())
 	}
 	return u, nil
 }
@@ -203,22 +202,7 @@ func share(s string) (float64, error) {
 
 func atLeast(least, n int) error {
 	if n < least {
-		return fmt.Errorf("%d is less than %d", n, least)
+		return fmt.Errorf("must be at least %d, got %d", least, n)
 	}
 	return nil
-}
-
-func usage() string {
-	return describe("loadgen sends HTTP requests at a rate of its own and reports what callers would have felt.",
-		flags(&options{}, &raw{header: http.Header{}})) +
-		"\nloadgen merge [flags] a.json b.json ... makes one report of several; see loadgen merge -help.\n"
-}
-
-// describe is what -help prints.
-func describe(what string, fs *flag.FlagSet) string {
-	var b strings.Builder
-	b.WriteString(what + "\n\n")
-	fs.SetOutput(&b)
-	fs.PrintDefaults()
-	return b.String()
 }

@@ -2,26 +2,26 @@ package main
 
 import (
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 
+	"apmapp/internal/command"
 	"apmapp/loadgen/openloop"
 	"apmapp/loadgen/report"
 )
 
-// outputFlags are the flags that say where reports go.
+// outputFlags are the flags that choose where the report goes.
 type outputFlags struct {
 	json       bool
 	file, hgrm string
 }
 
-func (r *outputFlags) add(fs *flag.FlagSet) {
+func (r *outputFlags) add(fs *command.Flags) {
 	fs.BoolVar(&r.json, "json", false, "print the report as JSON")
 	fs.StringVar(&r.file, "o", "", "also write the report to a `file`: .html, .json or .txt")
-	fs.StringVar(&r.hgrm, "hgrm", "", "also write the response times to a `file`, as percentiles that plotters of HdrHistogram read")
+	fs.StringVar(&r.hgrm, "hgrm", "", "also write the percentiles of the response times to a `file` that HdrHistogram plotters read")
 }
 
 func (r outputFlags) read() (outputs, error) {
@@ -32,7 +32,7 @@ func (r outputFlags) read() (outputs, error) {
 	if r.file != "" {
 		show, ok := map[string]shower{".html": report.HTML, ".json": report.JSON, ".txt": report.Text}[filepath.Ext(r.file)]
 		if !ok {
-			return outputs{}, fmt.Errorf("-o: %q ends neither in .html, .json nor .txt", r.file)
+			return outputs{}, fmt.Errorf("-o: %q must end in .html, .json or .txt", r.file)
 		}
 		out.files = append(out.files, &file{flag: "o", name: r.file, show: show})
 	}
@@ -45,21 +45,23 @@ func (r outputFlags) read() (outputs, error) {
 // shower writes a report.
 type shower func(io.Writer, *openloop.Result) error
 
-// outputs are where the report of a run goes.
+// outputs are the places that the report of a run goes to.
 type outputs struct {
 	show  shower // on standard output
 	files []*file
 }
 
-// file gets a report.
+// file is an output file. Until the report is complete, it has the suffix
+// .partial.
 type file struct {
 	flag, name string
 	show       shower
 	partial    *os.File
 }
 
-// create opens the files before the run: one that cannot be written should not
-// cost a run. The reports of an earlier run stay until this one has its own.
+// create opens the files before the run, so that a file that cannot be written
+// does not cost a run. The report of an earlier run stays until this run's report
+// replaces it.
 func (o outputs) create() error {
 	for _, f := range o.files {
 		var err error
@@ -70,7 +72,7 @@ func (o outputs) create() error {
 	return nil
 }
 
-// write writes the report everywhere.
+// write writes the report to standard output and to the files.
 func (o outputs) write(stdout io.Writer, r *openloop.Result) error {
 	err := o.show(stdout, r)
 	for _, f := range o.files {
@@ -89,7 +91,7 @@ func (f *file) write(r *openloop.Result) error {
 	return os.Rename(f.partial.Name(), f.name)
 }
 
-// discard takes the files away again, when there will be no report.
+// discard removes the partial files after a run without a report.
 func (o outputs) discard() (err error) {
 	for _, f := range o.files {
 		if f.partial != nil {

@@ -7,18 +7,19 @@ import (
 	"gopkg.in/DataDog/dd-trace-go.v1/ddtrace/tracer"
 )
 
-// serviceName is what loadgen's own spans are of, whatever DD_SERVICE says: that
-// is more often meant for the target.
+// serviceName is the service of loadgen's own spans. DD_SERVICE does not change
+// it, because that is usually meant for the target.
 const serviceName = "loadgen"
 
-// startTracer starts the tracer; DD_ENV, DD_TRACE_AGENT_URL and its other
-// variables keep their meaning.
+// startTracer starts the tracer, which reads DD_ENV, DD_TRACE_AGENT_URL and its
+// other variables.
 func startTracer() (stop func()) {
 	tracer.Start(tracer.WithService(serviceName), tracer.WithLogStartup(false))
 	return tracer.Stop
 }
 
-// traced makes a client span of each request and sends its context along.
+// traced makes a client span for each request and sends its context in the
+// headers.
 func traced(next http.RoundTripper) http.RoundTripper {
 	return httptrace.WrapRoundTripper(next,
 		httptrace.RTWithServiceName(serviceName),

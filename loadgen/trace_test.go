@@ -48,7 +48,7 @@ func TestTrace(t *testing.T) {
 	}))
 	defer service.Close()
 
-	status, _, stderr := command(t.Context(), "-url", service.URL, "-rps", "100", "-duration", "200ms", "-paths", "/a?secret=1", "-trace")
+	status, _, stderr := execute(t.Context(), "-url", service.URL, "-rps", "100", "-duration", "200ms", "-paths", "/a?secret=1", "-trace")
 	agent.Stop()
 	if status != 0 {
 		t.Fatalf("status %d: %s", status, stderr)

@@ -41,7 +41,7 @@ type given struct {
 }
 
 func (g *given) flags(fs *command.Flags) {
-	fs.Float64Var(&g.rps, "rps", 20, "`requests` per second")
+	fs.Float64Var(&g.rps, "rps", 20, "`rate` in requests per second")
 	fs.DurationVar(&g.duration, "duration", 0, "length of the demo; 0 means until interrupted")
 	fs.StringVar(&g.dsn, "dsn", "", "MySQL `database` to use instead of the one in memory: user:pass@tcp(host:port)/db")
 	fs.UintVar(&g.port, "port", 5050, "`port` of the service; 0 means any free port, here and below")

@@ -11,13 +11,15 @@ import (
 	"apmapp/loadgen/openloop"
 )
 
-// Terminal is where the live line of a program goes: standard error, when people
-// watch that and standard output, else nowhere.
-func Terminal() io.Writer {
-	if term.IsTerminal(int(os.Stdout.Fd())) && term.IsTerminal(int(os.Stderr.Fd())) {
-		return os.Stderr
+// Terminal returns where a program draws its live line: stderr if it and stdout
+// are terminals, else nowhere.
+func Terminal(stdout, stderr io.Writer) io.Writer {
+	for _, w := range []io.Writer{stdout, stderr} {
+		if f, ok := w.(*os.File); !ok || !term.IsTerminal(int(f.Fd())) {
+			return io.Discard
+		}
 	}
-	return io.Discard
+	return stderr
 }
 
 // Watch draws a run in one line, every second, until stop is called.
