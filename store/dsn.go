@@ -11,23 +11,21 @@ import (
 	"github.com/go-sql-driver/mysql"
 )
 
-// Bounds on one conversation with the server. A DSN that names its own keeps
-// it.
+// Default timeouts of a connection. Values in the DSN win.
 const (
-	// dialTimeout: a LAN connect takes milliseconds; two seconds leave room for
-	// one lost SYN (retransmitted after one second).
+	// dialTimeout: connecting in a LAN takes milliseconds. Two seconds allow for
+	// one lost SYN, which is sent again after one second.
 	dialTimeout = 2 * time.Second
-	// ioTimeout ends a connection whose server hangs. Every request has a
-	// deadline of its own, so this is for what has none; it is longer than any
-	// default deadline here.
+	// ioTimeout ends a connection to a server that hangs. It serves statements
+	// without a deadline; requests have one, and their default is shorter.
 	ioTimeout = 15 * time.Second
 )
 
-// ParseDSN reads a data source name in go-sql-driver's form
-// (user:pass@tcp(host:port)/db) or as a URL (mysql://user:pass@host:port/db),
-// and adds what this package needs: arguments interpolated by the client (one
-// round trip a statement, and the whole trace in its comment), times parsed as
-// UTC, and timeouts. Its errors never contain the DSN.
+// ParseDSN parses a data source name in go-sql-driver's form
+// (user:pass@tcp(host:port)/db) or as a URL (mysql://user:pass@host:port/db).
+// It adds what this package needs: the client interpolates arguments (one round
+// trip per statement, and the comment can carry the whole trace), times are
+// parsed as UTC, and timeouts are set. Its errors never contain credentials.
 func ParseDSN(dsn string) (*mysql.Config, error) {
 	if rest, ok := strings.CutPrefix(dsn, "mysql://"); ok {
 		var err error
@@ -37,13 +35,13 @@ func ParseDSN(dsn string) (*mysql.Config, error) {
 	}
 	cfg, err := mysql.ParseDSN(dsn)
 	if err != nil {
-		return nil, errors.New("not a MySQL DSN (user:pass@tcp(host:port)/db or mysql://user:pass@host:port/db): " + withoutSecrets(err, dsn))
+		return nil, fmt.Errorf("invalid DSN, want user:pass@tcp(host:port)/db or mysql://user:pass@host:port/db: %s", withoutSecrets(err, dsn))
 	}
 	if cfg.Net != "tcp" && cfg.Net != "unix" {
-		return nil, fmt.Errorf("the DSN's network is %q: use tcp(host:port) or unix(/path)", cfg.Net)
+		return nil, fmt.Errorf("DSN network %q is not supported: use tcp(host:port) or unix(/path)", cfg.Net)
 	}
 	if cfg.DBName == "" {
-		return nil, errors.New("the DSN names no database: end it with /name")
+		return nil, errors.New("DSN has no database name: end it with /name")
 	}
 	cfg.InterpolateParams = true
 	cfg.ParseTime = true
@@ -63,11 +61,11 @@ func setDefault(d *time.Duration, value time.Duration) {
 	}
 }
 
-// fromURL turns what follows mysql:// into go-sql-driver's form. The driver's
-// own form is not percent-encoded, the URL is.
+// fromURL returns the DSN in go-sql-driver's form for a URL, given without its
+// mysql:// prefix. The URL is percent-encoded, the driver's form is not.
 func fromURL(rest string) (string, error) {
 	rest, params, hasParams := strings.Cut(rest, "?")
-	// The last @ ends the credentials: a password may hold others.
+	// The last @ ends the credentials: a password may contain one.
 	at := strings.LastIndexByte(rest, '@')
 	var credentials string
 	if at >= 0 {
@@ -75,7 +73,7 @@ func fromURL(rest string) (string, error) {
 		user, errUser := url.PathUnescape(user)
 		password, errPassword := url.PathUnescape(password)
 		if errUser != nil || errPassword != nil {
-			return "", errors.New("the user or password in the mysql:// URL is not percent-encoded (write % as %25)")
+			return "", errors.New("the user or password in the mysql:// URL is not percent-encoded: write % as %25")
 		}
 		credentials = user
 		if hasPassword {
@@ -85,7 +83,7 @@ func fromURL(rest string) (string, error) {
 	}
 	host, db, ok := strings.Cut(rest[at+1:], "/")
 	if !ok || db == "" {
-		return "", errors.New("the mysql:// URL names no database: end it with /name")
+		return "", errors.New("mysql:// URL has no database name: end it with /name")
 	}
 	if host == "" {
 		host = "127.0.0.1"
@@ -97,8 +95,8 @@ func fromURL(rest string) (string, error) {
 	return out, nil
 }
 
-// withoutSecrets is err's text, or nothing of it where it repeats a part of
-// the DSN's credentials.
+// withoutSecrets returns err's text, unless it contains a part of the DSN's
+// credentials.
 func withoutSecrets(err error, dsn string) string {
 	text := err.Error()
 	at := strings.LastIndexByte(dsn, '@')
@@ -107,13 +105,13 @@ func withoutSecrets(err error, dsn string) string {
 	}
 	for _, part := range strings.FieldsFunc(dsn[:at], func(r rune) bool { return r == ':' || r == '@' }) {
 		if strings.Contains(text, part) {
-			return "it cannot be parsed"
+			return "the details contain credentials and are hidden"
 		}
 	}
 	return text
 }
 
-// Masked is cfg's DSN with its password replaced, fit for a log.
+// Masked returns cfg's DSN for the log, with the password replaced by ***.
 func Masked(cfg *mysql.Config) string {
 	masked := cfg.Clone()
 	if masked.Passwd != "" {
@@ -122,8 +120,8 @@ func Masked(cfg *mysql.Config) string {
 	return masked.FormatDSN()
 }
 
-// ReadDSNFile returns the DSN that a file holds, without the white space around
-// it (a secret mounted as a file often ends in a newline).
+// ReadDSNFile returns the DSN in a file without surrounding white space: a
+// secret mounted as a file often ends in a newline.
 func ReadDSNFile(path string) (string, error) {
 	content, err := os.ReadFile(path)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"apmapp/store"
 )
@@ -29,85 +30,114 @@ func TestParseDSN(t *testing.T) {
 		if cfg.User != tc.user || cfg.Passwd != tc.password || cfg.Net != tc.network || cfg.Addr != tc.addr || cfg.DBName != tc.db {
 			t.Errorf("%s: got %s %s %s %s %s", tc.dsn, cfg.User, cfg.Passwd, cfg.Net, cfg.Addr, cfg.DBName)
 		}
-		if !cfg.InterpolateParams || !cfg.ParseTime || cfg.Loc.String() != "UTC" || cfg.Timeout == 0 || cfg.ReadTimeout == 0 || cfg.WriteTimeout == 0 {
-			t.Errorf("%s lacks what the store needs: %s", tc.dsn, cfg.FormatDSN())
+		if !cfg.InterpolateParams || !cfg.ParseTime || cfg.Loc != time.UTC {
+			t.Errorf("%s lacks settings that the store needs: %s", tc.dsn, cfg.FormatDSN())
 		}
 	}
 }
 
-func TestParseDSNKeepsWhatItSays(t *testing.T) {
-	cfg, err := store.ParseDSN("app@tcp(db)/apmapp?timeout=7s&readTimeout=8s&writeTimeout=9s&interpolateParams=false&parseTime=false")
+func TestParseDSNDefaults(t *testing.T) {
+	for _, tc := range []struct {
+		params                     string
+		dial, read, write, program string
+	}{
+		{"", "2s", "15s", "15s", "program_name:apmapp"},
+		{"?timeout=7s&readTimeout=8s&writeTimeout=9s&connectionAttributes=program_name:other", "7s", "8s", "9s", "program_name:other"},
+	} {
+		for _, dsn := range []string{"app@tcp(db)/apmapp", "mysql://app@db/apmapp"} {
+			cfg, err := store.ParseDSN(dsn + tc.params)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := []string{cfg.Timeout.String(), cfg.ReadTimeout.String(), cfg.WriteTimeout.String(), cfg.ConnectionAttributes}
+			if want := []string{tc.dial, tc.read, tc.write, tc.program}; strings.Join(got, " ") != strings.Join(want, " ") {
+				t.Errorf("%s%s: got %v, want %v", dsn, tc.params, got, want)
+			}
+		}
+	}
+}
+
+func TestParseDSNForcesRequiredSettings(t *testing.T) {
+	cfg, err := store.ParseDSN("app@tcp(db)/apmapp?interpolateParams=false&parseTime=false&loc=Local")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := [3]string{cfg.Timeout.String(), cfg.ReadTimeout.String(), cfg.WriteTimeout.String()}; got != [3]string{"7s", "8s", "9s"} {
-		t.Errorf("timeouts %v", got)
-	}
-	if !cfg.InterpolateParams || !cfg.ParseTime {
-		t.Error("what the store cannot do without was turned off")
+	if !cfg.InterpolateParams || !cfg.ParseTime || cfg.Loc != time.UTC {
+		t.Errorf("the DSN turned off a setting that the store needs: %s", cfg.FormatDSN())
 	}
 }
 
-func TestParseDSNRefuses(t *testing.T) {
-	const secret = "hunter2"
-	for dsn, want := range map[string]string{
-		"":                                                              "DSN",
-		"app:" + secret + "@tcp(db:3306)":                               "DSN",
-		"app:" + secret + "@tcp(db:3306)/":                              "names no database",
-		"mysql://app:" + secret + "@db":                                 "names no database",
-		"mysql://app:" + secret + "@db/":                                "names no database",
-		"mysql://app:" + secret + "%zz@db/apmapp":                       "percent-encoded",
-		"app:" + secret + "@tcp(db)/a?tls=nowhere-" + secret:            "DSN",
-		"app:" + secret + "@tcp(db)/a?timeout=" + secret:                "DSN",
-		"app:" + secret + "@sctp(db)/apmapp":                            "sctp",
-		"postgres://app:" + secret + "@db/apmapp":                       "DSN",
-		"app:" + secret + "@tcp(db)/apmapp?interpolateParams=" + secret: "DSN",
+func TestParseDSNErrors(t *testing.T) {
+	const (
+		secret = "hunter2"
+		forms  = "invalid DSN, want user:pass@tcp(host:port)/db or mysql://user:pass@host:port/db: "
+		hidden = forms + "the details contain credentials and are hidden"
+	)
+	for _, tc := range []struct{ dsn, want string }{
+		{"", "DSN has no database name: end it with /name"},
+		{"nowhere", forms + "invalid DSN: missing the slash separating the database name"},
+		{"app:" + secret + "@tcp(db:3306)", forms + "invalid DSN: missing the slash separating the database name"},
+		{"app:" + secret + "@tcp(db:3306)/", "DSN has no database name: end it with /name"},
+		{"mysql://app:" + secret + "@db", "mysql:// URL has no database name: end it with /name"},
+		{"mysql://app:" + secret + "@db/", "mysql:// URL has no database name: end it with /name"},
+		{"mysql://app:" + secret + "%zz@db/apmapp", "the user or password in the mysql:// URL is not percent-encoded: write % as %25"},
+		{"mysql://%zz:" + secret + "@db/apmapp", "the user or password in the mysql:// URL is not percent-encoded: write % as %25"},
+		{"app:" + secret + "@tcp(db)/a?tls=nowhere-" + secret, hidden},
+		{"app:" + secret + "@tcp(db)/a?timeout=" + secret, hidden},
+		{"app:" + secret + "@tcp(db)/apmapp?interpolateParams=" + secret, hidden},
+		{"app:" + secret + "@sctp(db)/apmapp", `DSN network "sctp" is not supported: use tcp(host:port) or unix(/path)`},
+		{"postgres://app:" + secret + "@db/apmapp", forms + "default addr for network 'db' unknown"},
 	} {
-		_, err := store.ParseDSN(dsn)
-		if err == nil {
-			t.Errorf("%s is taken", dsn)
-			continue
+		_, err := store.ParseDSN(tc.dsn)
+		if err == nil || err.Error() != tc.want {
+			t.Errorf("%s\n got %v\nwant %s", tc.dsn, err, tc.want)
 		}
-		if !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v; want %q in it", dsn, err, want)
-		}
-		if strings.Contains(err.Error(), secret) {
-			t.Errorf("%s: the error shows the password: %v", dsn, err)
+		if err != nil && strings.Contains(err.Error(), secret) {
+			t.Errorf("%s: the error shows the password: %v", tc.dsn, err)
 		}
 	}
 }
 
 func TestMasked(t *testing.T) {
-	cfg, err := store.ParseDSN("app:hunter2@tcp(db:3306)/apmapp")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := store.Masked(cfg); !strings.HasPrefix(got, "app:***@tcp(db:3306)/apmapp") {
-		t.Error(got)
-	}
-	if cfg.Passwd != "hunter2" {
-		t.Error("masking changed the configuration")
+	for _, tc := range []struct{ dsn, want string }{
+		{"app:hunter2@tcp(db:3306)/apmapp", "app:***@tcp(db:3306)/apmapp"},
+		{"app@tcp(db:3306)/apmapp", "app@tcp(db:3306)/apmapp"},
+	} {
+		cfg, err := store.ParseDSN(tc.dsn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		password := cfg.Passwd
+		if got := store.Masked(cfg); !strings.HasPrefix(got, tc.want) {
+			t.Errorf("got %s, want %s…", got, tc.want)
+		}
+		if cfg.Passwd != password {
+			t.Error("Masked changed its argument")
+		}
 	}
 }
 
 func TestReadDSNFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "dsn")
 	if _, err := store.ReadDSNFile(path); err == nil || !strings.Contains(err.Error(), path) {
-		t.Errorf("a file that is missing: %v", err)
+		t.Errorf("missing file: %v", err)
 	}
-	for content, want := range map[string]string{"a@tcp(b)/c\n": "a@tcp(b)/c", " \n": ""} {
-		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+	for _, tc := range []struct{ content, want, err string }{
+		{"a@tcp(b)/c\n", "a@tcp(b)/c", ""},
+		{" \n", "", path + " is empty"},
+	} {
+		if err := os.WriteFile(path, []byte(tc.content), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		got, err := store.ReadDSNFile(path)
-		if got != want || (err == nil) != (want != "") {
-			t.Errorf("%q: %q, %v", content, got, err)
+		if got != tc.want || (err == nil) != (tc.err == "") || err != nil && err.Error() != tc.err {
+			t.Errorf("%q: got %q, %v", tc.content, got, err)
 		}
 	}
 }
 
-// FuzzParseDSN holds that no DSN crashes the parser, and that what it takes can
-// be written down and read again.
+// FuzzParseDSN checks that no DSN crashes the parser, and that an accepted one
+// can be formatted and parsed again.
 func FuzzParseDSN(f *testing.F) {
 	for _, dsn := range []string{
 		"app:secret@tcp(db:3306)/apmapp?tls=true", "mysql://app:secret@db/apmapp", "mysql://@/x", "@/", "unix(/x)/y", "mysql://a:%", "a:b@tcp([::1]:1)/c?x=%zz",
@@ -121,7 +151,7 @@ func FuzzParseDSN(f *testing.F) {
 		}
 		again, err := store.ParseDSN(cfg.FormatDSN())
 		if err != nil {
-			t.Skip("not all values survive the driver's own formatting")
+			t.Skip("the driver's own formatting does not preserve all values")
 		}
 		if again.DBName != cfg.DBName {
 			t.Errorf("database %q became %q", cfg.DBName, again.DBName)

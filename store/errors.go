@@ -13,21 +13,21 @@ import (
 	"apmapp/internal/failure"
 )
 
-// ErrUnavailable is what every error of this package is (errors.Is) that says
-// MySQL cannot serve just now: unreachable, too slow, overloaded, shutting
-// down, refusing the login, read-only, or without its schema. The same call may
-// work later. Errors that are not ErrUnavailable are defects.
+// ErrUnavailable matches (errors.Is) each error that means MySQL cannot serve
+// at the moment: it is unreachable, too slow, overloaded, shutting down,
+// read-only, without its schema, or refuses the login. The same call may succeed
+// later. Any other error is a defect, except context.Canceled.
 var ErrUnavailable = errors.New("database unavailable")
 
-// unavailable is a cause that is also ErrUnavailable.
+// unavailable makes an error match ErrUnavailable.
 type unavailable struct{ error }
 
 func (u unavailable) Unwrap() error        { return u.error }
 func (u unavailable) Is(target error) bool { return target == ErrUnavailable }
 
-// wrap adds the operation and the stack to a driver's error, and makes it
-// ErrUnavailable where it is. A cancelled context stays as it is: the caller
-// left, the database is not to blame.
+// wrap adds the operation and the stack to a driver's error. A transient error
+// also becomes ErrUnavailable. A cancelled context does not: the caller left, so
+// the database is not at fault.
 func wrap(op string, err error) error {
 	if err == nil {
 		return nil
@@ -52,7 +52,7 @@ func isUnavailable(err error) bool {
 		errors.As(err, &netErr)
 }
 
-// errorNumber returns the server's error number, 0 when err is not from the
+// errorNumber returns the server's error number, or 0 if err is not from the
 // server.
 func errorNumber(err error) uint16 {
 	var my *mysql.MySQLError
@@ -62,7 +62,7 @@ func errorNumber(err error) uint16 {
 	return 0
 }
 
-// Server error numbers that this package tells apart.
+// Server error numbers that this package distinguishes.
 // https://dev.mysql.com/doc/mysql-errors/en/server-error-reference.html
 const (
 	errDBAccessDenied = 1044
@@ -72,8 +72,8 @@ const (
 	errNoSuchTable    = 1146
 )
 
-// transient are the server errors that another attempt may not meet. Numbers
-// from 1900 to 1999 are MariaDB's, from 9000 TiDB's
+// transient lists server errors that may not happen again on a second attempt.
+// Numbers from 1900 to 1999 are MariaDB's, those from 9000 are TiDB's
 // (https://docs.pingcap.com/tidb/stable/error-codes).
 var transient = map[uint16]bool{
 	errDBAccessDenied: true,
@@ -118,8 +118,8 @@ var transient = map[uint16]bool{
 	9011: true, // region not ready
 }
 
-// Reason says in one safe sentence what keeps MySQL from serving. It holds no
-// address, user or password.
+// Reason returns a safe sentence that explains why MySQL cannot serve. It
+// contains no address, user or password.
 func Reason(err error) string {
 	switch errorNumber(err) {
 	case 0:
@@ -128,7 +128,7 @@ func Reason(err error) string {
 	case errDBAccessDenied:
 		return "MySQL denies the user access to the database"
 	case errBadDatabase, errNoDatabase:
-		return "MySQL has no database of that name"
+		return "MySQL has no database with that name"
 	case errNoSuchTable:
 		return "the tables are missing"
 	case 1040, 1203:

@@ -18,17 +18,15 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// migrationTimeout bounds one statement of a migration. Altering a large table
-// takes its time, so it is far above ioTimeout.
+// migrationTimeout bounds one statement of a migration. It is far longer than
+// ioTimeout, because altering a large table takes minutes.
 const migrationTimeout = 10 * time.Minute
 
-// migrate brings the schema up to date. Replicas that start together take
-// turns. It uses a connection of its own, uninstrumented: migrations are not
-// the service's traffic.
+// migrate brings the schema up to date. Replicas that start together migrate
+// one after another. It uses a pool of its own without instrumentation, because
+// migrations are not traffic of the service.
 func migrate(ctx context.Context, cfg *mysql.Config, logger *slog.Logger) (err error) {
-	cfg = cfg.Clone()
-	cfg.ReadTimeout = migrationTimeout
-	connector, err := mysql.NewConnector(cfg)
+	connector, err := mysql.NewConnector(forMigration(cfg))
 	if err != nil {
 		return err
 	}
@@ -58,27 +56,40 @@ func migrate(ctx context.Context, cfg *mysql.Config, logger *slog.Logger) (err e
 	return nil
 }
 
-// schemaLock lets one process at a time migrate a schema. It is MySQL's named
-// lock, which goes with its session: a process that dies keeps nobody waiting.
-// https://dev.mysql.com/doc/refman/8.4/en/locking-functions.html
-type schemaLock struct{ name string }
+// forMigration returns cfg with a timeout for migrations.
+func forMigration(cfg *mysql.Config) *mysql.Config {
+	cfg = cfg.Clone()
+	cfg.ReadTimeout = migrationTimeout
+	return cfg
+}
 
+// schemaLock lets one process at a time migrate a schema. It is a named lock of
+// MySQL, which ends with its session: a process that dies does not keep it.
+// https://dev.mysql.com/doc/refman/8.4/en/locking-functions.html
+type schemaLock struct {
+	name    string
+	seconds int // that a process waits for the lock
+}
+
+// lockSeconds: migrations of other replicas usually take seconds. After a minute
+// the wait is reported, and Run tries again.
 const lockSeconds = 60
 
-// newSchemaLock names the lock after the schema, since lock names are the
-// server's. They are 64 characters at most, as a schema's name is, hence the
-// hash; not every server has a function for one (MySQL 9.7 has no SHA1).
+// newSchemaLock returns the lock of a schema. Lock names are global to the
+// server, so the schema is part of the name. Both names may have 64 characters,
+// so the lock's name has a hash. It is computed here because not every server has
+// a function for it (MySQL 9.7 has no SHA1).
 func newSchemaLock(schema string) schemaLock {
-	return schemaLock{name: fmt.Sprintf("apmapp.%x", sha256.Sum224([]byte(schema)))}
+	return schemaLock{name: fmt.Sprintf("apmapp.%x", sha256.Sum224([]byte(schema))), seconds: lockSeconds}
 }
 
 func (l schemaLock) SessionLock(ctx context.Context, conn *sql.Conn) error {
 	var got sql.NullBool
-	if err := conn.QueryRowContext(ctx, "SELECT GET_LOCK(?, ?)", l.name, lockSeconds).Scan(&got); err != nil {
+	if err := conn.QueryRowContext(ctx, "SELECT GET_LOCK(?, ?)", l.name, l.seconds).Scan(&got); err != nil {
 		return fmt.Errorf("lock the schema: %w", err)
 	}
 	if !got.Bool {
-		return fmt.Errorf("lock the schema: another process has held it for %d s", lockSeconds)
+		return fmt.Errorf("lock the schema: another process has held the lock for %d s", l.seconds)
 	}
 	return nil
 }

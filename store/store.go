@@ -14,15 +14,16 @@ import (
 	"github.com/go-sql-driver/mysql"
 )
 
-// Config says which database to use and how.
+// Config is the configuration of a Store.
 type Config struct {
-	// MySQL is what ParseDSN returned.
+	// MySQL is the result of ParseDSN.
 	MySQL *mysql.Config
-	// PoolSize bounds the connections, busy and idle together.
+	// PoolSize is the maximum number of connections, busy and idle together.
 	PoolSize int
-	// OpenDB makes the pool; nil means sql.OpenDB. Instrumentation goes here.
+	// OpenDB opens the pool; nil means sql.OpenDB. Pass an instrumented one to
+	// trace statements.
 	OpenDB func(driver.Connector) *sql.DB
-	// Logger hears of connecting and of migrations.
+	// Logger receives lines about connecting and about migrations.
 	Logger *slog.Logger
 }
 
@@ -31,20 +32,23 @@ type Store struct {
 	cfg Config
 	db  *sql.DB
 
-	// notReady is why the schema cannot be used yet, or nil.
+	// notReady is the reason why the schema is not usable yet, or nil.
 	notReady atomic.Pointer[error]
-	// lost wakes Run when the schema turned out to be gone.
+	// lost wakes Run after a statement found that the schema is gone.
 	lost chan struct{}
 }
 
-// maxLifetime ends a pooled connection before a load balancer or a server's
-// wait_timeout does, and lets a pool spread over new replicas: three minutes is
-// go-sql-driver's advice.
+// maxLifetime ends a pooled connection before a load balancer does, and lets a
+// pool spread over new replicas. go-sql-driver recommends three minutes.
 const maxLifetime = 3 * time.Minute
+
+// maxRetryDelay bounds the time between two attempts to connect: an operator
+// who has just repaired MySQL does not want to wait longer.
+const maxRetryDelay = 10 * time.Second
 
 var errConnecting = errors.New("not connected yet")
 
-// Open prepares a Store; it does not wait for MySQL. Run connects.
+// Open returns a Store without waiting for MySQL. Run connects.
 func Open(cfg Config) (*Store, error) {
 	cfg.MySQL = cfg.MySQL.Clone()
 	cfg.MySQL.Logger = driverLog{cfg.Logger}
@@ -58,10 +62,6 @@ func Open(cfg Config) (*Store, error) {
 	}
 	db := openDB(connector)
 	db.SetMaxOpenConns(cfg.PoolSize)
-	// Idle = max: a smaller idle pool closes and redials connections under the
-	// very load the pool is for.
-	db.SetMaxIdleConns(cfg.PoolSize)
-	db.SetConnMaxLifetime(maxLifetime)
 	s := &Store{cfg: cfg, db: db, lost: make(chan struct{}, 1)}
 	s.setNotReady(unavailable{errConnecting})
 	return s, nil
@@ -70,9 +70,9 @@ func Open(cfg Config) (*Store, error) {
 // Close closes the pool.
 func (s *Store) Close() error { return s.db.Close() }
 
-// Run connects to MySQL and brings its schema up to date, trying again until
-// that worked, and does so again should the schema vanish while it runs (a
-// database recreated empty). It returns when ctx ends.
+// Run connects to MySQL and brings the schema up to date. It retries until that
+// succeeds, and starts over when the schema disappears (the database was
+// dropped and created again). It returns when ctx ends.
 func (s *Store) Run(ctx context.Context) {
 	for {
 		if !s.connect(ctx) {
@@ -86,12 +86,13 @@ func (s *Store) Run(ctx context.Context) {
 	}
 }
 
-// connect reports whether the store became ready before ctx ended.
+// connect retries until the store is ready. It returns false if ctx ended first.
 func (s *Store) connect(ctx context.Context) bool {
 	delay := backoff.NewExponentialBackOff()
 	delay.InitialInterval = 100 * time.Millisecond
-	// Ten seconds is what an operator who has just repaired MySQL will wait.
-	delay.MaxInterval = 10 * time.Second
+	// Each delay is random, up to 50 % shorter or longer.
+	delay.RandomizationFactor = 0.5
+	delay.MaxInterval = maxRetryDelay * 2 / 3
 	for {
 		err := s.prepare(ctx)
 		if ctx.Err() != nil {
@@ -115,26 +116,33 @@ func (s *Store) connect(ctx context.Context) bool {
 	}
 }
 
-// prepare migrates the schema and fits the pool to the server.
+// prepare migrates the schema and adapts the pool to the server.
 func (s *Store) prepare(ctx context.Context) error {
 	if err := migrate(ctx, s.cfg.MySQL, s.cfg.Logger); err != nil {
 		return err
 	}
-	// Connections from before may have a database selected that is gone.
+	// Close idle connections: a database that was dropped may still be selected
+	// in them.
 	s.db.SetMaxIdleConns(0)
+	// As many idle connections as busy ones: with fewer, the pool closes
+	// connections and dials new ones under load.
 	s.db.SetMaxIdleConns(s.cfg.PoolSize)
 	var waitTimeout int
 	if err := s.db.QueryRowContext(ctx, "SELECT @@wait_timeout").Scan(&waitTimeout); err != nil {
 		return fmt.Errorf("read wait_timeout: %w", err)
 	}
-	s.db.SetConnMaxLifetime(min(maxLifetime, time.Duration(waitTimeout)*time.Second/2))
+	s.db.SetConnMaxLifetime(lifetime(time.Duration(waitTimeout) * time.Second))
 	return nil
 }
 
+// lifetime returns how long the pool keeps a connection: well below the server's
+// wait_timeout, after which the server closes it without notice.
+func lifetime(waitTimeout time.Duration) time.Duration { return min(maxLifetime, waitTimeout/2) }
+
 func (s *Store) setNotReady(err error) { s.notReady.Store(&err) }
 
-// Ready returns nil when visits can be read and written, else why not: Reason
-// tells it in a sentence. It asks the server.
+// Ready returns nil if visits can be read and written. Otherwise it returns an
+// error that Reason explains in a sentence. It pings the server.
 func (s *Store) Ready(ctx context.Context) error {
 	if err := s.usable(); err != nil {
 		return err
@@ -149,23 +157,22 @@ func (s *Store) usable() error {
 	return nil
 }
 
-// done wraps what an operation returned, and has Run look after the schema when
-// it is gone.
+// done wraps the error of an operation. If the schema is gone it wakes Run.
 func (s *Store) done(op string, err error) error {
 	switch errorNumber(err) {
 	case errNoSuchTable, errNoDatabase, errBadDatabase:
 		s.setNotReady(unavailable{err})
 		select {
 		case s.lost <- struct{}{}:
-		default: // Run knows already
+		default: // Run is awake already
 		}
 	}
 	return wrap(op, err)
 }
 
-// driverLog has the driver's own remarks (a broken connection, mostly) in the
-// service's log, at debug: the error itself reaches whoever used the
-// connection.
+// driverLog writes the driver's messages (mostly about broken connections) to
+// the service's log. Their level is debug, because the user of the connection
+// receives the error too.
 type driverLog struct{ logger *slog.Logger }
 
 func (l driverLog) Print(v ...any) { l.logger.Debug("mysql driver: " + fmt.Sprint(v...)) }

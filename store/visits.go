@@ -7,25 +7,24 @@ import (
 	"time"
 )
 
-// Visit is one call that was recorded.
+// Visit is one recorded call.
 type Visit struct {
 	ID uint64 `json:"id"`
 	// Route is the pattern of the route called, such as /api/trace.
 	Route string `json:"route"`
-	// TraceID is the 128-bit trace ID of the call in 32 hex digits, empty when
+	// TraceID is the 128-bit trace ID of the call in 32 hex digits, or empty if
 	// the call was not traced.
 	TraceID string `json:"trace_id"`
-	// At is when the call came, in UTC to the microsecond.
+	// At is the time of the call in UTC, in microseconds.
 	At time.Time `json:"at"`
 }
 
-// The index is named because the optimizer, with statistics that lag behind the
-// inserts, now and then reads and sorts the whole table instead.
+// The queries name their index: the optimizer's statistics are older than the
+// latest inserts, so without the name it sometimes sorts the whole table.
 
 const latestVisit = `SELECT id, route, trace_id, visited_at FROM visits FORCE INDEX (visits_visited_at) ORDER BY visited_at DESC, id DESC LIMIT 1`
 
-// Latest returns the most recent visit; the second result is false when there
-// is none.
+// Latest returns the most recent visit, or false if there is no visit.
 func (s *Store) Latest(ctx context.Context) (Visit, bool, error) {
 	if err := s.usable(); err != nil {
 		return Visit{}, false, err
@@ -68,7 +67,7 @@ func (s *Store) recent(ctx context.Context, n int) ([]Visit, error) {
 
 const recordVisit = `INSERT INTO visits (route, trace_id, visited_at) VALUES (?, ?, ?)`
 
-// Record stores a visit and returns it with its ID and its time as stored.
+// Record stores a visit. It returns the visit with its ID and its stored time.
 func (s *Store) Record(ctx context.Context, v Visit) (Visit, error) {
 	if err := s.usable(); err != nil {
 		return Visit{}, err
@@ -85,13 +84,13 @@ func (s *Store) Record(ctx context.Context, v Visit) (Visit, error) {
 
 const deleteVisits = `DELETE FROM visits WHERE visited_at < ? ORDER BY visited_at LIMIT ?`
 
-// DeleteBefore deletes at most limit visits older than t, oldest first, and
-// returns how many it deleted.
+// DeleteBefore deletes at most limit visits older than t, oldest first. It
+// returns the number of deleted visits.
 func (s *Store) DeleteBefore(ctx context.Context, t time.Time, limit int) (int, error) {
 	if err := s.usable(); err != nil {
 		return 0, err
 	}
-	// To the column's precision: finer than that, MySQL rounds up and MariaDB down.
+	// Use the column's precision: MySQL rounds a finer time up, MariaDB down.
 	t = t.UTC().Truncate(time.Microsecond)
 	result, err := s.db.ExecContext(ctx, deleteVisits, t, limit)
 	if err != nil {

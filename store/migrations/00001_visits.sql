@@ -1,11 +1,11 @@
 -- A visit is one call of /api/trace. Times are UTC, set by the service.
 --
--- The newest visits are read through visits_visited_at, which InnoDB extends
--- with the primary key; ordering by id alone would be wrong on databases whose
--- AUTO_INCREMENT is not monotonic across nodes (TiDB).
+-- Queries for the newest visits use the index visits_visited_at. InnoDB adds the
+-- primary key to it. Ordering by id alone would be wrong on databases whose
+-- AUTO_INCREMENT does not grow monotonically across nodes (TiDB).
 --
--- DDL commits by itself, so a crash may come between the statement and goose's
--- note of it: IF NOT EXISTS lets the migration run again.
+-- DDL commits at once, so a crash may happen before goose records the migration.
+-- IF NOT EXISTS lets the migration run again.
 
 -- +goose NO TRANSACTION
 -- +goose Up

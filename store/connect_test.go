@@ -1,0 +1,190 @@
+package store_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"slices"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"apmapp/store"
+)
+
+// attempts runs a store in fake time until ctx ends, with dial instead of a
+// network. It returns when each attempt to connect began, and the log.
+func attempts(t *testing.T, ctx context.Context, params string, dial func(context.Context) (net.Conn, error)) (at []time.Duration, logs []byte) {
+	t.Helper()
+	start := time.Now()
+	cfg, err := store.ParseDSN("app:hunter2@tcp(db)/apmapp" + params)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.DialFunc = func(ctx context.Context, _, _ string) (net.Conn, error) {
+		at = append(at, time.Since(start))
+		return dial(ctx)
+	}
+	var out bytes.Buffer
+	s, err := store.Open(store.Config{MySQL: cfg, PoolSize: 1, Logger: slog.New(slog.NewJSONHandler(&out, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Run(ctx)
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	return at, out.Bytes()
+}
+
+func refuse(context.Context) (net.Conn, error) {
+	return nil, &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
+}
+
+func TestRunRetriesAtGrowingIntervals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		at, _ := attempts(t, ctx, "", refuse)
+		if got := time.Since(start); got != time.Hour {
+			t.Errorf("Run returned after %s, want when its context ended", got)
+		}
+		var gaps []time.Duration
+		for i := range at[1:] {
+			gaps = append(gaps, at[i+1]-at[i])
+		}
+		// The first delay is 100 ms ± 50 %.
+		if gaps[0] < 50*time.Millisecond || gaps[0] > 150*time.Millisecond {
+			t.Errorf("second attempt after %s, want 50 to 150 ms", gaps[0])
+		}
+		// An hour has hundreds of random delays of 6.67 s ± 50 %.
+		if longest := slices.Max(gaps); longest > 10*time.Second || longest < 9*time.Second {
+			t.Errorf("longest delay %s, want just below 10 s", longest)
+		}
+		if shortest := slices.Min(gaps[20:]); shortest < 3*time.Second || shortest > 4*time.Second {
+			t.Errorf("shortest of the later delays %s, want 3.3 s", shortest)
+		}
+	})
+}
+
+func TestFailedAttemptIsLogged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		defer cancel()
+		_, logs := attempts(t, ctx, "", refuse)
+		var got map[string]any
+		if err := json.Unmarshal(logs, &got); err != nil {
+			t.Fatalf("%v in %s, want one line", err, logs)
+		}
+		retry, err := time.ParseDuration(got["retry_in"].(string))
+		if err != nil || retry < 50*time.Millisecond || retry > 150*time.Millisecond || retry%time.Millisecond != 0 {
+			t.Errorf("retry_in %v, want whole milliseconds from 50 to 150", got["retry_in"])
+		}
+		for key, want := range map[string]string{
+			"level": "WARN", "msg": "waiting for MySQL: it cannot be reached",
+			"mysql.addr": "db:3306", "mysql.db": "apmapp", "mysql.user": "app",
+			"error.message": "dial tcp: connect: connection refused",
+		} {
+			if got[key] != want {
+				t.Errorf("%s: got %v, want %s", key, got[key], want)
+			}
+		}
+		if bytes.Contains(logs, []byte("hunter2")) {
+			t.Errorf("the log shows the password: %s", logs)
+		}
+	})
+}
+
+// TestAttemptsAreBounded checks how long an attempt waits for a host that does
+// not answer (2 s) and for a server that accepts a connection but stays silent
+// (15 s, whatever the DSN's readTimeout).
+func TestAttemptsAreBounded(t *testing.T) {
+	for _, tc := range []struct {
+		name, params string
+		limit        time.Duration
+		dial         func(context.Context) (net.Conn, error)
+	}{
+		{"no answer", "", 2 * time.Second, func(ctx context.Context) (net.Conn, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}},
+		{"silent server", "?readTimeout=1h", 15 * time.Second, func(context.Context) (net.Conn, error) {
+			client, server := net.Pipe()
+			go func() { _, _ = io.Copy(io.Discard, server) }()
+			return client, nil
+		}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), tc.limit+200*time.Millisecond)
+				defer cancel()
+				at, logs := attempts(t, ctx, tc.params, tc.dial)
+				if len(at) < 2 || at[1] < tc.limit+50*time.Millisecond || at[1] > tc.limit+150*time.Millisecond {
+					t.Errorf("attempts at %v, want the second 50 to 150 ms after %s", at, tc.limit)
+				}
+				if want := []byte(`"msg":"waiting for MySQL: it does not answer in time"`); !bytes.Contains(logs, want) {
+					t.Errorf("logged %s, want %s", logs, want)
+				}
+			})
+		})
+	}
+}
+
+func TestUnavailableUntilConnected(t *testing.T) {
+	cfg, err := store.ParseDSN("app@tcp(db)/apmapp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := store.Open(store.Config{MySQL: cfg, PoolSize: 1, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for _, call := range []struct {
+		name string
+		do   func() error
+	}{
+		{"Ready", func() error { return s.Ready(t.Context()) }},
+		{"Latest", func() error { _, _, err := s.Latest(t.Context()); return err }},
+		{"Recent", func() error { _, err := s.Recent(t.Context(), 1); return err }},
+		{"Record", func() error { _, err := s.Record(t.Context(), store.Visit{}); return err }},
+		{"DeleteBefore", func() error { _, err := s.DeleteBefore(t.Context(), time.Now(), 1); return err }},
+	} {
+		err := call.do()
+		if !errors.Is(err, store.ErrUnavailable) || store.Reason(err) != "waiting for MySQL: not connected yet" || err.Error() != "use store: not connected yet" {
+			t.Errorf("%s: %v (%s)", call.name, err, store.Reason(err))
+		}
+	}
+}
+
+func TestOpenErrors(t *testing.T) {
+	cfg, err := store.ParseDSN("app@tcp(db)/apmapp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.TLSConfig = "nowhere" // ParseDSN refuses it
+	_, err = store.Open(store.Config{MySQL: cfg, PoolSize: 1, Logger: slog.New(slog.DiscardHandler)})
+	if want := "open store: invalid value / unknown config name: nowhere"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+func TestConnectionLifetime(t *testing.T) {
+	for _, tc := range []struct{ waitTimeout, want time.Duration }{
+		{8 * time.Hour, 3 * time.Minute}, // MySQL's default
+		{6 * time.Minute, 3 * time.Minute},
+		{6*time.Minute - time.Second, 3*time.Minute - 500*time.Millisecond},
+		{10 * time.Second, 5 * time.Second},
+	} {
+		if got := store.Lifetime(tc.waitTimeout); got != tc.want {
+			t.Errorf("wait_timeout %s: lifetime %s, want %s", tc.waitTimeout, got, tc.want)
+		}
+	}
+}

@@ -1,0 +1,144 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"apmapp/internal/failure"
+	"apmapp/internal/testing/mysqltest"
+	"apmapp/internal/testing/poll"
+	"apmapp/store"
+)
+
+func testWrongPassword(t *testing.T, server *mysqltest.Server) {
+	dsn := server.Database(t)
+	const password = "hunter2"
+	s := open(t, mysqltest.WithUser(t, dsn, "late", password))
+	awaitReason(t, s, "MySQL refuses the user or password")
+	_, _, err := s.Latest(t.Context())
+	if !errors.Is(err, store.ErrUnavailable) || strings.Contains(err.Error(), password) {
+		t.Errorf("using the store: %v", err)
+	}
+	server.Exec(t, "CREATE USER late@'%' IDENTIFIED BY '"+password+"'")
+	awaitReason(t, s, "MySQL denies the user access to the database")
+	server.Exec(t, "GRANT ALL ON "+mysqltest.DatabaseName(t, dsn)+".* TO late@'%'")
+	awaitReady(t, s)
+}
+
+func testUnknownDatabase(t *testing.T, server *mysqltest.Server) {
+	dsn := server.Database(t)
+	name := mysqltest.DatabaseName(t, dsn)
+	server.Exec(t, "DROP DATABASE "+name)
+	s := open(t, dsn)
+	awaitReason(t, s, "MySQL has no database with that name")
+	server.Exec(t, "CREATE DATABASE "+name)
+	awaitReady(t, s)
+}
+
+// Each operation notices that the schema is gone, and Run creates it again.
+func testSchemaDisappears(t *testing.T, server *mysqltest.Server) {
+	for _, operation := range []struct {
+		name string
+		do   func(*running) error
+	}{
+		{"read the latest visit", func(s *running) error { _, _, err := s.Latest(t.Context()); return err }},
+		{"read recent visits", func(s *running) error { _, err := s.Recent(t.Context(), 1); return err }},
+		{"record a visit to /", func(s *running) error { _, err := s.Record(t.Context(), store.Visit{Route: "/"}); return err }},
+		{"delete expired visits", func(s *running) error { _, err := s.DeleteBefore(t.Context(), time.Now(), 1); return err }},
+	} {
+		dsn := server.Database(t)
+		s := open(t, dsn)
+		awaitReady(t, s)
+		name := mysqltest.DatabaseName(t, dsn)
+		server.Exec(t, "DROP DATABASE "+name)
+		server.Exec(t, "CREATE DATABASE "+name)
+		if err := operation.do(s); !errors.Is(err, store.ErrUnavailable) || !strings.HasPrefix(err.Error(), operation.name+": ") {
+			t.Errorf("%s, without the table: %v", operation.name, err)
+		}
+		poll.Until(t, func() error { return operation.do(s) })
+	}
+}
+
+// A real deadlock: the server ends one of two sessions that wait for each other.
+func testDeadlock(t *testing.T, server *mysqltest.Server) {
+	s := open(t, server.Database(t))
+	awaitReady(t, s)
+	noon := time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
+	for hour := range 2 {
+		if _, err := s.Record(t.Context(), store.Visit{Route: "/", At: noon.Add(time.Duration(hour) * time.Hour)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// The other session holds the second row, and has changed enough rows that
+	// the server prefers to end the store's statement.
+	tx, err := s.db.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback()
+	for range 20 {
+		if _, err := tx.Exec("INSERT INTO visits (route, trace_id, visited_at) VALUES ('/later', '', NOW(6) + INTERVAL 1 YEAR)"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := tx.Exec("UPDATE visits SET route = '/held' WHERE visited_at = ?", noon.Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	deleted := make(chan error, 1)
+	go func() {
+		_, err := s.DeleteBefore(t.Context(), noon.Add(2*time.Hour), 2)
+		deleted <- err
+	}()
+	// The store's statement holds the first row and waits for the second.
+	poll.True(t, "DeleteBefore waits for a row", func() bool {
+		return server.Strings(t, "SELECT variable_value FROM performance_schema.global_status WHERE variable_name = 'Innodb_row_lock_current_waits'")[0] == "1"
+	})
+	if _, err := tx.Exec("UPDATE visits SET route = '/held' WHERE visited_at = ?", noon); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-deleted; !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "1213") {
+		t.Errorf("got %v, want a deadlock that is ErrUnavailable", err)
+	}
+}
+
+func testServerHangs(t *testing.T, server *mysqltest.Server) {
+	s := open(t, server.Database(t))
+	awaitReady(t, s)
+	thaw := server.Freeze(t)
+	defer thaw()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	_, err := s.Recent(ctx, 20)
+	if !errors.Is(err, store.ErrUnavailable) || store.Reason(err) != "waiting for MySQL: it does not answer in time" {
+		t.Errorf("got %v (%s)", err, store.Reason(err))
+	}
+	if stack := failure.Stack(err); !strings.Contains(stack, "store.(*Store).Recent") {
+		t.Errorf("the stack does not lead here:\n%s", stack)
+	}
+}
+
+func testServerRestarts(t *testing.T, server *mysqltest.Server) {
+	dsn := server.Database(t)
+	s := open(t, dsn)
+	awaitReady(t, s)
+	server.Down(t)
+	_, err := s.Record(t.Context(), store.Visit{Route: "/", At: time.Now()})
+	if !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("while it is down: %v", err)
+	}
+	if err := s.Ready(t.Context()); !errors.Is(err, store.ErrUnavailable) || !strings.HasPrefix(err.Error(), "ping MySQL: ") {
+		t.Errorf("ready while it is down: %v", err)
+	}
+	s.awaitLine(t, "level=DEBUG", "mysql driver: ")
+	late := open(t, dsn)
+	awaitReason(t, late, "waiting for MySQL: it cannot be reached")
+	server.Up(t)
+	awaitReady(t, late)
+	awaitReady(t, s)
+	if _, err := s.Record(t.Context(), store.Visit{Route: "/", At: time.Now()}); err != nil {
+		t.Errorf("after it came back: %v", err)
+	}
+}
