@@ -18,7 +18,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"strings"
 	"syscall"
 	_ "time/tzdata" // a bare machine has no time zones
@@ -163,28 +162,6 @@ func (p program) definitions() (provision.Definitions, error) {
 	return all, p.values.Validate()
 }
 
-func (p program) destroy(ctx context.Context, client *provision.Client) error {
-	all, err := client.Managed(ctx, p.values)
-	if err != nil {
-		return err
-	}
-	if len(all) == 0 {
-		fmt.Fprintf(p.out, "Nothing carries the marker of %s.\n", p.values.Stack())
-		return nil
-	}
-	fmt.Fprintf(p.out, "Made here for %s:\n", p.values.Stack())
-	for _, l := range all {
-		fmt.Fprintf(p.out, "  %-32s %s\n", l.Ref, l.Link)
-	}
-	if p.dryRun {
-		return nil
-	}
-	if err := p.confirm(ctx, fmt.Sprintf("Delete all %d", len(all))); err != nil {
-		return err
-	}
-	return client.Destroy(ctx, all, p.values, p.out)
-}
-
 // confirm asks, unless -yes has answered. What is not a yes is a no.
 func (p program) confirm(ctx context.Context, question string) error {
 	if p.yes {
@@ -205,106 +182,4 @@ func (p program) confirm(ctx context.Context, question string) error {
 	}
 	fmt.Fprintln(p.out)
 	return errors.New("not confirmed, so nothing was done; -yes answers in advance")
-}
-
-func (p program) export(ctx context.Context, client *provision.Client) error {
-	ref, text, err := client.Export(ctx, p.argument)
-	if err != nil {
-		return err
-	}
-	if p.output == "-" || p.dryRun {
-		_, err = p.out.Write(text)
-		return err
-	}
-	name := p.output
-	if name == "" {
-		name = filepath.Join(p.folder(), ref.File())
-	}
-	f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
-	if err != nil {
-		return fmt.Errorf("export: %w", err)
-	}
-	_, err = f.Write(text)
-	if err := errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("export: %w", err)
-	}
-	fmt.Fprintf(p.out, "%s\nIt is a copy: apply makes a %s of its own from it, and leaves %s alone.\n", name, ref.Kind, p.argument)
-	return nil
-}
-
-// folder is where exported files go: -dir, else the definitions of a checkout,
-// else here.
-func (p program) folder() string {
-	if p.dirName != "" {
-		return p.dirName
-	}
-	const checkout = "deploy/datadog"
-	if info, err := os.Stat(checkout); err == nil && info.IsDir() {
-		return checkout
-	}
-	return "."
-}
-
-func (p program) share(ctx context.Context, client *provision.Client) error {
-	s, err := client.Shared(ctx, p.argument, p.values)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(p.out, "A public link of %q shows, to anybody who has it, without a login, until unshare:\n", s.Title)
-	fmt.Fprintf(p.out, "  live graphs of the past hour: %s\n", strings.Join(s.Graphs, "; "))
-	fmt.Fprintf(p.out, "  with the names of hosts, services, routes and statements that these read:\n")
-	for _, q := range s.Queries {
-		fmt.Fprintf(p.out, "    %s\n", q)
-	}
-	if s.Unlisted {
-		fmt.Fprintln(p.out, "This account's API lists no public links: if there is one already, this is one more.")
-	}
-	if p.dryRun {
-		return nil
-	}
-	if err := p.confirm(ctx, "Make the link"); err != nil {
-		return err
-	}
-	url, made, err := client.Publish(ctx, s)
-	if err != nil {
-		return err
-	}
-	if !made {
-		fmt.Fprintln(p.out, "It has one:")
-	}
-	fmt.Fprintln(p.out, url)
-	return nil
-}
-
-func (p program) unshare(ctx context.Context, client *provision.Client) error {
-	var links []provision.Share
-	if strings.Contains(p.argument, "://") {
-		l, err := provision.ParseShare(p.argument)
-		if err != nil {
-			return usageError{fmt.Errorf("unshare: %w", err)}
-		}
-		links = append(links, l)
-	} else {
-		s, err := client.Shared(ctx, p.argument, p.values)
-		switch {
-		case err != nil:
-			return err
-		case s.Unlisted:
-			return errors.New("this account's API lists no public links; give unshare the link itself")
-		case len(s.Links) == 0:
-			fmt.Fprintf(p.out, "%q has no public link.\n", s.Title)
-		}
-		links = s.Links
-	}
-	for _, l := range links {
-		if p.dryRun {
-			fmt.Fprintf(p.out, "would revoke %s\n", l.URL)
-			continue
-		}
-		if err := client.Revoke(ctx, l); err != nil {
-			return err
-		}
-		fmt.Fprintf(p.out, "revoked %s\n", l.URL)
-	}
-	return nil
 }

@@ -1,0 +1,49 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"apmapp/internal/provision"
+)
+
+func (p program) export(ctx context.Context, client *provision.Client) error {
+	ref, text, err := client.Export(ctx, p.argument)
+	if err != nil {
+		return err
+	}
+	if p.output == "-" || p.dryRun {
+		_, err = p.out.Write(text)
+		return err
+	}
+	name := p.output
+	if name == "" {
+		name = filepath.Join(p.folder(), ref.File())
+	}
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	if err != nil {
+		return fmt.Errorf("export: %w", err)
+	}
+	_, err = f.Write(text)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("export: %w", err)
+	}
+	fmt.Fprintf(p.out, "%s\nIt is a copy: apply makes a %s of its own from it, and leaves %s alone.\n", name, ref.Kind, p.argument)
+	return nil
+}
+
+// folder is where exported files go: -dir, else the definitions of a checkout,
+// else here.
+func (p program) folder() string {
+	if p.dirName != "" {
+		return p.dirName
+	}
+	const checkout = "deploy/datadog"
+	if info, err := os.Stat(checkout); err == nil && info.IsDir() {
+		return checkout
+	}
+	return "."
+}

@@ -1,0 +1,32 @@
+package provision
+
+import (
+	"fmt"
+	"testing"
+)
+
+func TestMarks(t *testing.T) {
+	for _, c := range []struct{ kind, body, want string }{
+		{"monitor", `{"tags": ["managed-by:apmapp-provision", "provision-id:apmapp/dev/a"]}`, "[apmapp/dev/a]"},
+		{"monitor", `{"tags": ["provision-id:apmapp/dev/a"]}`, "[]"},
+		{"monitor", `{"tags": ["managed-by:apmapp-provision"], "message": "[apmapp-provision:apmapp/dev/a]"}`, "[]"},
+		{"slo", `{"tags": ["managed-by:terraform", "provision-id:apmapp/dev/a"]}`, "[]"},
+		{"dashboard", `{"title": "apmapp/dev/a", "description": "x\n\n[apmapp-provision:apmapp/dev/a]"}`, "[apmapp/dev/a]"},
+		{"dashboard", `{"title": "[apmapp-provision:apmapp/dev/a]", "description": null}`, "[]"},
+		{"downtime", `{"data": {"attributes": {"message": "[apmapp-provision:apmapp/dev/a] ours"}}}`, "[apmapp/dev/a]"},
+		{"downtime", `{"data": {"attributes": {"message": null}}}`, "[]"},
+	} {
+		body, err := parse([]byte(c.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprint(marks(Kind(c.kind), body)); got != c.want {
+			t.Errorf("%s %s: marks %s, want %s", c.kind, c.body, got, c.want)
+		}
+	}
+	for mark, want := range map[string]string{"apmapp/dev/a": "a", "apmapp/prod/a": "", "apmapp/dev2/a": "", "apmapp/dev/": ""} {
+		if got := keyOf(mark, "apmapp/dev"); got != want {
+			t.Errorf("the key in %s is %q, want %q", mark, got, want)
+		}
+	}
+}

@@ -1,0 +1,132 @@
+package standin
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"apmapp/internal/provision"
+)
+
+// normalize fills in and rewrites, as the API does.
+func (s *Server) normalize(kind provision.Kind, o *object) {
+	b := o.body
+	b["id"] = o.id
+	set := func(m map[string]any, key string, v any) {
+		if m[key] == nil {
+			m[key] = v
+		}
+	}
+	author := map[string]any{"name": nil, "handle": "frog@example.com", "email": "frog@example.com"}
+	switch kind {
+	case provision.SLO:
+		set(b, "description", "")
+		set(b, "monitor_tags", []any{})
+		b["type_id"] = map[any]int{"metric": 1, "monitor": 0, "time_slice": 2}[b["type"]]
+		b["creator"], b["created_at"], b["modified_at"] = author, s.now().Unix(), s.now().Unix()
+		b["tags"] = sorted(b["tags"])
+		thresholds := b["thresholds"].([]any)
+		slices.SortFunc(thresholds, func(x, y any) int { // the longest first
+			return -strings.Compare(text(x.(map[string]any)["timeframe"]), text(y.(map[string]any)["timeframe"]))
+		})
+		for _, t := range thresholds {
+			t := t.(map[string]any)
+			t["target"] = float(t["target"])
+			t["target_display"] = strings.TrimSuffix(text(t["target"]), "0")
+			if t["warning"] != nil {
+				t["warning_display"] = strings.TrimSuffix(text(t["warning"]), "0")
+			}
+		}
+		spec, _ := b["sli_specification"].(map[string]any)
+		if slice, ok := spec["time_slice"].(map[string]any); ok {
+			set(slice, "query_interval_seconds", 300)
+		}
+		if _, ok := spec["count"]; ok {
+			b["query"] = map[string]any{"numerator": "good", "denominator": "good + bad"}
+		}
+	case provision.Dashboard:
+		for _, key := range []string{"description", "notify_list", "template_variables", "author_name"} {
+			set(b, key, nil)
+		}
+		b["author_handle"], b["is_read_only"], b["restricted_roles"] = "frog@example.com", false, []any{}
+		b["url"] = "/dashboard/" + o.id + "/" + strings.ReplaceAll(strings.ToLower(fmt.Sprint(b["title"])), " ", "-")
+		b["created_at"], b["modified_at"] = s.time(), s.time()
+		s.identify(b["widgets"])
+	case provision.Monitor:
+		b["id"] = json.Number(o.id)
+		b["query"] = strings.TrimSpace(b["query"].(string))
+		if simple.MatchString(b["query"].(string)) && b["type"] == "query alert" {
+			b["type"] = "metric alert"
+		}
+		options, _ := b["options"].(map[string]any)
+		if options == nil {
+			options = map[string]any{}
+		}
+		for key, v := range map[string]any{"notify_audit": false, "include_tags": true, "new_host_delay": 300, "notify_no_data": false,
+			"groupby_simple_monitor": false, "silenced": map[string]any{}} {
+			set(options, key, v)
+		}
+		if strings.Contains(b["query"].(string), "anomalies(") {
+			options["avalanche_window"] = 20
+		}
+		thresholds, _ := options["thresholds"].(map[string]any)
+		for key, v := range thresholds {
+			if v == nil {
+				delete(thresholds, key)
+				continue
+			}
+			thresholds[key] = float(v)
+		}
+		b["options"] = options
+		b["multi"] = strings.Contains(b["query"].(string), " by {") || strings.Contains(b["query"].(string), ".by(")
+		for key, v := range map[string]any{"org_id": 321813, "creator": author, "overall_state": "No Data", "overall_state_modified": nil,
+			"deleted": nil, "restricted_roles": nil, "restriction_policy": nil, "draft_status": "published", "assets": []any{}, "tags": []any{}, "priority": nil} {
+			set(b, key, v)
+		}
+		b["created"], b["created_at"], b["modified"] = s.time(), s.now().UnixMilli(), s.time()
+	case provision.Downtime:
+		a := b["attributes"].(map[string]any)
+		set(a, "display_timezone", "UTC")
+		set(a, "message", nil)
+		set(a, "mute_first_recovery_notification", false)
+		set(a, "notify_end_states", []any{"alert", "no data", "warn"})
+		set(a, "notify_end_types", []any{"expired"})
+		set(a, "status", "scheduled")
+		set(a, "canceled", nil)
+		set(a, "created", s.time())
+		a["modified"] = s.time()
+		if schedule, ok := a["schedule"].(map[string]any); ok {
+			schedule["current_downtime"] = map[string]any{"start": s.time(), "end": s.time()}
+		}
+		b["relationships"] = map[string]any{"monitor": map[string]any{"data": nil}}
+	}
+}
+
+// identify gives widgets IDs.
+func (s *Server) identify(widgets any) {
+	list, _ := widgets.([]any)
+	for _, w := range list {
+		w := w.(map[string]any)
+		w["id"] = 1 + s.random.Int64N(9_000_000_000_000_000)
+		s.identify(w["definition"].(map[string]any)["widgets"])
+	}
+}
+
+// float writes a number as the API does: 800 as 800.0.
+func float(v any) any {
+	if n, ok := v.(json.Number); ok && !strings.ContainsAny(n.String(), ".eE") {
+		return json.Number(n.String() + ".0")
+	}
+	return v
+}
+
+func sorted(tags any) []any {
+	list, _ := tags.([]any)
+	out := []any{}
+	for _, tag := range list {
+		out = append(out, strings.ToLower(tag.(string)))
+	}
+	slices.SortFunc(out, func(a, b any) int { return strings.Compare(a.(string), b.(string)) })
+	return out
+}
