@@ -39,11 +39,45 @@ func after(d time.Duration) func(time.Time) Exchange {
 	}
 }
 
-func config(s *server, rps float64, d time.Duration) Config {
+// noTies is a Sender that fails the test when a request ends at the instant that
+// another one is due: synctest runs the two in either order, so the count of
+// requests in flight, and the result, would be random.
+type noTies struct {
+	Sender
+	t    *testing.T
+	mu   sync.Mutex
+	due  map[int64]bool  // by UnixNano
+	ends map[int64]int64 // when a request ended: when it was due
+}
+
+func (n *noTies) Start(paths []Path, done Done) error {
+	return n.Sender.Start(paths, func(r Request, sent, end time.Time, x Exchange) {
+		n.mu.Lock()
+		n.ends[end.UnixNano()] = r.Due.UnixNano()
+		n.mu.Unlock()
+		done(r, sent, end, x)
+	})
+}
+
+func (n *noTies) SleepUntil(ctx context.Context, t time.Time) {
+	n.due[t.UnixNano()] = true
+	n.Sender.SleepUntil(ctx, t)
+}
+
+func (n *noTies) Finish() {
+	n.Sender.Finish()
+	for end, due := range n.ends {
+		if n.due[end] && end != due {
+			n.t.Errorf("a request ended at %s, when another one was due", time.Unix(0, end).UTC())
+		}
+	}
+}
+
+func config(t *testing.T, s *server, rps float64, d time.Duration) Config {
 	return Config{
 		Schedule:    Schedule{Profile: Constant(rps), Arrivals: Regular, Duration: d},
 		Paths:       []Path{{"/", 1}},
-		Sender:      Workers(s, 1000, TimerClock{}),
+		Sender:      &noTies{Sender: Workers(s, 1000, TimerClock{}), t: t, due: map[int64]bool{}, ends: map[int64]int64{}},
 		MaxInFlight: 1000,
 	}
 }
@@ -72,9 +106,9 @@ func near(t *testing.T, what string, got, want time.Duration, share float64) {
 
 func TestArrivalsFollowTheSchedule(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &server{answer: after(10 * time.Second)} // slow, and it does not matter
+		s := &server{answer: after(10_025 * time.Millisecond)} // slow, which must not matter
 		start := time.Now()
-		r := run(t, t.Context(), config(s, 20, time.Minute))
+		r := run(t, t.Context(), config(t, s, 20, time.Minute))
 		if len(s.arrived) != 1200 {
 			t.Fatalf("%d arrivals, want 1,200", len(s.arrived))
 		}
@@ -90,24 +124,25 @@ func TestArrivalsFollowTheSchedule(t *testing.T) {
 		if r.Asked != time.Minute || r.AskedRate() != 20 {
 			t.Errorf("asked %v/s for %s", r.AskedRate(), r.Asked)
 		}
-		// The last answer is due 10 s after the last arrival.
-		if want := time.Minute - 50*time.Millisecond + 10*time.Second; r.Elapsed != want {
+		// The last answer arrives 10.025 s after the last arrival.
+		if want := time.Minute - 50*time.Millisecond + 10_025*time.Millisecond; r.Elapsed != want {
 			t.Errorf("elapsed %s, want %s", r.Elapsed, want)
 		}
-		near(t, "response", r.Total.Response.Quantile(0.5), 10*time.Second, 0.002)
+		near(t, "response", r.Total.Response.Quantile(0.5), 10_025*time.Millisecond, 0.002)
 		if r.Lateness.Max() >= time.Microsecond {
 			t.Errorf("late by %s on a clock that is exact", r.Lateness.Max())
 		}
 	})
 }
 
-// A server that freezes from 4 s to 5 s of a run of 10 s at 100 requests per
-// second: an arrival in the freeze waits for its end, as callers would.
+// The server freezes for one second of a 10 s run at 100 requests per second. An
+// arrival during the freeze waits for its end, as a caller would. The freeze
+// starts and ends between two arrivals.
 func TestAFreezeShows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const service = time.Millisecond
 		start := time.Now()
-		freeze, thaw := start.Add(4*time.Second), start.Add(5*time.Second)
+		freeze, thaw := start.Add(3995*time.Millisecond), start.Add(4995*time.Millisecond)
 		s := &server{answer: func(at time.Time) Exchange {
 			if !at.Before(freeze) && at.Before(thaw) {
 				time.Sleep(time.Until(thaw))
@@ -115,7 +150,7 @@ func TestAFreezeShows(t *testing.T) {
 			time.Sleep(service)
 			return Exchange{Status: 200}
 		}}
-		r := run(t, t.Context(), config(s, 100, 10*time.Second))
+		r := run(t, t.Context(), config(t, s, 100, 10*time.Second))
 
 		var truth []time.Duration
 		for i := range 1000 {
@@ -138,7 +173,7 @@ func TestAFreezeShows(t *testing.T) {
 func TestDroppedArrivalsAreCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &server{answer: after(250 * time.Millisecond)}
-		cfg := config(s, 10, 10*time.Second)
+		cfg := config(t, s, 10, 10*time.Second)
 		cfg.MaxInFlight = 1
 		r := run(t, t.Context(), cfg)
 		// Of three arrivals, 100 ms apart, the first is sent.
@@ -156,12 +191,12 @@ func TestInterruptedRunKeepsWhatItHas(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second+time.Millisecond)
 		defer cancel()
-		s := &server{answer: after(3 * time.Second)}
-		r := run(t, ctx, config(s, 1, 0))
+		s := &server{answer: after(3500 * time.Millisecond)}
+		r := run(t, ctx, config(t, s, 1, 0))
 		if r.Total.Completed() != 3 || r.Total.Statuses[200] != 3 {
 			t.Errorf("%d answers, want those of 0 s, 1 s and 2 s: %v", r.Total.Completed(), r.Total.Statuses)
 		}
-		if r.Asked != 2*time.Second+time.Millisecond || r.Elapsed != 5*time.Second {
+		if r.Asked != 2*time.Second+time.Millisecond || r.Elapsed != 5500*time.Millisecond {
 			t.Errorf("asked for %s, elapsed %s", r.Asked, r.Elapsed)
 		}
 	})
@@ -169,7 +204,7 @@ func TestInterruptedRunKeepsWhatItHas(t *testing.T) {
 
 func TestSnapshot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e, err := New(config(&server{answer: after(1500 * time.Millisecond)}, 1, 4*time.Second))
+		e, err := New(config(t, &server{answer: after(1500 * time.Millisecond)}, 1, 4*time.Second))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -206,7 +241,7 @@ func TestFailuresAreNamed(t *testing.T) {
 			}
 			return Exchange{Status: 200, TraceID: id}
 		}}
-		r := run(t, t.Context(), config(s, 1, 20*time.Second))
+		r := run(t, t.Context(), config(t, s, 1, 20*time.Second))
 		if got := r.Total.Failed(); got != 13 {
 			t.Errorf("%d failed, want 12 of 503 and one refused", got)
 		}
@@ -426,7 +461,7 @@ func TestPoissonArrivals(t *testing.T) {
 func TestPathsAreDealtByWeight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &server{answer: after(0)}
-		cfg := config(s, 100, 10*time.Second)
+		cfg := config(t, s, 100, 10*time.Second)
 		cfg.Paths = []Path{{"/a", 1}, {"/b", 3}, {"/c", 0.5}}
 		r := run(t, t.Context(), cfg)
 		for i, want := range []int64{222, 667, 111} {
@@ -441,7 +476,7 @@ func TestPathsAreDealtByWeight(t *testing.T) {
 }
 
 func TestConfigRefused(t *testing.T) {
-	good := config(&server{answer: after(0)}, 1, time.Second)
+	good := config(t, &server{answer: after(0)}, 1, time.Second)
 	for want, change := range map[string]func(*Config){
 		"a rate of 0":                  func(c *Config) { c.Schedule.Profile = Constant(0) },
 		"a rate of -1":                 func(c *Config) { c.Schedule.Profile = Constant(-1) },
@@ -481,7 +516,7 @@ func TestMergeIsOneRun(t *testing.T) {
 		for i := range results {
 			both.Go(func() {
 				time.Sleep(time.Duration(i) * time.Second)
-				cfg := config(&server{answer: answer}, 30+float64(i), 10*time.Second)
+				cfg := config(t, &server{answer: answer}, 30+float64(i), 10*time.Second)
 				cfg.Paths = []Path{{"/", 1}, {fmt.Sprint("/", i), 1}}
 				results[i] = run(t, t.Context(), cfg)
 			})
@@ -548,27 +583,28 @@ func sum(t *testing.T, s Series) (all sums) {
 	return all
 }
 
-// TestSeriesShowsAStall has a server that stops for two seconds: the requests
-// that were due then have waited, those of the other seconds have not.
+// The server stops for two seconds. The requests that were due during the stall
+// waited; those of the other seconds did not. The stall starts and ends between
+// two arrivals, so it is certain which requests find a place in flight.
 func TestSeriesShowsAStall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
-		cfg := config(&server{answer: func(at time.Time) Exchange {
-			if since := at.Sub(start); since >= 3*time.Second && since < 5*time.Second {
-				time.Sleep(5*time.Second - since)
+		cfg := config(t, &server{answer: func(at time.Time) Exchange {
+			if since := at.Sub(start); since >= 2995*time.Millisecond && since < 4995*time.Millisecond {
+				time.Sleep(4995*time.Millisecond - since)
 				return Exchange{Status: 503}
 			}
 			time.Sleep(time.Millisecond)
 			return Exchange{Status: 200}
 		}}, 100, 8*time.Second)
-		cfg.MaxInFlight = 150 // of the 200 that come meanwhile
+		cfg.MaxInFlight = 150 // of the 200 that arrive during the stall
 		r := run(t, t.Context(), cfg)
 		s := read(t, r).Series
 		if s.Length != time.Second || len(s.Intervals) != 8 {
 			t.Fatalf("%d intervals of %s", len(s.Intervals), s.Length)
 		}
 		for i, want := range []struct{ dropped, failed, ended int64 }{
-			{0, 0, 100}, {0, 0, 100}, {0, 0, 100}, {0, 100, 0}, {50, 50, 0}, {0, 0, 250}, {0, 0, 100}, {0, 0, 100},
+			{0, 0, 100}, {0, 0, 100}, {0, 0, 100}, {0, 100, 0}, {50, 50, 150}, {0, 0, 100}, {0, 0, 100}, {0, 0, 100},
 		} {
 			got := s.Intervals[i]
 			if got.Arrivals != 100 || got.Dropped != want.dropped || got.Failed != want.failed || got.Ended != want.ended {
@@ -576,7 +612,7 @@ func TestSeriesShowsAStall(t *testing.T) {
 			}
 		}
 		near(t, "p50 of the stall", s.Intervals[3].Response.P50, 1500*time.Millisecond, 0.02)
-		near(t, "max of the stall", s.Intervals[3].Response.Max, 2*time.Second, 0.001)
+		near(t, "max of the stall", s.Intervals[3].Response.Max, 1995*time.Millisecond, 0.001)
 		near(t, "p99 before", s.Intervals[2].Response.P99, time.Millisecond, 0.02)
 		if got := sum(t, s); got.responses != r.Total.Completed() {
 			t.Errorf("%d response times, want %d", got.responses, r.Total.Completed())
@@ -587,7 +623,7 @@ func TestSeriesShowsAStall(t *testing.T) {
 // TestLongRunsAreCoarser has more seconds than a series has intervals.
 func TestLongRunsAreCoarser(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := run(t, t.Context(), config(&server{answer: after(3 * time.Second)}, 1, 2*time.Hour))
+		r := run(t, t.Context(), config(t, &server{answer: after(3500 * time.Millisecond)}, 1, 2*time.Hour))
 		if r.Series.Length != 8*time.Second || len(r.Series.Intervals) > maxIntervals {
 			t.Errorf("%d intervals of %s", len(r.Series.Intervals), r.Series.Length)
 		}
@@ -600,14 +636,14 @@ func TestLongRunsAreCoarser(t *testing.T) {
 func TestAStartToCome(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &server{answer: after(0)}
-		cfg := config(s, 10, time.Second)
+		cfg := config(t, s, 10, time.Second)
 		cfg.Start = time.Now().Add(time.Minute)
 		if r := run(t, t.Context(), cfg); !r.Start.Equal(cfg.Start) || !s.arrived[0].Equal(cfg.Start) || r.Total.Arrivals != 10 {
 			t.Errorf("from %s, first arrival at %s", r.Start, s.arrived[0])
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		cfg = config(s, 10, time.Second)
+		cfg = config(t, s, 10, time.Second)
 		cfg.Start = time.Now().Add(time.Minute)
 		if r := run(t, ctx, cfg); r.Total.Arrivals != 0 || r.Asked != 0 || r.Elapsed != 0 {
 			t.Errorf("interrupted before its start: %+v", r)
