@@ -8,14 +8,14 @@ import (
 	"apmapp/internal/localagent"
 )
 
-// answer writes JSON.
+// answer writes v as JSON.
 func answer(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
-	_ = json.NewEncoder(w).Encode(v) // whoever asked has gone
+	_ = json.NewEncoder(w).Encode(v) // the client has gone
 }
 
-// limit reads how much is asked for.
+// limit returns the limit parameter: 200 by default, 10,000 at most.
 func limit(r *http.Request) int {
 	n, err := strconv.Atoi(r.URL.Query().Get("limit"))
 	if err != nil || n < 1 {
@@ -42,7 +42,7 @@ func (v *viewer) apiTraces(w http.ResponseWriter, r *http.Request) {
 		if t, ok := v.Store.Trace(id); ok {
 			f.Text = t.ID
 		} else {
-			f.Text = "\x00" // in none
+			f.Text = "\x00" // matches no trace
 		}
 	}
 	traces, matching := v.Store.Traces(f)
@@ -55,7 +55,7 @@ func (v *viewer) apiTraces(w http.ResponseWriter, r *http.Request) {
 func (v *viewer) apiTrace(w http.ResponseWriter, r *http.Request) {
 	t, ok := v.Store.Trace(r.PathValue("id"))
 	if !ok {
-		http.Error(w, "no such trace", http.StatusNotFound)
+		http.Error(w, noTrace(r.PathValue("id")), http.StatusNotFound)
 		return
 	}
 	answer(w, t)

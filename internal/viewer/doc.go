@@ -1,6 +1,6 @@
-// Package viewer shows what a local agent has taken: services, traces, logs,
+// Package viewer shows what a local agent received: services, traces, logs,
 // profiles and metrics, as pages for people and as JSON for programs.
 //
-// What a page shows is computed here, in Go; scripts draw charts and ask again
-// when something has changed. The state of a page is in its URL.
+// Everything that a page shows is computed here, in Go. Scripts draw charts and
+// refresh the page when data arrives. The state of a page is in its URL.
 package viewer

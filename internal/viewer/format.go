@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"html/template"
 	"net/url"
+	"reflect"
 	"strings"
 	"time"
 
@@ -12,14 +13,14 @@ import (
 	"apmapp/internal/localagent"
 )
 
-// functions are what templates call.
+// functions are the functions of templates.
 var functions = template.FuncMap{
 	"duration": format.Duration,
 	"rate":     format.Rate,
 	"bytes":    format.Bytes,
 	"clock":    func(t time.Time) string { return t.Format("15:04:05.000") },
 	"percent":  percent,
-	"count":    func(n int) string { return format.Count(int64(n)) },
+	"count":    func(n reflect.Value) string { return format.Count(n.Int()) }, // of any integer type,
 	"spark":    spark,
 	"path":     url.PathEscape,
 	"indent":   func(depth int) string { return fmt.Sprintf("%.1f", 0.9*float64(min(depth, 20))) },
@@ -30,7 +31,7 @@ var functions = template.FuncMap{
 	"levels":   func() []string { return []string{"DEBUG", "INFO", "WARN", "ERROR"} },
 }
 
-// encode is JSON, for an attribute that a script reads.
+// encode returns JSON, for an attribute that a script reads.
 func encode(v any) (string, error) {
 	data, err := json.Marshal(v)
 	return string(data), err
@@ -39,7 +40,7 @@ func encode(v any) (string, error) {
 // percent writes what share of whole part is.
 func percent(part, whole int64) string { return format.Percent(float64(part) / float64(whole)) }
 
-// statusClass is the class of a status, for its colour: s2, s4, s5.
+// statusClass returns the CSS class of an HTTP status: s1 to s5, or "".
 func statusClass(status string) string {
 	if status == "" || status[0] < '1' || status[0] > '5' {
 		return ""
@@ -47,7 +48,7 @@ func statusClass(status string) string {
 	return "s" + status[:1]
 }
 
-// spark is the points of a line of hits, 100 wide and 24 high.
+// spark returns the points of an SVG line of hits, 100 wide and 24 high.
 func spark(values []int64) string {
 	most := int64(1)
 	for _, v := range values {
@@ -61,7 +62,7 @@ func spark(values []int64) string {
 	return points.String()
 }
 
-// column is a bar of a distribution, 100 wide and 24 high.
+// column is a bar of a distribution that is 100 wide and 24 high.
 type column struct {
 	X, Y, Height float64
 	Title        string

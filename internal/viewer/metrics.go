@@ -10,18 +10,18 @@ import (
 	"apmapp/internal/localagent"
 )
 
-// chart is a metric over time, with a line for each of its series.
+// chart is a metric over time, with one line per series.
 type chart struct {
 	Name  string
-	Tags  []string // of all its series
+	Tags  []string // common to all series
 	Lines []line
-	More  int // series that are not drawn
-	// Data is what the chart draws: times in seconds since 1970, then the values of
-	// each line at these, null where it has none.
+	More  int // number of series that are not drawn
+	// Data has the times in seconds since 1970, then for each line its values at
+	// these times, nil where it has none.
 	Data [][]*float64
 }
 
-// line is a series, by the tags that only it has.
+// line is a series, named by the tags that are not common to all series.
 type line struct {
 	Tags  string
 	Last  string
@@ -37,8 +37,8 @@ func (v *viewer) metrics(w http.ResponseWriter, r *http.Request) {
 	v.show(w, http.StatusOK, "metrics", page{Title: "Metrics", Section: "metrics", Live: true, Data: data})
 }
 
-// newCharts draws metrics that are in order of their names. What clients and
-// tracers say of themselves comes behind the rest.
+// newCharts returns a chart per name of metrics sorted by name. Metrics of tracers
+// and clients about themselves are last.
 func newCharts(metrics []localagent.Metric) []chart {
 	var all []chart
 	for len(metrics) > 0 {
@@ -49,11 +49,13 @@ func newCharts(metrics []localagent.Metric) []chart {
 		all = append(all, newChart(metrics[:n]))
 		metrics = metrics[n:]
 	}
-	slices.SortStableFunc(all, func(a, b chart) int { return cmp.Compare(ownWord(a.Name), ownWord(b.Name)) })
+	slices.SortStableFunc(all, func(a, b chart) int { return cmp.Compare(rank(a.Name), rank(b.Name)) })
 	return all
 }
 
-func ownWord(name string) int {
+// rank is 0 for metrics of programs, 1 for those of tracers about themselves, 2 for
+// those of DogStatsD clients about themselves.
+func rank(name string) int {
 	switch {
 	case strings.HasPrefix(name, "datadog.dogstatsd.client."):
 		return 2
@@ -67,11 +69,12 @@ func tagsOf(m localagent.Metric) []string {
 	return strings.FieldsFunc(m.Tags, func(r rune) bool { return r == ',' })
 }
 
-// leastSpan is the seconds that a chart shows at least, so that the first points
-// do not look like all there is.
+// leastSpan is the shortest time that a chart shows, in seconds: with less, the
+// first points would fill the chart.
 const leastSpan = 300
 
-// newChart draws the series of one metric, as many as there are colors.
+// newChart returns the chart of the series of one metric: as many lines as there
+// are colors.
 func newChart(series []localagent.Metric) chart {
 	c := chart{Name: series[0].Name, Tags: tagsOf(series[0]), More: max(0, len(series)-colors)}
 	for _, m := range series[1:] {
@@ -79,7 +82,7 @@ func newChart(series []localagent.Metric) chart {
 		c.Tags = slices.DeleteFunc(c.Tags, func(t string) bool { return !slices.Contains(tags, t) })
 	}
 	drawn := series[:len(series)-c.More]
-	at := map[int64]int{} // of each time, its place
+	at := map[int64]int{} // the index of each time
 	var times []int64
 	for _, m := range drawn {
 		for _, p := range m.Points {

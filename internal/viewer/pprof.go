@@ -5,7 +5,7 @@ import (
 	"io"
 )
 
-// arguments are a command line for pprof's driver, which takes none other.
+// arguments is a fixed command line in the form that pprof's driver requires.
 type arguments struct {
 	flag.FlagSet
 	args []string
@@ -28,7 +28,7 @@ func (a *arguments) Parse(func()) []string {
 	return a.Args()
 }
 
-// silent is a terminal that nobody reads.
+// silent is a terminal without input that discards all output.
 type silent struct{}
 
 func (silent) ReadLine(string) (string, error)     { return "", io.EOF }

@@ -32,19 +32,19 @@ func (v *viewer) profiles(w http.ResponseWriter, r *http.Request) {
 	v.show(w, http.StatusOK, "profiles", page{Title: "Profiles", Section: "profiles", Live: true, Data: data})
 }
 
-// profile shows a profile by the web interface of google/pprof.
+// profile shows a profile in the web interface of google/pprof.
 func (v *viewer) profile(w http.ResponseWriter, r *http.Request) {
 	id, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
 	_, p, ok := v.Store.Profile(id)
 	if err != nil || !ok {
-		v.show(w, http.StatusNotFound, "missing", page{Title: "Not here",
-			Data: missing{Text: "The profile " + r.PathValue("id") + " has not come, or had to make room for others."}})
+		v.show(w, http.StatusNotFound, "missing", page{Title: "Not found",
+			Data: missing{Text: "Profile " + r.PathValue("id") + " has not arrived, or was evicted."}})
 		return
 	}
 	q := r.URL.Query()
 	span, err := strconv.ParseUint(q.Get("span"), 10, 64)
 	if err != nil && q.Get("span") != "" {
-		http.Error(w, fmt.Sprintf("span: %q is not a span ID in decimal", q.Get("span")), http.StatusBadRequest)
+		http.Error(w, fmt.Sprintf("span must be a decimal span ID, got %q", q.Get("span")), http.StatusBadRequest)
 		return
 	}
 	localagent.OnlyFor(p, q.Get("endpoint"), span)
@@ -58,12 +58,12 @@ func (v *viewer) profile(w http.ResponseWriter, r *http.Request) {
 		v.missing(w, r)
 		return
 	}
-	// Its pages bring their scripts along.
+	// Scripts of pprof's pages are inline.
 	w.Header().Set("Content-Security-Policy", "default-src 'self' 'unsafe-inline' data:; frame-ancestors 'none'")
 	view.ServeHTTP(w, r)
 }
 
-// pprofHandlers returns what google/pprof would serve for a profile.
+// pprofHandlers returns the handlers of google/pprof for a profile, by path.
 func pprofHandlers(p *profile.Profile) (map[string]http.Handler, error) {
 	var handlers map[string]http.Handler
 	err := driver.PProf(&driver.Options{
@@ -76,12 +76,12 @@ func pprofHandlers(p *profile.Profile) (map[string]http.Handler, error) {
 		},
 	})
 	if err == nil && handlers == nil {
-		err = errors.New("pprof serves nothing")
+		err = errors.New("pprof returned no handlers")
 	}
 	return handlers, err
 }
 
-// fetched is a profile that is already there.
+// fetched is a Fetcher of a profile in memory.
 type fetched struct{ p *profile.Profile }
 
 func (f fetched) Fetch(string, time.Duration, time.Duration) (*profile.Profile, string, error) {

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// DefaultAddr is where the pages are, next to the ports of an Agent.
+// DefaultAddr is the default address of the pages, next to the ports of an Agent.
 const DefaultAddr = "127.0.0.1:8127"
 
 // Server serves the pages.
@@ -19,13 +19,13 @@ type Server struct {
 	served   chan struct{}
 }
 
-// Listen serves the pages on an address. One that is taken is an error that
-// wraps syscall.EADDRINUSE.
+// Listen serves the pages on an address. If the address is in use, the error wraps
+// syscall.EADDRINUSE.
 func Listen(ctx context.Context, addr string, cfg Config, logger *slog.Logger) (*Server, error) {
 	var bind net.ListenConfig
 	listener, err := bind.Listen(ctx, "tcp", addr)
 	if err != nil {
-		return nil, fmt.Errorf("listen for browsers on %s: %w", addr, err)
+		return nil, fmt.Errorf("listen for pages on %s: %w", addr, err)
 	}
 	s := &Server{
 		listener: listener,
@@ -43,16 +43,16 @@ func Listen(ctx context.Context, addr string, cfg Config, logger *slog.Logger) (
 	return s, nil
 }
 
-// Addr is where the pages are.
+// Addr returns the address of the pages.
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 
-// URL is that of the first page, without a slash at its end.
+// URL returns the URL of the first page, without a slash at the end.
 func (s *Server) URL() string { return "http://" + s.listener.Addr().String() }
 
-// Trace is the URL of a trace's page.
+// Trace returns the URL of a trace's page.
 func (s *Server) Trace(id string) string { return s.URL() + "/t/" + id }
 
-// Close ends all pages, those that wait for events too.
+// Close closes all connections, also those that wait for events.
 func (s *Server) Close() error {
 	err := s.server.Close()
 	<-s.served

@@ -8,8 +8,8 @@ import (
 	"apmapp/internal/localagent"
 )
 
-// serviceMap is who calls whom, laid out in columns: callers left of those that
-// they call.
+// serviceMap shows which service calls which, in columns: callers are left of the
+// services that they call.
 type serviceMap struct {
 	Width, Height int
 	Nodes         []node
@@ -23,11 +23,11 @@ type node struct {
 
 type edge struct {
 	localagent.Call
-	Path           string // of SVG
+	Path           string // in SVG
 	LabelX, LabelY int
 }
 
-// The layout's measures, in pixels.
+// Sizes of the layout, in pixels.
 const (
 	nodeWidth, nodeHeight = 200, 64
 	gapX, gapY            = 140, 36
@@ -64,8 +64,9 @@ func newServiceMap(services []localagent.Service, calls []localagent.Call) servi
 	return m
 }
 
-// columns puts each service right of the rightmost of its callers; a circle
-// ends where it would go on for ever.
+// columns returns the column of each service: one right of its rightmost caller.
+// Rounds and columns are bounded by the number of services, so calls in a circle
+// end.
 func columns(services []localagent.Service, calls []localagent.Call) map[string]int {
 	column := map[string]int{}
 	for range services {

@@ -13,10 +13,10 @@ import (
 	"apmapp/internal/traceagent"
 )
 
-// listed is how many traces or lines a page shows.
+// listed is the number of traces or log lines that a page shows.
 const listed = 200
 
-// form is the filter of a page, as its URL has it.
+// form is a page's filter, as in its URL.
 type form struct {
 	Service, Resource, Status, Text, Min, Max, From, To string
 	Errors                                              bool
@@ -29,7 +29,7 @@ func newForm(q url.Values) form {
 	}
 }
 
-// filter reads the form; the error names the field that is wrong.
+// filter parses the form. An error names the field.
 func (f form) filter(limit int) (localagent.Filter, error) {
 	out := localagent.Filter{Service: f.Service, Resource: f.Resource, Status: f.Status, Errors: f.Errors, Text: f.Text, Limit: limit}
 	for _, d := range []struct {
@@ -41,7 +41,7 @@ func (f form) filter(limit int) (localagent.Filter, error) {
 		}
 		v, err := time.ParseDuration(strings.ReplaceAll(d.value, " ", ""))
 		if err != nil || v < 0 {
-			return out, fmt.Errorf("%s: %q is not a duration, such as 10ms", d.name, d.value)
+			return out, fmt.Errorf("%s must be a duration such as 10ms, got %q", d.name, d.value)
 		}
 		*d.to = v
 	}
@@ -54,22 +54,23 @@ func (f form) filter(limit int) (localagent.Filter, error) {
 		}
 		ms, err := strconv.ParseInt(at.value, 10, 64)
 		if err != nil {
-			return out, fmt.Errorf("%s: %q is not a time in milliseconds since 1970", at.name, at.value)
+			return out, fmt.Errorf("%s must be a time in milliseconds since 1970, got %q", at.name, at.value)
 		}
 		*at.to = time.UnixMilli(ms)
 	}
 	return out, nil
 }
 
-// scatter is what the chart above the list draws: times in seconds since 1970,
-// durations in milliseconds; null where a trace belongs to the other line.
+// scatter is the data of the chart above the list: times in seconds since 1970,
+// durations in milliseconds. A trace has a value in Served or in Failed; it is nil
+// in the other.
 type scatter struct {
 	Time   []float64  `json:"time"`
 	Served []*float64 `json:"served"`
 	Failed []*float64 `json:"failed"`
 }
 
-// scattered is how many points a chart gets: more is a smear.
+// scattered is the largest number of points in a chart: more overlap.
 const scattered = 2000
 
 func newScatter(traces []localagent.Summary) scatter {
@@ -111,11 +112,15 @@ func (v *viewer) traces(w http.ResponseWriter, r *http.Request) {
 // tagLine is a tag of a span.
 type tagLine struct{ Name, Value string }
 
+func noTrace(id string) string {
+	return "Trace " + id + " has not arrived yet, or was evicted."
+}
+
 func (v *viewer) trace(w http.ResponseWriter, r *http.Request) {
 	t, ok := v.Store.Trace(r.PathValue("id"))
 	if !ok {
-		v.show(w, http.StatusNotFound, "missing", page{Title: "Not here", Live: true, Data: missing{
-			Text: "The trace " + r.PathValue("id") + " has not come yet, or had to make room for others. Tracers send within some seconds; this page then shows it by itself.",
+		v.show(w, http.StatusNotFound, "missing", page{Title: "Not found", Live: true, Data: missing{
+			Text: noTrace(r.PathValue("id")) + " Tracers send every few seconds; this page shows the trace when it arrives.",
 			Wait: "/api/traces?limit=1&id=" + url.QueryEscape(r.PathValue("id")),
 		}})
 		return
@@ -149,18 +154,18 @@ func (v *viewer) trace(w http.ResponseWriter, r *http.Request) {
 		data.Tags = append(data.Tags, tagLine{name, strconv.FormatFloat(value, 'g', -1, 64)})
 	}
 	slices.SortFunc(data.Tags, func(a, b tagLine) int {
-		// The tracer's own behind those that were set for people.
+		// Tags with underscores are the tracer's own: they are last.
 		return strings.Compare(strings.ReplaceAll(a.Name, "_", "~"), strings.ReplaceAll(b.Name, "_", "~"))
 	})
-	if r.URL.Query().Has("part") { // the page has the rest
+	if r.URL.Query().Has("part") { // the rest of the page stays
 		v.show(w, http.StatusOK, "trace", page{Part: "span", Data: data})
 		return
 	}
 	v.show(w, http.StatusOK, "trace", page{Title: root.Resource, Section: "traces", Data: data})
 }
 
-// flame is the URL of the flame graph of a span's endpoint in the minute that it
-// was in; "" while no profile with samples of it has come.
+// flame returns the URL of the flame graph of the span's endpoint in the minute of
+// the span, or "" if no profile has samples of it.
 func (v *viewer) flame(root *traceagent.Span) string {
 	for _, p := range v.Store.Profiles(root.Service, "") {
 		if !root.Start.Before(p.Start) && root.Start.Before(p.End) && slices.Contains(p.Endpoints, root.Resource) {
@@ -170,10 +175,10 @@ func (v *viewer) flame(root *traceagent.Span) string {
 	return ""
 }
 
-// samples are what CPU profiles have of a span.
+// samples is what CPU profiles know about a span.
 type samples struct {
 	CPU   time.Duration
-	Flame string // the URL of its flame graph; "" when no profile has a sample of it
+	Flame string // URL of its flame graph; "" if no profile has a sample of it
 }
 
 func (v *viewer) samples(s *traceagent.Span) samples {

@@ -21,12 +21,12 @@ import (
 //go:embed pages assets
 var files embed.FS
 
-// Config is what the pages show.
+// Config configures the pages.
 type Config struct {
 	Store *localagent.Store
-	// Hosts are names of this machine that browsers may ask for, beside localhost.
+	// Hosts are names of this machine, besides localhost, that the pages answer to.
 	Hosts []string
-	// Waiting is what pages say while nothing has come: how to send it.
+	// Waiting is the text of empty pages: how to send data.
 	Waiting string
 }
 
@@ -35,9 +35,9 @@ type viewer struct {
 	pages map[string]*template.Template
 }
 
-// New returns the pages. They are for this machine: a request that another site
-// makes a browser send is refused, and so is one to a name that is not known to
-// be this machine's.
+// New returns a handler of the pages and the API. They are for this machine:
+// requests that scripts of other sites send are refused, and so are requests to
+// host names that are not known to be this machine's.
 func New(cfg Config) http.Handler {
 	v := &viewer{Config: cfg, pages: map[string]*template.Template{}}
 	for _, name := range []string{"services", "service", "map", "traces", "trace", "logs", "profiles", "metrics", "usage", "missing"} {
@@ -45,7 +45,7 @@ func New(cfg Config) http.Handler {
 	}
 	assets, err := fs.Sub(files, "assets")
 	if err != nil {
-		panic(err) // it is embedded
+		panic(err) // the files are embedded
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", v.services)
@@ -69,22 +69,22 @@ func New(cfg Config) http.Handler {
 	mux.HandleFunc("GET /api/metrics", v.apiMetrics)
 	mux.Handle("GET /assets/uplot/", http.StripPrefix("/assets/uplot/", http.FileServerFS(uplot.Files)))
 	mux.Handle("GET /assets/", http.StripPrefix("/assets/", http.FileServerFS(assets)))
-	// pprof's pages, which name no icon, make browsers ask.
+	// pprof's pages name no icon, so browsers request this one.
 	mux.HandleFunc("GET /favicon.ico", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	mux.HandleFunc("/", v.missing)
 	return v.safe(mux)
 }
 
-// safe adds the headers that keep what spans and logs say from being more than
-// text, and refuses what a page of another site asks for.
+// safe adds the headers that keep text of spans and logs from running as a script,
+// and refuses requests from other sites.
 func (v *viewer) safe(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !v.known(r.Host) {
-			http.Error(w, fmt.Sprintf("the pages answer to addresses and to localhost; %q has to be allowed first (-pages-host)", r.Host), http.StatusForbidden)
+			http.Error(w, fmt.Sprintf("host %q is not allowed: use an IP address or localhost, or add the name to localagent -pages-host", r.Host), http.StatusForbidden)
 			return
 		}
 		if site := r.Header.Get("Sec-Fetch-Site"); site == "cross-site" && r.Header.Get("Sec-Fetch-Mode") != "navigate" {
-			http.Error(w, "not for other sites", http.StatusForbidden)
+			http.Error(w, "requests from other sites are not allowed", http.StatusForbidden)
 			return
 		}
 		h := w.Header()
@@ -95,9 +95,9 @@ func (v *viewer) safe(next http.Handler) http.Handler {
 	})
 }
 
-// known reports whether a host is an address, localhost, or one of the names.
-// Others may be names of another site's, which lead here so that its scripts can
-// read what the pages say.
+// known reports whether a host is an IP address, localhost, or one of Hosts. Any
+// other name may belong to a site that resolves it to this machine so that its
+// scripts can read the pages (DNS rebinding).
 func (v *viewer) known(host string) bool {
 	name := (&url.URL{Host: host}).Hostname()
 	name = strings.ToLower(strings.TrimSuffix(name, "."))
@@ -105,13 +105,13 @@ func (v *viewer) known(host string) bool {
 	return err == nil || name == "localhost" || strings.HasSuffix(name, ".localhost") || slices.Contains(v.Hosts, name)
 }
 
-// page is what the layout needs.
+// page is the data of the layout.
 type page struct {
 	Title, Section string
 	Waiting        string
-	// Live pages ask again when something has come.
+	// Live pages refresh when data arrives.
 	Live bool
-	// Part is the template to show alone, "" for the whole page.
+	// Part is the template to show without the layout; "" shows the whole page.
 	Part string
 	Data any
 }
@@ -120,7 +120,7 @@ func (v *viewer) show(w http.ResponseWriter, status int, name string, p page) {
 	p.Waiting = v.Waiting
 	var out bytes.Buffer
 	if err := v.pages[name].ExecuteTemplate(&out, cmp.Or(p.Part, "layout.html"), p); err != nil {
-		http.Error(w, fmt.Sprintf("the page %s: %v", name, err), http.StatusInternalServerError)
+		http.Error(w, fmt.Sprintf("render page %s: %v", name, err), http.StatusInternalServerError)
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
@@ -129,11 +129,12 @@ func (v *viewer) show(w http.ResponseWriter, status int, name string, p page) {
 	_, _ = out.WriteTo(w)
 }
 
-// missing says what is not there, and where to ask whether it has come.
+// missing is the data of the page for what is not found. Wait is the API request
+// whose answer shows that it has arrived, or "".
 type missing struct{ Text, Wait string }
 
 func (v *viewer) missing(w http.ResponseWriter, r *http.Request) {
-	v.show(w, http.StatusNotFound, "missing", page{Title: "Not here", Data: missing{Text: r.URL.Path + " is not a page."}})
+	v.show(w, http.StatusNotFound, "missing", page{Title: "Not found", Data: missing{Text: "There is no page " + r.URL.Path + "."}})
 }
 
 func (v *viewer) services(w http.ResponseWriter, _ *http.Request) {
@@ -144,7 +145,7 @@ func (v *viewer) service(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("service")
 	resources := v.Store.Resources(name)
 	if len(resources) == 0 {
-		v.show(w, http.StatusNotFound, "missing", page{Title: "Not here", Data: missing{Text: "No span of a service " + name + " has come."}})
+		v.show(w, http.StatusNotFound, "missing", page{Title: "Not found", Data: missing{Text: "No span of service " + name + " has arrived."}})
 		return
 	}
 	type service struct {
@@ -162,12 +163,12 @@ func (v *viewer) usage(w http.ResponseWriter, _ *http.Request) {
 	v.show(w, http.StatusOK, "usage", page{Title: "Memory", Section: "usage", Live: true, Data: v.Store.Usage()})
 }
 
-// events tells a page, at most once a second, that something has come.
+// events sends an event when data has arrived, at most one a second.
 func (v *viewer) events(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
 	flush := http.NewResponseController(w)
-	// The line tells that the stream is there.
+	// The first line is a comment: it shows that the stream is open.
 	for line := ": here\n\n"; ; line = "data: changed\n\n" {
 		changed := v.Store.Changed()
 		if _, err := fmt.Fprint(w, line); err != nil || flush.Flush() != nil {

@@ -9,18 +9,21 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"apmapp/internal/format"
 	"apmapp/internal/localagent"
 	"apmapp/internal/traceagent"
 )
 
 const hostile = `"><script>alert(1)</script><img src=x onerror=alert(2)>{{.}}`
 
-// filled is a store with a trace, a line and a metric whose every text is
-// hostile.
+// filled returns a store with a trace, a log line and a metric in which every text
+// is hostile.
 func filled(t *testing.T) *localagent.Store {
 	t.Helper()
 	s := localagent.NewStore(0)
@@ -67,7 +70,7 @@ func TestPagesShowHostileTextAsText(t *testing.T) {
 		}
 		for _, raw := range []string{"<script>alert", "<img src=x", "onerror=alert(2)>{{"} {
 			if strings.Contains(w.Body.String(), raw) {
-				t.Errorf("%s has %s", path, raw)
+				t.Errorf("%s contains %s", path, raw)
 			}
 		}
 		if w.Header().Get("Content-Security-Policy") == "" || w.Header().Get("X-Content-Type-Options") != "nosniff" {
@@ -76,8 +79,8 @@ func TestPagesShowHostileTextAsText(t *testing.T) {
 	}
 }
 
-// TestLinksLead follows the links of every page, within the pages.
-func TestLinksLead(t *testing.T) {
+// TestLinksWork follows all links between pages.
+func TestLinksWork(t *testing.T) {
 	s := filled(t)
 	odd := span(1, 0, "a/b c?d=e&f#g%", 0, 5)
 	odd.Resource, odd.Metrics = "GET /x?y=1&z=%2F+#", map[string]float64{"_top_level": 1}
@@ -111,8 +114,8 @@ func TestLinksLead(t *testing.T) {
 	}
 }
 
-// TestSpanAlone has a span shown without the page around it.
-func TestSpanAlone(t *testing.T) {
+// TestSpanPart requests the details of a span without the page around it.
+func TestSpanPart(t *testing.T) {
 	h := New(Config{Store: filled(t)})
 	w := fetch(t, h, "/t/"+trace1+"?span=2&part=span")
 	if got := w.Body.String(); w.Code != http.StatusOK || !strings.HasPrefix(got, `<section id="span">`) || !strings.Contains(got, "<code>2</code>") || strings.Contains(got, "waterfall") {
@@ -120,42 +123,145 @@ func TestSpanAlone(t *testing.T) {
 	}
 }
 
-func TestEmptyPagesSayWhatTheyWaitFor(t *testing.T) {
-	h := New(Config{Store: localagent.NewStore(0), Waiting: "Send some to port 1234."})
+func TestEmptyPagesShowHowToSendData(t *testing.T) {
+	h := New(Config{Store: localagent.NewStore(0), Waiting: "Send data to port 1234."})
 	for _, path := range []string{"/", "/map", "/traces", "/logs", "/profiles", "/metrics"} {
-		if w := fetch(t, h, path); w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "Send some to port 1234.") {
+		if w := fetch(t, h, path); w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "Send data to port 1234.") {
 			t.Errorf("%s: status %d: %s", path, w.Code, w.Body)
 		}
 	}
 }
 
-func TestWhatIsNotThere(t *testing.T) {
+func TestErrorsNameWhatIsWrong(t *testing.T) {
 	h := New(Config{Store: filled(t)})
-	for path, want := range map[string]int{
-		"/nonesuch":              404,
-		"/services/nobody":       404,
-		"/t/123":                 404,
-		"/profiles/1/flamegraph": 404,
-		"/profiles/x/flamegraph": 404,
-		"/api/traces/123":        404,
-		"/traces?min=fast":       400,
-		"/traces?from=noon":      400,
-		"/api/traces?max=-1s":    400,
+	for _, c := range []struct {
+		path   string
+		status int
+		want   string
+	}{
+		{"/nonesuch", 404, "There is no page /nonesuch."},
+		{"/services/nobody", 404, "No span of service nobody has arrived."},
+		{"/t/123", 404, "Trace 123 has not arrived yet, or was evicted."},
+		{"/profiles/1/flamegraph", 404, "Profile 1 has not arrived, or was evicted."},
+		{"/profiles/x/flamegraph", 404, "Profile x has not arrived, or was evicted."},
+		{"/api/traces/123", 404, "Trace 123 has not arrived yet, or was evicted."},
+		{"/traces?min=fast", 400, "min must be a duration such as 10ms, got &#34;fast&#34;"},
+		{"/traces?from=noon", 400, "from must be a time in milliseconds since 1970, got &#34;noon&#34;"},
+		{"/api/traces?to=noon", 400, `to must be a time in milliseconds since 1970, got "noon"`},
+		{"/api/traces?max=-1s", 400, `max must be a duration such as 10ms, got "-1s"`},
 	} {
-		if w := fetch(t, h, path); w.Code != want {
-			t.Errorf("%s: status %d, want %d: %s", path, w.Code, want, w.Body)
+		if w := fetch(t, h, c.path); w.Code != c.status || !strings.Contains(w.Body.String(), c.want) {
+			t.Errorf("%s: status %d, want %d and %q: %s", c.path, w.Code, c.status, c.want, w.Body)
 		}
-	}
-	other := func(r *http.Request) {
-		r.Header.Set("Sec-Fetch-Site", "cross-site")
-		r.Header.Set("Sec-Fetch-Mode", "cors")
-	}
-	if w := fetch(t, h, "/api/traces", other); w.Code != http.StatusForbidden {
-		t.Errorf("another site: status %d", w.Code)
 	}
 }
 
-// TestHosts has names that lead to this machine, and may be anybody's, refused.
+// TestRequestsOfOtherSites: a link from another site works, a script of it does not.
+func TestRequestsOfOtherSites(t *testing.T) {
+	h := New(Config{Store: filled(t)})
+	for mode, want := range map[string]int{"navigate": http.StatusOK, "cors": http.StatusForbidden, "no-cors": http.StatusForbidden} {
+		w := fetch(t, h, "/api/traces", func(r *http.Request) {
+			r.Header.Set("Sec-Fetch-Site", "cross-site")
+			r.Header.Set("Sec-Fetch-Mode", mode)
+		})
+		if w.Code != want {
+			t.Errorf("%s: status %d, want %d", mode, w.Code, want)
+		}
+	}
+}
+
+// TestPagesShowTheNumbersOfTheStore compares each table with the store, cell by cell.
+func TestPagesShowTheNumbersOfTheStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := localagent.NewStore(0)
+		for i := range 200 {
+			root := span(1, 0, "web", 0, 1+i)
+			root.Start, root.Error, root.Resource = time.Now(), i < 3, "GET /"
+			root.Metrics = map[string]float64{"_top_level": 1}
+			child := root
+			child.SpanID, child.ParentID, child.Service, child.Resource, child.Error = 2, 1, "db", "SELECT", i < 199
+			child.Duration /= 2
+			s.AddSpans(traceagent.Chunk{TraceID: fmt.Sprintf("%032x", i+1), Spans: []traceagent.Span{root, child}})
+		}
+		s.AddLog(localagent.ParseLog([]byte("x"), time.Now()))
+		s.AddPacket("a:1|c\nbroken\nbroken", time.Now())
+		time.Sleep(11 * time.Second)
+		h := New(Config{Store: s})
+		cells := func(path, pattern string) (all []string) {
+			for _, m := range regexp.MustCompile(pattern).FindAllStringSubmatch(fetch(t, h, path).Body.String(), -1) {
+				all = append(all, m[1])
+			}
+			return all
+		}
+		numbers := func(n localagent.Numbers) []string {
+			return []string{format.Rate(n.Rate), format.Percent(float64(n.Errors) / float64(n.Hits)), format.Duration(n.P50), format.Duration(n.P95), format.Duration(n.P99)}
+		}
+		const cell = `<td class="n[^>]*>([^<]*)</td>`
+		services := s.Services()
+		if got, want := cells("/", cell), slices.Concat(numbers(services[0].Numbers), numbers(services[1].Numbers)); !slices.Equal(got, want) {
+			t.Errorf("services: %q, want %q", got, want)
+		}
+		if got, want := cells("/services/web", cell), numbers(s.Resources("web")[0].Numbers); !slices.Equal(got, want) {
+			t.Errorf("resources: %q, want %q", got, want)
+		}
+		if got := numbers(services[0].Numbers)[1]; got != "99.5%" { // was printed as 1e+02 %
+			t.Errorf("errors of the database: %s, want 99.5%%", got)
+		}
+		call, web, db := numbers(s.Calls()[0].Numbers), numbers(services[1].Numbers), numbers(services[0].Numbers)
+		want := []string{call[0] + ", " + call[1] + " errors", web[0] + " · p95 " + web[3], db[0] + " · p95 " + db[3]}
+		if got := cells("/map", `class="label"[^>]*>([^<]*)<`); !slices.Equal(got, want) {
+			t.Errorf("map: %q, want %q", got, want)
+		}
+		u := s.Usage()
+		want = []string{
+			"200", format.Bytes(u.TraceBytes), "0", "1", format.Bytes(u.LogBytes), "0", "0", "0B",
+			"1", format.Bytes(u.MetricBytes), "2", format.Bytes(u.ServiceBytes),
+		}
+		if got := cells("/usage", cell); !slices.Equal(got, want) {
+			t.Errorf("memory: %q, want %q", got, want)
+		}
+		if got := fetch(t, h, "/usage").Body.String(); !strings.Contains(got, "The budget is "+format.Bytes(u.Budget)+". 2 metric lines were malformed.") {
+			t.Errorf("memory: %s", got)
+		}
+	})
+}
+
+// TestLimits: a page lists 200 traces and log lines, the API what it is asked for.
+func TestLimits(t *testing.T) {
+	s := localagent.NewStore(64 << 20)
+	const n = 10_001
+	for i := range n {
+		s.AddSpans(traceagent.Chunk{TraceID: fmt.Sprintf("%032x", i+1), Spans: []traceagent.Span{span(1, 0, "web", i, i+1)}})
+		s.AddLog(localagent.ParseLog([]byte("x"), begin))
+	}
+	h := New(Config{Store: s})
+	for path, row := range map[string]string{"/traces": `href="/t/`, "/logs": "<li "} {
+		got := fetch(t, h, path).Body.String()
+		if strings.Count(got, row) != 200 || !strings.Contains(got, "10,001 match; the latest 200 are listed") {
+			t.Errorf("%s lists %d: %.3000s", path, strings.Count(got, row), got)
+		}
+	}
+	for limit, want := range map[string]int{"": 200, "x": 200, "0": 200, "-1": 200, "1": 1, "10000": 10_000, "10001": 10_000} {
+		for _, path := range []string{"/api/traces", "/api/logs"} {
+			var answer struct {
+				Matching      int
+				Traces, Lines []json.RawMessage
+			}
+			if err := json.Unmarshal(fetch(t, h, path+"?limit="+limit).Body.Bytes(), &answer); err != nil {
+				t.Fatal(err)
+			}
+			if got := len(answer.Traces) + len(answer.Lines); got != want || answer.Matching != n {
+				t.Errorf("%s?limit=%s: %d of %d, want %d of %d", path, limit, got, answer.Matching, want, n)
+			}
+		}
+	}
+	if got := strings.Count(fetch(t, h, "/traces").Body.String(), "null"); got != scattered { // each point is in one of two lines
+		t.Errorf("%d points in the chart, want %d", got, scattered)
+	}
+}
+
+// TestHosts requests pages by names of this machine, and by names of others that may
+// resolve to it.
 func TestHosts(t *testing.T) {
 	h := New(Config{Store: filled(t), Hosts: []string{"demo.example"}})
 	for host, want := range map[string]int{
@@ -266,5 +372,5 @@ func TestEvents(t *testing.T) {
 			return
 		}
 	}
-	t.Error("no event comes")
+	t.Error("the stream ended without an event")
 }

@@ -14,28 +14,27 @@ import (
 type row struct {
 	*traceagent.Span
 	Depth int
-	// Offset and Width are shares of the trace, in percent.
+	// Offset and Width are in percent of the trace.
 	Offset, Width float64
-	// Self is the time that no child covers.
+	// Self is the time that is not covered by a child.
 	Self time.Duration
-	// Critical tells that the trace would have been shorter without it.
+	// Critical is set if the trace would have been shorter without this span.
 	Critical bool
-	Color    int // of its service
+	Color    int // of the service
 	Logs     []mark
 }
 
-// mark is a line of the log, where it was written.
+// mark is a log line at the time it was written.
 type mark struct {
 	localagent.Log
-	Offset float64 // as a row's
+	Offset float64 // as in row
 }
 
-// colors is how many the style sheet has for services.
+// colors is the number of colors that the style sheet has for services.
 const colors = 8
 
-// waterfall lists the spans of a trace, each under its parent, in the order in
-// which they began. Spans whose parent is not there begin a tree of their own,
-// and so does one span of a circle.
+// waterfall returns the spans of a trace, each after its parent, siblings by start.
+// Each root starts a tree, and so does the first span of a circle of parents.
 func waterfall(t localagent.Trace, logs []localagent.Log) []row {
 	children := map[uint64][]*traceagent.Span{}
 	known := map[uint64]bool{}
@@ -60,7 +59,7 @@ func waterfall(t localagent.Trace, logs []localagent.Log) []row {
 	for _, s := range roots {
 		w.visit(s, 0)
 	}
-	for i := range t.Spans { // what only a circle leads to
+	for i := range t.Spans { // spans in a circle of parents
 		w.visit(&t.Spans[i], 0)
 	}
 	w.place(logs)
@@ -81,8 +80,8 @@ type walk struct {
 	rows     []row
 }
 
-// visit adds a span and those below it, without recursion: a trace may be as
-// deep as it is long.
+// visit adds a span and its descendants. It does not recurse: each span of a trace
+// may be the parent of the next.
 func (w *walk) visit(s *traceagent.Span, depth int) {
 	type step struct {
 		span  *traceagent.Span
@@ -108,7 +107,8 @@ func (w *walk) visit(s *traceagent.Span, depth int) {
 
 func end(s *traceagent.Span) time.Time { return s.Start.Add(s.Duration) }
 
-// self is the part of a span that its children, sorted by start, do not cover.
+// self returns the time of a span that its children do not cover. The children are
+// sorted by start.
 func self(s *traceagent.Span, children []*traceagent.Span) time.Duration {
 	left := s.Duration
 	covered := s.Start
@@ -128,8 +128,8 @@ func self(s *traceagent.Span, children []*traceagent.Span) time.Duration {
 	return max(left, 0)
 }
 
-// place computes where the rows' bars are, and the lines of the log upon them. A
-// line whose time is not the trace's, as that of another clock, is not placed.
+// place computes the positions of bars and log lines. A log line outside the time of
+// the trace, such as one from another clock, is left out.
 func (w *walk) place(logs []localagent.Log) {
 	if len(w.rows) == 0 {
 		return
@@ -158,8 +158,8 @@ func (w *walk) place(logs []localagent.Log) {
 	}
 }
 
-// critical marks the critical path: from the end of the root back, at each
-// instant the child that ended last before it.
+// critical marks the critical path: from the end of the root back, always the
+// child that ended last before.
 func (w *walk) critical(root *traceagent.Span) {
 	on := map[*traceagent.Span]bool{}
 	for todo := []*traceagent.Span{root}; len(todo) > 0; {

@@ -12,7 +12,7 @@ import (
 
 var begin = time.Unix(1_700_000_000, 0)
 
-// span is one from a millisecond to another.
+// span returns a span from one millisecond to another.
 func span(id, parent uint64, service string, from, to int) traceagent.Span {
 	return traceagent.Span{
 		SpanID: id, ParentID: parent, Service: service, Resource: fmt.Sprint("r", id),
@@ -29,7 +29,7 @@ func TestWaterfall(t *testing.T) {
 			[]traceagent.Span{span(3, 1, "db", 60, 90), span(1, 0, "web", 0, 100), span(2, 1, "db", 10, 50)},
 			"1 0 0 100 30ms true|2 1 10 40 40ms true|3 1 60 30 30ms true",
 		},
-		"side by side, one of which is waited for": {
+		"in parallel: the parent waits for the longer one": {
 			[]traceagent.Span{span(1, 0, "web", 0, 100), span(2, 1, "db", 10, 50), span(3, 1, "db", 10, 90)},
 			"1 0 0 100 20ms true|2 1 10 40 40ms false|3 1 10 80 80ms true",
 		},
@@ -37,11 +37,11 @@ func TestWaterfall(t *testing.T) {
 			[]traceagent.Span{span(1, 0, "web", 0, 50), span(2, 1, "jobs", 25, 100)},
 			"1 0 0 50 25ms true|2 1 25 75 75ms false",
 		},
-		"a part whose parent has not come": {
+		"parent not received": {
 			[]traceagent.Span{span(2, 9, "db", 0, 100)},
 			"2 0 0 100 100ms true",
 		},
-		"a circle": {
+		"parents form a circle": {
 			[]traceagent.Span{span(1, 2, "web", 0, 100), span(2, 1, "web", 0, 50)},
 			"1 0 0 100 50ms false|2 1 0 50 0s false",
 		},
@@ -49,7 +49,7 @@ func TestWaterfall(t *testing.T) {
 			[]traceagent.Span{span(1, 1, "web", 0, 100)},
 			"1 0 0 100 100ms true",
 		},
-		"in no time": {
+		"no duration": {
 			[]traceagent.Span{span(1, 0, "web", 0, 0)},
 			"1 0 0 0 0s true",
 		},
@@ -64,7 +64,7 @@ func TestWaterfall(t *testing.T) {
 	}
 }
 
-// TestWaterfallOfManySpans has the two shapes that are hard: deep, and wide.
+// TestWaterfallOfManySpans has the two shapes that cost most: deep and wide.
 func TestWaterfallOfManySpans(t *testing.T) {
 	const n = 10_000
 	for name, parent := range map[string]func(i int) uint64{
@@ -82,7 +82,7 @@ func TestWaterfallOfManySpans(t *testing.T) {
 	}
 }
 
-func TestLinesOfTheLogAreMarked(t *testing.T) {
+func TestLogLinesAreMarked(t *testing.T) {
 	line := func(span string, at int) localagent.Log {
 		return localagent.Log{SpanID: span, Message: span, Time: begin.Add(time.Duration(at) * time.Millisecond)}
 	}

@@ -1,4 +1,4 @@
-// Draws charts, and asks for the page again when something has come.
+// Draws charts, and reloads the content of the page when new data arrives.
 "use strict";
 (() => {
   const color = name => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
@@ -46,8 +46,8 @@
     charts = [...document.querySelectorAll("[data-chart]")].map(scatter).concat([...document.querySelectorAll("[data-metric]")].map(metric));
   };
 
-  // again takes the page's content anew, unless somebody is at work in it.
-  const again = async () => {
+  // refresh replaces the page's content, unless the user is working in it.
+  const refresh = async () => {
     const main = document.getElementById("main");
     const waiting = main.querySelector("[data-wait]");
     if (waiting) {
@@ -65,8 +65,8 @@
     draw();
   };
 
-  // A span is shown in its trace: the rest of the page, perhaps of thousands of
-  // spans, stays.
+  // A click on a span replaces only its details: the rest of the page may have
+  // thousands of spans.
   document.addEventListener("click", async event => {
     const span = event.target.closest("a.span");
     if (!span || event.button || event.ctrlKey || event.metaKey || event.shiftKey) return;
@@ -75,14 +75,14 @@
     document.querySelector("a.span[aria-current]")?.removeAttribute("aria-current");
     span.setAttribute("aria-current", "true");
     const answer = await fetch(span.href + "&part=span").catch(() => null);
-    if (location.href !== span.href) return; // another has been chosen meanwhile
+    if (location.href !== span.href) return; // the user has chosen another span meanwhile
     if (!answer?.ok) return location.reload();
     const part = new DOMParser().parseFromString(await answer.text(), "text/html");
     document.getElementById("span").replaceWith(part.getElementById("span"));
   });
   addEventListener("popstate", () => location.reload());
 
-  // Up and down go from span to span.
+  // The arrow keys up and down move from span to span.
   document.addEventListener("keydown", event => {
     const span = document.activeElement.closest("a.span");
     const to = span && {ArrowDown: span.nextElementSibling, ArrowUp: span.previousElementSibling}[event.key];
@@ -100,11 +100,11 @@
       button.setAttribute("aria-pressed", on);
       if (events) events.close();
       events = on ? new EventSource("/events") : null;
-      if (events) events.onmessage = () => again().catch(() => {});
+      if (events) events.onmessage = () => refresh().catch(() => {});
     };
     button.addEventListener("click", () => live(button.getAttribute("aria-pressed") !== "true"));
     live(true);
-    // A page that nobody sees need not ask.
+    // A hidden page does not refresh.
     document.addEventListener("visibilitychange", () => live(!document.hidden));
   }
 })();
