@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// prefersJSON reports whether the Accept headers of a request like JSON better
-// than Flask's text/html. Equal liking goes to the type that is named more
-// precisely, then to text: browsers and */* get text.
+// prefersJSON reports whether the Accept headers of a request prefer JSON to
+// Flask's text/html. If both have the same quality, the type that is named more
+// precisely wins, then text/html: browsers and */* get text.
 // https://www.rfc-editor.org/rfc/rfc9110#section-12.5.1
 func prefersJSON(accept []string) bool {
 	json, html := preference{precision: -1}, preference{precision: -1}
@@ -38,8 +38,8 @@ func prefersJSON(accept []string) bool {
 	}
 }
 
-// preference is how well liked a type is, by the most precise range that it is
-// in.
+// preference is the quality of a type, from the most precise range that contains
+// it.
 type preference struct {
 	quality   float64
 	precision int // 0 for */*, 1 for type/*, 2 for type/subtype
@@ -47,7 +47,7 @@ type preference struct {
 
 func (p *preference) consider(mediaType, mediaRange string, quality float64) {
 	kind, _, _ := strings.Cut(mediaType, "/")
-	precision := -1
+	var precision int
 	switch mediaRange {
 	case "*/*":
 		precision = 0
@@ -55,6 +55,8 @@ func (p *preference) consider(mediaType, mediaRange string, quality float64) {
 		precision = 1
 	case mediaType:
 		precision = 2
+	default:
+		return
 	}
 	if precision > p.precision {
 		*p = preference{quality, precision}

@@ -14,16 +14,16 @@ import (
 	"apmapp/internal/telemetry"
 )
 
-// handler answers a request with a reply, or with an error that says why not.
+// handler returns the reply to a request, or an error.
 type handler func(r *http.Request) (reply, error)
 
-// endpoint serves a route: it names the span, bounds the work, runs h, and
-// tells client, log and span how it went.
+// endpoint serves a route: it names the span's resource, runs h within a
+// deadline, and reports the result to the client, the log and the span.
 func (s *server) endpoint(h handler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
-		// Named before the work, not only after it as tracing does: the profiler
-		// labels the CPU samples of the work with the resource.
+		// Tracing names the resource after the work. The profiler needs it before:
+		// it labels the CPU samples of the work with the resource.
 		r = r.WithContext(telemetry.SetResource(r.Context(), resource(r)))
 		span, traced := telemetry.SpanIDs(r.Context())
 		if traced {
@@ -44,7 +44,7 @@ func (s *server) endpoint(h handler) http.HandlerFunc {
 	}
 }
 
-// work runs h within the request's deadline. A panic is an error like another.
+// work runs h within the request's deadline. It returns a panic as an error.
 func (s *server) work(h handler, r *http.Request) (_ reply, err error) {
 	ctx, cancel := context.WithTimeout(r.Context(), s.RequestTimeout)
 	defer cancel()
@@ -56,7 +56,7 @@ func (s *server) work(h handler, r *http.Request) (_ reply, err error) {
 	return h(r.WithContext(ctx))
 }
 
-// limited refuses a request, at once, when as many as may run are running.
+// limited refuses a request at once if MaxConcurrent requests are running.
 func (s *server) limited(h handler) handler {
 	return func(r *http.Request) (reply, error) {
 		select {
@@ -69,7 +69,7 @@ func (s *server) limited(h handler) handler {
 	}
 }
 
-// log writes the one line of a request, under Datadog's standard attributes:
+// log writes the log line of a request, with Datadog's standard attributes:
 // https://docs.datadoghq.com/standard-attributes/
 func (s *server) log(r *http.Request, status, written int, took time.Duration, err error) {
 	attrs := []slog.Attr{
@@ -92,13 +92,13 @@ func (s *server) log(r *http.Request, status, written int, took time.Duration, e
 	s.Logger.LogAttrs(r.Context(), level(r, status, err), "request", attrs...)
 }
 
-// level is how much a request's line matters to an operator.
+// level returns the level of a request's log line.
 func level(r *http.Request, status int, err error) slog.Level {
 	switch {
 	case isProbe(r):
 		return slog.LevelDebug
 	case errors.Is(err, errOverloaded):
-		return slog.LevelWarn // the limit at work
+		return slog.LevelWarn // the limit works as intended
 	case status >= http.StatusInternalServerError:
 		return slog.LevelError
 	default:
@@ -106,8 +106,8 @@ func level(r *http.Request, status int, err error) slog.Level {
 	}
 }
 
-// clientIP is the peer's address. What a proxy says of its own client is not
-// believed without knowing the proxy.
+// clientIP returns the peer's address. It ignores the headers of proxies, which
+// any client can send.
 func clientIP(r *http.Request) string {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {

@@ -7,12 +7,12 @@ import (
 	"apmapp/store"
 )
 
-// health says that the process lives; it asks nobody else.
+// health answers that the process is alive. It depends on nothing else.
 func (s *server) health(*http.Request) (reply, error) {
 	return reply{Message: "ok", plain: true}, nil
 }
 
-// ready says whether to send traffic here.
+// ready answers whether the service can take traffic.
 func (s *server) ready(r *http.Request) (reply, error) {
 	if s.Draining() {
 		return notReady("draining"), nil

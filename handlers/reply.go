@@ -11,8 +11,8 @@ import (
 	"apmapp/store"
 )
 
-// reply is what a client reads: Flask's text, an error page, or all of it as
-// JSON when it asks for that.
+// reply is the answer to a client: Flask's text, an error page, or all fields as
+// JSON if the client prefers that.
 type reply struct {
 	Message string        `json:"message"`
 	TraceID string        `json:"trace_id,omitempty"` // 32 hex digits
@@ -22,11 +22,11 @@ type reply struct {
 
 	status int // 0 means 200
 	header http.Header
-	plain  bool // text/plain, as probes read it
+	plain  bool // text/plain, for probes
 	empty  bool // headers only
 }
 
-// options says what a route answers to.
+// options answers with the methods of a route.
 func options(*http.Request) (reply, error) {
 	return reply{header: http.Header{"Allow": {allow}}, empty: true}, nil
 }
@@ -38,7 +38,7 @@ func (p reply) statusCode() int {
 	return p.status
 }
 
-// write sends the reply and returns how many bytes of body went out.
+// write sends the reply and returns the number of bytes of the body.
 func (p reply) write(w http.ResponseWriter, r *http.Request, span telemetry.IDs) int {
 	p.TraceID, p.SpanID = span.TraceID, span.SpanID
 	contentType, body := p.render(prefersJSON(r.Header.Values("Accept")))
@@ -49,13 +49,13 @@ func (p reply) write(w http.ResponseWriter, r *http.Request, span telemetry.IDs)
 	header.Set("Content-Type", contentType)
 	header.Set("Content-Length", strconv.Itoa(len(body)))
 	header.Set("Vary", "Accept")
-	// Some browsers guess a type from the bytes unless told not to.
+	// Some browsers guess a type from the bytes without this header.
 	header.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(p.statusCode())
 	if r.Method == http.MethodHead {
 		return 0
 	}
-	n, _ := w.Write(body) // a client that left is nobody's error
+	n, _ := w.Write(body) // fails if the client left, which is not an error here
 	return n
 }
 
@@ -64,7 +64,7 @@ func (p reply) render(asJSON bool) (contentType string, body []byte) {
 	case p.empty:
 		return "text/html; charset=utf-8", nil
 	case asJSON:
-		// Strings, numbers and times: marshalling cannot fail.
+		// A reply has only strings, numbers and times, so this cannot fail.
 		body, _ = json.Marshal(p)
 		return "application/json", body
 	case p.plain:
@@ -76,7 +76,7 @@ func (p reply) render(asJSON bool) (contentType string, body []byte) {
 	}
 }
 
-// page is an error for people.
+// page returns an error page for people.
 func (p reply) page() string {
 	title := strconv.Itoa(p.statusCode()) + " " + http.StatusText(p.statusCode())
 	page := fmt.Sprintf("<!doctype html>\n<html lang=\"en\">\n<title>%s</title>\n<h1>%[1]s</h1>\n<p>%s</p>\n",

@@ -12,48 +12,49 @@ import (
 	"apmapp/store"
 )
 
-// Visits is what the handlers ask of the store.
+// Visits is the part of the store that the handlers use.
 type Visits interface {
-	// Latest returns the most recent visit, false when there is none.
+	// Latest returns the most recent visit, or false if there is no visit.
 	Latest(ctx context.Context) (store.Visit, bool, error)
 	// Recent returns the n most recent visits, newest first.
 	Recent(ctx context.Context, n int) ([]store.Visit, error)
 	// Record stores a visit and returns it as stored.
 	Record(ctx context.Context, v store.Visit) (store.Visit, error)
-	// Ready returns nil when visits can be read and written.
+	// Ready returns nil if visits can be read and written.
 	Ready(ctx context.Context) error
 }
 
-// Config is what New needs; every field is required.
+// Config is the configuration of New. Every field except TracePage is required.
 type Config struct {
 	Visits    Visits
 	Logger    *slog.Logger
 	Telemetry telemetry.Config
-	// MaxConcurrent is how many requests run at once; more are refused.
+	// MaxConcurrent is the maximum number of requests at once. Further requests
+	// are refused.
 	MaxConcurrent int
-	// RequestTimeout bounds a request's work, waiting for a connection included.
+	// RequestTimeout bounds a request's work, including the wait for a connection.
 	RequestTimeout time.Duration
-	// ReadyTimeout bounds the readiness probe's question to MySQL.
+	// ReadyTimeout bounds the readiness probe's ping to MySQL.
 	ReadyTimeout time.Duration
 	// Draining reports whether the service is about to stop.
 	Draining func() bool
-	// TracePage is the URL of a page that shows a trace, by its ID in hex; nil
-	// where there is none.
+	// TracePage returns the URL of a page that shows a trace. The ID is in hex. It
+	// is nil if there is no such page.
 	TracePage func(traceID string) string
 }
 
-// New returns the handler of every request.
+// New returns the handler for all requests.
 func New(cfg Config) http.Handler {
 	s := &server{cfg, make(chan struct{}, cfg.MaxConcurrent)}
 	r := chi.NewRouter()
-	// Tracing is around everything that can fail: a panic that passed it would
-	// be reported as a 200.
+	// Tracing surrounds the endpoints, which recover panics: tracing would report
+	// a panic as a 200.
 	r.Use(decodedPath, s.connections, telemetry.HTTP(cfg.Telemetry, isProbe, resource))
 
 	s.get(r, "/", s.limited(s.home))
 	s.get(r, "/api/trace", s.limited(s.trace))
 	s.get(r, "/api/apm", s.limited(s.apm))
-	// Probes are not limited: an overloaded service is alive.
+	// Probes have no limit: an overloaded service is alive.
 	s.get(r, "/healthz", s.health)
 	s.get(r, "/readyz", s.ready)
 	r.NotFound(s.endpoint(notFound))
@@ -63,7 +64,7 @@ func New(cfg Config) http.Handler {
 
 type server struct {
 	Config
-	running chan struct{} // holds a token for each request that runs
+	running chan struct{} // holds a token for each running request
 }
 
 // allow are the methods of every route.
@@ -79,8 +80,9 @@ func isProbe(r *http.Request) bool {
 	return r.URL.Path == "/healthz" || r.URL.Path == "/readyz"
 }
 
-// resource names what a request is for: its route, or its status where it has
-// none. A raw path would make as many resources as there are typing errors.
+// resource returns the span's resource: method and route, or method and status if
+// there is no route. Raw paths and methods would make a new resource, and new
+// metric series, for each typing error.
 func resource(r *http.Request) string {
 	rctx := chi.RouteContext(r.Context())
 	method := r.Method
@@ -100,13 +102,13 @@ func resource(r *http.Request) string {
 	}
 }
 
-// hasRoute reports whether the path of the request in rctx is one of ours.
+// hasRoute reports whether the request's path has a route.
 func hasRoute(rctx *chi.Context) bool {
 	return rctx.Routes.Match(chi.NewRouteContext(), http.MethodGet, rctx.RoutePath)
 }
 
-// decodedPath routes by the path that the client meant, as Flask does:
-// /api%2Ftrace is /api/trace, and // is the root.
+// decodedPath routes by the decoded path, like Flask: /api%2Ftrace is /api/trace,
+// and // is /.
 func decodedPath(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path := r.URL.Path
@@ -118,10 +120,10 @@ func decodedPath(next http.Handler) http.Handler {
 	})
 }
 
-// connections closes a connection behind its answer where keeping it would
-// hurt. A request with a body: no route reads one, and net/http would have to,
-// to find the next request. A service that is about to stop: its clients move
-// on before the last connections are cut.
+// connections closes a connection after the answer in two cases. First, if the
+// request has a body: no route reads it, and net/http would have to read it to
+// find the next request. Second, if the service is about to stop: its clients
+// reconnect elsewhere before the last connections are cut.
 func (s *server) connections(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ContentLength != 0 || s.Draining() {

@@ -11,7 +11,7 @@ import (
 	"apmapp/store"
 )
 
-// home reads the most recent visit.
+// home returns the most recent visit.
 func (s *server) home(r *http.Request) (reply, error) {
 	visit, found, err := s.Visits.Latest(r.Context())
 	if err != nil {
@@ -24,7 +24,7 @@ func (s *server) home(r *http.Request) (reply, error) {
 	return answer, nil
 }
 
-// trace records a visit under the trace ID of this very request.
+// trace records a visit with the trace ID of this request.
 func (s *server) trace(r *http.Request) (reply, error) {
 	span, _ := telemetry.SpanIDs(r.Context())
 	visit, err := s.Visits.Record(r.Context(), store.Visit{
@@ -38,10 +38,11 @@ func (s *server) trace(r *http.Request) (reply, error) {
 	return reply{Message: "Posting Traces", Visit: &visit}, nil
 }
 
-// recent is how many visits apm reads: bounded work, however long the table.
+// recent is the number of visits that apm reads. It bounds the work for a table
+// of any length.
 const recent = 20
 
-// apm reads the most recent visits.
+// apm returns the most recent visits.
 func (s *server) apm(r *http.Request) (reply, error) {
 	visits, err := s.Visits.Recent(r.Context(), recent)
 	if err != nil {
