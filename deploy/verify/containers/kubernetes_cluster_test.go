@@ -1,0 +1,230 @@
+package containers
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	tidb "github.com/pingcap/tidb-operator/pkg/apis/pingcap/v1alpha1"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	apps "k8s.io/api/apps/v1"
+	autoscaling "k8s.io/api/autoscaling/v2"
+	batch "k8s.io/api/batch/v1"
+	core "k8s.io/api/core/v1"
+	networking "k8s.io/api/networking/v1"
+	policy "k8s.io/api/policy/v1"
+	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"sigs.k8s.io/json"
+	"sigs.k8s.io/kustomize/api/krusty"
+	"sigs.k8s.io/kustomize/kyaml/filesys"
+	"sigs.k8s.io/yaml"
+)
+
+// cluster is what an overlay, with the traffic beside it, would put into one.
+type cluster struct {
+	problems []string // of objects by themselves
+
+	namespaces   map[string]*core.Namespace
+	workloads    []workload
+	services     []*core.Service
+	policies     []*networking.NetworkPolicy
+	disruption   []*policy.PodDisruptionBudget
+	autoscalers  []*autoscaling.HorizontalPodAutoscaler
+	initializers []*tidb.TidbInitializer
+	secrets      map[string]*core.Secret // by namespace/name
+	configMaps   map[string]*core.ConfigMap
+	custom       map[string]map[string]any // by kind
+}
+
+// workload is what makes pods.
+type workload struct {
+	kind, namespace, name string
+	selector              *meta.LabelSelector
+	template              core.PodTemplateSpec
+	job                   *batch.JobSpec
+}
+
+// build builds what kubectl apply -k would apply.
+func build(t *testing.T, dirs ...string) *cluster {
+	t.Helper()
+	c := &cluster{namespaces: map[string]*core.Namespace{}, secrets: map[string]*core.Secret{},
+		configMaps: map[string]*core.ConfigMap{}, custom: map[string]map[string]any{}}
+	for _, dir := range dirs {
+		built, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), dir)
+		if err != nil {
+			c.problems = append(c.problems, err.Error())
+			continue
+		}
+		for _, r := range built.Resources() {
+			text, err := r.AsYAML()
+			if err == nil {
+				err = c.add(t, text)
+			}
+			if err != nil {
+				c.problems = append(c.problems, fmt.Sprintf("%s %s: %v", r.GetKind(), r.GetName(), err))
+			}
+		}
+	}
+	return c
+}
+
+// add decodes an object into its published type; a field that this has not is an
+// error.
+func (c *cluster) add(t *testing.T, text []byte) error {
+	var kind meta.TypeMeta
+	if err := yaml.Unmarshal(text, &kind); err != nil {
+		return err
+	}
+	asJSON, err := yaml.YAMLToJSON(text)
+	if err != nil {
+		return err
+	}
+	decode := func(v any) error {
+		strict, err := json.UnmarshalStrict(asJSON, v)
+		return errors.Join(append(strict, err)...)
+	}
+	switch kind.APIVersion + " " + kind.Kind {
+	case "v1 Namespace":
+		o := &core.Namespace{}
+		err := decode(o)
+		c.namespaces[o.Name] = o
+		return err
+	case "v1 Secret":
+		o := &core.Secret{}
+		err := decode(o)
+		c.secrets[o.Namespace+"/"+o.Name] = o
+		return err
+	case "v1 ConfigMap":
+		o := &core.ConfigMap{}
+		err := decode(o)
+		c.configMaps[o.Namespace+"/"+o.Name] = o
+		return err
+	case "v1 Service":
+		o := &core.Service{}
+		c.services = append(c.services, o)
+		return decode(o)
+	case "apps/v1 Deployment":
+		o := &apps.Deployment{}
+		err := decode(o)
+		c.workloads = append(c.workloads, workload{kind.Kind, o.Namespace, o.Name, o.Spec.Selector, o.Spec.Template, nil})
+		return err
+	case "apps/v1 StatefulSet":
+		o := &apps.StatefulSet{}
+		err := decode(o)
+		for _, claim := range o.Spec.VolumeClaimTemplates {
+			o.Spec.Template.Spec.Volumes = append(o.Spec.Template.Spec.Volumes, core.Volume{Name: claim.Name,
+				VolumeSource: core.VolumeSource{PersistentVolumeClaim: &core.PersistentVolumeClaimVolumeSource{}}})
+		}
+		c.workloads = append(c.workloads, workload{kind.Kind, o.Namespace, o.Name, o.Spec.Selector, o.Spec.Template, nil})
+		return err
+	case "batch/v1 Job":
+		o := &batch.Job{}
+		err := decode(o)
+		c.workloads = append(c.workloads, workload{kind.Kind, o.Namespace, o.Name, nil, o.Spec.Template, &o.Spec})
+		return err
+	case "networking.k8s.io/v1 NetworkPolicy":
+		o := &networking.NetworkPolicy{}
+		c.policies = append(c.policies, o)
+		return decode(o)
+	case "policy/v1 PodDisruptionBudget":
+		o := &policy.PodDisruptionBudget{}
+		c.disruption = append(c.disruption, o)
+		return decode(o)
+	case "autoscaling/v2 HorizontalPodAutoscaler":
+		o := &autoscaling.HorizontalPodAutoscaler{}
+		c.autoscalers = append(c.autoscalers, o)
+		return decode(o)
+	case "pingcap.com/v1alpha1 TidbCluster":
+		return decode(&tidb.TidbCluster{})
+	case "pingcap.com/v1alpha1 TidbInitializer":
+		o := &tidb.TidbInitializer{}
+		c.initializers = append(c.initializers, o)
+		return decode(o)
+	case "datadoghq.com/v2alpha1 DatadogAgent", "datadoghq.com/v1alpha1 DatadogMetric":
+		var o map[string]any
+		if err := yaml.Unmarshal(text, &o); err != nil {
+			return err
+		}
+		c.custom[kind.Kind] = o
+		return published(t, strings.ToLower(kind.Kind)+"s_"+filepath.Base(kind.APIVersion), asJSON)
+	}
+	return fmt.Errorf("%s %s is not a kind that is verified here", kind.APIVersion, kind.Kind)
+}
+
+// The Operator's release, and what its module's content is, as go.sum has it.
+const (
+	operator    = "github.com/DataDog/datadog-operator@v1.30.0"
+	operatorSum = "h1:0EsfnraJBrMD7B6/sU268Na9uuUUNIfyWRwVwzL/Rpo="
+)
+
+// operatorSchemas is where the Operator's release has the schemas of its resources.
+var operatorSchemas = sync.OnceValues(func() (string, error) {
+	var stdout bytes.Buffer
+	cmd := exec.Command("go", "mod", "download", "-json", operator)
+	cmd.Stdout = &stdout
+	if err := cmd.Run(); err != nil {
+		return "", fmt.Errorf("%s: %w\n%s", cmd, err, &stdout)
+	}
+	var module struct{ Dir, Sum string }
+	if err := json.UnmarshalCaseSensitivePreserveInts(stdout.Bytes(), &module); err != nil {
+		return "", err
+	}
+	if module.Sum != operatorSum {
+		return "", fmt.Errorf("%s has the sum %s, want %s", operator, module.Sum, operatorSum)
+	}
+	return filepath.Join(module.Dir, "config/crd/bases/v1"), nil
+})
+
+// published checks an object against the schema that Datadog publishes. It allows
+// no field that it does not name.
+func published(t *testing.T, name string, asJSON []byte) error {
+	t.Helper()
+	dir, err := operatorSchemas()
+	if err != nil {
+		missing(t, err.Error())
+	}
+	compiler := jsonschema.NewCompiler()
+	schema, err := compiler.Compile(filepath.Join(dir, "datadoghq.com_"+name+".json"))
+	if err != nil {
+		return err
+	}
+	object, err := jsonschema.UnmarshalJSON(bytes.NewReader(asJSON))
+	if err != nil {
+		return err
+	}
+	return schema.Validate(object)
+}
+
+func selects(s *meta.LabelSelector, set map[string]string) bool {
+	selector, err := meta.LabelSelectorAsSelector(s)
+	return err == nil && selector.Matches(labels.Set(set))
+}
+
+func servesAll(w workload, s *core.Service) bool {
+	for _, p := range s.Spec.Ports {
+		if port(w, p.TargetPort, p.Protocol) == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// port finds a container's port by its number or its name.
+func port(w workload, want intstr.IntOrString, protocol core.Protocol) int32 {
+	for _, c := range w.template.Spec.Containers {
+		for _, p := range c.Ports {
+			if first(string(p.Protocol), "TCP") == first(string(protocol), "TCP") &&
+				(want.Type == intstr.String && p.Name == want.StrVal || want.Type == intstr.Int && p.ContainerPort == want.IntVal) {
+				return p.ContainerPort
+			}
+		}
+	}
+	return 0
+}

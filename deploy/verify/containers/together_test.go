@@ -1,0 +1,152 @@
+package containers
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"apmapp/internal/testing/mysqltest"
+)
+
+// together runs the images as compose.yaml's profile local would: the service on a
+// real server, its telemetry over a socket to the local agent, and traffic.
+func together(t *testing.T, w *workshop, service, generator, localAgent string) {
+	w = w.in(t)
+	server := mysqltest.Start(t)
+	dsn := filepath.Join(t.TempDir(), "dsn")
+	w.file("/", dsn, []byte(server.Database(t)), 0o644)
+	sockets := t.TempDir()
+	if err := os.Chmod(sockets, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	sharing := []string{"--volume", sockets + ":/var/run/datadog"}
+
+	agent := w.run("localagent", localAgent, sharing,
+		"-addr", "127.0.0.1:0", "-dogstatsd", "127.0.0.1:0", "-pages", "127.0.0.1:0", "-socket", "/var/run/datadog/apm.socket", "-dogstatsd-socket", "/var/run/datadog/dsd.socket")
+	var pages string
+	agent.until("line with the address of its pages", func() bool {
+		m := regexp.MustCompile(`(?m)^pages +(http://\S+)`).FindStringSubmatch(agent.output.String())
+		if m != nil {
+			pages = m[1]
+		}
+		return m != nil
+	})
+
+	addr := freeAddr(t)
+	_, port, _ := net.SplitHostPort(addr)
+	options := append(slices.Clone(sharing), "--volume", dsn+":/run/secrets/dsn:ro", "--memory", "256m")
+	for _, variable := range []string{"MYSQL_DSN_FILE=/run/secrets/dsn", "APMAPP_ADDR=127.0.0.1", "APMAPP_PORT=" + port,
+		"DD_ENV=test", "DD_TRACE_AGENT_URL=unix:///var/run/datadog/apm.socket", "DD_DOGSTATSD_URL=unix:///var/run/datadog/dsd.socket", "GOMEMLIMIT=244MiB"} {
+		options = append(options, "--env", variable)
+	}
+	// Nothing listens yet: the image's own check has to say so.
+	check := w.inspect(service).Healthcheck.Test
+	if len(check) < 2 {
+		t.Fatalf("the health check is %q", check)
+	}
+	if status := w.run("early", service, options, check[2:]...).wait(); status != 1 {
+		t.Errorf("without a service its health check ends with %d", status)
+	}
+
+	app := w.run("apmapp", service, options)
+	app.until("readiness", func() bool { return answers("http://"+addr+"/readyz", http.StatusOK) })
+	w.do("podman", append([]string{"exec", "apmapp"}, check[1:]...)...)
+
+	status := app.process("status")
+	for _, want := range []string{"Uid:\t65532\t65532\t65532\t65532", "Gid:\t65532", "CapEff:\t0000000000000000", "NoNewPrivs:\t1"} {
+		if !strings.Contains(status, want) {
+			t.Errorf("the service's process is not %q:\n%s", want, status)
+		}
+	}
+	if !readOnlyRoot(app.process("mountinfo")) {
+		t.Error("the service's root can be written to")
+	}
+
+	traffic := w.run("loadgen", generator, nil, "-rps", "20", "-duration", "2s", "-max-error-rate", "0", "-url", "http://"+addr)
+	if status := traffic.wait(); status != 0 {
+		t.Errorf("loadgen ended with %d", status)
+	}
+	agent.until("trace", func() bool { return found(t, pages+"/api/traces?service=apmapp", "GET /api/trace") })
+	agent.until("metric", func() bool {
+		return found(t, pages+"/api/metrics?q=gomemlimit", "runtime.go.metrics.gc_gomemlimit.bytes")
+	})
+	agent.until("span of the database", func() bool { return found(t, pages+"/api/services", `"apmapp-mysql"`) })
+
+	if err := w.command("podman", "kill", "--signal", "TERM", "apmapp").Run(); err != nil {
+		t.Fatal(err)
+	}
+	if status := app.wait(); status != 0 {
+		t.Errorf("after SIGTERM the service ended with %d", status)
+	}
+	for _, want := range []string{`"msg":"stopped"`, `"dd.version":"v1.2.3"`, "git.commit.sha:" + revision, "git.repository_url:https://example.com/apmapp"} {
+		if !strings.Contains(app.output.String(), want) {
+			t.Errorf("the service's log has no %s", want)
+		}
+	}
+	// The last profile is sent at the end.
+	agent.until("profile", func() bool { return found(t, pages+"/api/profiles?service=apmapp", `"cpu"`) })
+	if err := w.command("podman", "kill", "--signal", "TERM", "localagent").Run(); err != nil {
+		t.Fatal(err)
+	}
+	if status := agent.wait(); status != 0 {
+		t.Errorf("after SIGTERM the local agent ended with %d", status)
+	}
+	if strings.Contains(agent.output.String(), "level=ERROR") {
+		t.Errorf("the local agent had errors:\n%s", &agent.output)
+	}
+}
+
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func get(url string) (*http.Response, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	resp.Body = io.NopCloser(bytes.NewReader(body))
+	return resp, err
+}
+
+func answers(url string, status int) bool {
+	resp, err := get(url)
+	return err == nil && resp.StatusCode == status
+}
+
+// found tells whether an answer of the local agent has a text.
+func found(t *testing.T, url, text string) bool {
+	t.Helper()
+	resp, err := get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, _ := io.ReadAll(resp.Body)
+	if resp.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %s: %s", url, resp.Status, body)
+	}
+	return bytes.Contains(body, []byte(text))
+}

@@ -1,0 +1,242 @@
+package containers
+
+import (
+	"archive/zip"
+	"debug/elf"
+	"encoding/json"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+// The names that the Dockerfile builds on.
+const (
+	golangImage = "docker.io/library/golang:1.26-alpine"
+	staticImage = "gcr.io/distroless/static-debian12:nonroot"
+)
+
+// patience is generous: a busy machine starts a container in seconds.
+const patience = time.Minute
+
+// workshop builds images and runs them, in a storage of its own.
+type workshop struct {
+	t       *testing.T
+	dir     string
+	goroot  string
+	gocache string
+	proxy   string // what go has downloaded, as a proxy serves it
+}
+
+func newWorkshop(t *testing.T) *workshop {
+	t.Helper()
+	need(t, "buildah", "podman", "runc", "busybox")
+	if os.Getuid() != 0 {
+		missing(t, "images are built and run by root here")
+	}
+	// Not t.TempDir: its path is too long for the sockets that podman makes.
+	dir, err := os.MkdirTemp("", "images")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	// Read outside of the module, whose environment the build has not.
+	variables := strings.Fields(output(t, exec.Command("go", "env", "GOROOT", "GOCACHE", "GOMODCACHE")))
+	w := &workshop{t: t, dir: dir, goroot: variables[0], gocache: variables[1], proxy: filepath.Join(variables[2], "cache/download")}
+	for _, sub := range []string{"tmp", w.proxy} {
+		if !filepath.IsAbs(sub) {
+			sub = filepath.Join(dir, sub)
+		}
+		if err := os.MkdirAll(sub, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.golang()
+	return w
+}
+
+// in is the workshop for a subtest.
+func (w *workshop) in(t *testing.T) *workshop {
+	sub := *w
+	sub.t = t
+	return &sub
+}
+
+func (w *workshop) command(program string, args ...string) *exec.Cmd {
+	storage := []string{"--root", filepath.Join(w.dir, "root"), "--runroot", filepath.Join(w.dir, "run"), "--storage-driver", "vfs"}
+	if program == "podman" {
+		storage = append(storage, "--tmpdir", filepath.Join(w.dir, "podman"), "--runtime", "runc",
+			"--cgroup-manager", "cgroupfs", "--events-backend", "none")
+	}
+	cmd := exec.Command(program, append(storage, args...)...)
+	// Caches of the Dockerfile's mounts are made in TMPDIR.
+	cmd.Env = append(os.Environ(), "TMPDIR="+filepath.Join(w.dir, "tmp"))
+	return cmd
+}
+
+func (w *workshop) do(program string, args ...string) string {
+	w.t.Helper()
+	return strings.TrimSpace(output(w.t, w.command(program, args...)))
+}
+
+// image makes an image of a tree, under a name that the Dockerfile builds on.
+func (w *workshop) image(name, arch, tree string, config ...string) {
+	w.t.Helper()
+	container := w.do("buildah", "from", "--arch", arch, "scratch")
+	w.do("buildah", "copy", "--quiet", container, tree, "/")
+	w.do("buildah", append(append([]string{"config", "--arch", arch}, config...), container)...)
+	w.do("buildah", "commit", "--quiet", "--rm", container, name)
+}
+
+// golang stands for the image of Go on Alpine: a busybox, CA certificates, and the
+// Go of this machine, mounted when there is something to build.
+func (w *workshop) golang() {
+	w.t.Helper()
+	tree := w.t.TempDir()
+	busybox, err := exec.LookPath("busybox")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.file(tree, "bin/busybox", []byte(read(w.t, busybox)), 0o755)
+	if err := os.Symlink("busybox", filepath.Join(tree, "bin/sh")); err != nil {
+		w.t.Fatal(err)
+	}
+	w.tmp(tree)
+	w.file(tree, "etc/ssl/certs/ca-certificates.crt", []byte(read(w.t, "/etc/ssl/certs/ca-certificates.crt")), 0o644)
+	proxy := strings.TrimSpace(output(w.t, exec.Command("go", "env", "GOPROXY")))
+	w.image(golangImage, runtime.GOARCH, tree,
+		"--env", "PATH=/go/bin:/usr/local/go/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+		"--env", "GOPATH=/go", "--env", "GOTOOLCHAIN=local",
+		// What this machine has downloaded and built is not done again. The
+		// Dockerfile leaves both to the image, unless told otherwise.
+		"--env", "GOPROXY=file:///proxy,"+proxy, "--env", "GOCACHE=/gocache")
+}
+
+// static stands for the image of Distroless that holds static programs: CA
+// certificates, time zones, and no program at all.
+func (w *workshop) static(arch string) {
+	w.t.Helper()
+	tree := w.t.TempDir()
+	w.file(tree, "etc/ssl/certs/ca-certificates.crt", []byte(read(w.t, "/etc/ssl/certs/ca-certificates.crt")), 0o644)
+	w.file(tree, "etc/passwd", []byte("root:x:0:0:root:/root:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin\n"), 0o644)
+	w.tmp(tree)
+	zones, err := zip.OpenReader(filepath.Join(w.goroot, "lib/time/zoneinfo.zip"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer zones.Close()
+	for _, zone := range zones.File {
+		if zone.FileInfo().IsDir() {
+			continue
+		}
+		r, err := zone.Open()
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		content, err := io.ReadAll(r)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		w.file(tree, filepath.Join("usr/share/zoneinfo", zone.Name), content, 0o644)
+	}
+	w.image(staticImage, arch, tree, "--user", "65532",
+		"--env", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+		"--env", "SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt")
+}
+
+func (w *workshop) tmp(tree string) {
+	w.t.Helper()
+	if err := os.Mkdir(filepath.Join(tree, "tmp"), 0o755); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := os.Chmod(filepath.Join(tree, "tmp"), 0o777|os.ModeSticky); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *workshop) file(tree, name string, content []byte, mode os.FileMode) {
+	w.t.Helper()
+	name = filepath.Join(tree, name)
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := os.WriteFile(name, content, mode); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// build builds a target of the Dockerfile; "" is what docker build does untold.
+func (w *workshop) build(target, arch string) (image string) {
+	w.t.Helper()
+	image = "localhost/" + first(target, "default") + ":" + arch
+	args := []string{"bud", "--isolation", "chroot", "--pull-never", "--format", "docker",
+		"--platform", "linux/" + arch,
+		// Newer releases of buildah know it by themselves, as Docker does.
+		"--build-arg", "BUILDPLATFORM=linux/" + runtime.GOARCH,
+		"--build-arg", "VERSION=v1.2.3", "--build-arg", "REVISION=" + revision, "--build-arg", "SOURCE=https://example.com/apmapp",
+		"--volume", w.goroot + ":/usr/local/go:ro", "--volume", w.gocache + ":/gocache", "--volume", w.proxy + ":/proxy:ro",
+		"--tag", image}
+	if target != "" {
+		args = append(args, "--target", target)
+	}
+	if arch != runtime.GOARCH {
+		// Debian 12's buildah takes one stage's platform for the next one's too.
+		dockerfile := filepath.Join(w.dir, "Dockerfile")
+		w.file("/", dockerfile, []byte(read(w.t, filepath.Join(root, "Dockerfile"))), 0o644)
+		replace(w.t, dockerfile, "\nFROM "+staticImage, "\nFROM --platform=linux/"+arch+" "+staticImage)
+		args = append(args, "--file", dockerfile)
+	}
+	start := time.Now()
+	w.do("buildah", append(args, root)...)
+	w.t.Logf("%s: built in %.1fs", image, time.Since(start).Seconds())
+	return image
+}
+
+const revision = "0123456789abcdef0123456789abcdef01234567"
+
+// inspected is what an image says of itself.
+type inspected struct {
+	Architecture string
+	Size         int64
+	User         string
+	Config       struct {
+		Env        []string
+		Entrypoint []string
+		Labels     map[string]string
+	}
+	Healthcheck struct{ Test []string }
+}
+
+func (w *workshop) inspect(image string) inspected {
+	w.t.Helper()
+	var images []inspected
+	if err := json.Unmarshal([]byte(w.do("podman", "image", "inspect", image)), &images); err != nil || len(images) != 1 {
+		w.t.Fatalf("%s: %d images, %v", image, len(images), err)
+	}
+	return images[0]
+}
+
+// program opens the program of an image.
+func (w *workshop) program(image string) *elf.File {
+	w.t.Helper()
+	entrypoint := w.inspect(image).Config.Entrypoint
+	if len(entrypoint) != 1 {
+		w.t.Fatalf("%s starts with %q", image, entrypoint)
+	}
+	mounted := w.do("podman", "image", "mount", image)
+	w.t.Cleanup(func() { w.do("podman", "image", "unmount", image) })
+	f, err := elf.Open(filepath.Join(mounted, entrypoint[0]))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { f.Close() })
+	return f
+}
