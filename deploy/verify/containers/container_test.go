@@ -2,13 +2,14 @@ package containers
 
 import (
 	"bufio"
-	"bytes"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"time"
+
+	"apmapp/internal/testing/lockedbuffer"
+	"apmapp/internal/testing/poll"
 )
 
 // run starts a container as the deployments do: read-only, without capabilities, on
@@ -43,42 +44,25 @@ type container struct {
 	w      *workshop
 	name   string
 	cmd    *exec.Cmd
-	output lines
+	output lockedbuffer.Buffer
 	exited chan error
 }
 
-// lines is an output that is read while it is written.
-type lines struct {
-	mu  sync.Mutex
-	all bytes.Buffer
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.all.Write(p)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.all.String()
-}
-
-// until asks again and again, for as long as the container runs.
-func (c *container) until(what string, true_ func() bool) {
+// until waits until holds returns true. It fails the test if the container ends first.
+func (c *container) until(what string, holds func() bool) {
 	c.w.t.Helper()
-	for start := time.Now(); !true_(); {
+	poll.True(c.w.t, c.name+": "+what, func() bool {
+		if holds() {
+			return true
+		}
 		select {
 		case err := <-c.exited:
 			c.exited <- err
-			c.w.t.Fatalf("%s ended before %s: %v", c.name, what, err)
-		case <-time.After(50 * time.Millisecond):
+			c.w.t.Fatalf("%s ended before its %s: %v\n%s", c.name, what, err, &c.output)
+		default:
 		}
-		if time.Since(start) > patience {
-			c.w.t.Fatalf("%s: no %s within %s", c.name, what, patience)
-		}
-	}
+		return false
+	})
 }
 
 // wait returns the exit status.
@@ -87,8 +71,8 @@ func (c *container) wait() int {
 	select {
 	case <-c.exited:
 		return c.cmd.ProcessState.ExitCode()
-	case <-time.After(patience):
-		c.w.t.Fatalf("%s has not ended within %s", c.name, patience)
+	case <-time.After(poll.Limit):
+		c.w.t.Fatalf("%s has not ended within %s", c.name, poll.Limit)
 		return -1
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"apmapp/internal/testing/loopback"
 	"apmapp/internal/testing/mysqltest"
 )
 
@@ -41,7 +42,7 @@ func together(t *testing.T, w *workshop, service, generator, localAgent string) 
 		return m != nil
 	})
 
-	addr := freeAddr(t)
+	addr := loopback.FreeAddr(t)
 	_, port, _ := net.SplitHostPort(addr)
 	options := append(slices.Clone(sharing), "--volume", dsn+":/run/secrets/dsn:ro", "--memory", "256m")
 	for _, variable := range []string{"MYSQL_DSN_FILE=/run/secrets/dsn", "APMAPP_ADDR=127.0.0.1", "APMAPP_PORT=" + port,
@@ -103,16 +104,6 @@ func together(t *testing.T, w *workshop, service, generator, localAgent string) 
 	if strings.Contains(agent.output.String(), "level=ERROR") {
 		t.Errorf("the local agent had errors:\n%s", &agent.output)
 	}
-}
-
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 func get(url string) (*http.Response, error) {

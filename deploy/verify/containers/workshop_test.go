@@ -20,9 +20,6 @@ const (
 	staticImage = "gcr.io/distroless/static-debian12:nonroot"
 )
 
-// patience is generous: a busy machine starts a container in seconds.
-const patience = time.Minute
-
 // workshop builds images and runs them, in a storage of its own.
 type workshop struct {
 	t       *testing.T

@@ -7,15 +7,13 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
-	"time"
 
 	"apmapp/deploy/verify/vm/debian"
+	"apmapp/internal/testing/poll"
 )
 
 const (
 	repository = "../../.."
-	// patience bounds every wait of a test; nothing takes that long.
-	patience = time.Minute
 	// apiKey is of no account.
 	apiKey = "5ec7e75ec7e75ec7e75ec7e75ec7e75e"
 )
@@ -163,20 +161,6 @@ func (m provisioned) wantFile(path, want string) {
 	}
 }
 
-// await asks again and again until done returns nil.
-func await(t testing.TB, done func() error) {
-	t.Helper()
-	for start := time.Now(); ; time.Sleep(20 * time.Millisecond) {
-		err := done()
-		if err == nil {
-			return
-		}
-		if time.Since(start) > patience {
-			t.Fatal(err)
-		}
-	}
-}
-
 // load sends requests for two seconds and wants an answer to each.
 func (m provisioned) load() {
 	m.t.Helper()
@@ -195,7 +179,7 @@ func (m provisioned) datadogPassword() string {
 // awaitReady returns when the service answers that it is ready.
 func (m provisioned) awaitReady() {
 	m.t.Helper()
-	await(m.t, func() error {
+	poll.Until(m.t, func() error {
 		if out, err := m.Run("loadgen", "-rps", "1", "-duration", "1s", "-paths", "/readyz", "-max-error-rate", "0"); err != nil {
 			return fmt.Errorf("the service does not come back: %s", out)
 		}

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"apmapp/internal/testing/poll"
 )
 
 // testUnits asks systemd what it thinks of the units.
@@ -88,7 +90,7 @@ func testStop(m provisioned) {
 		return strings.Count(m.Read(m.t, "/var/log/apmapp/apmapp.log"), `"msg":"request"`)
 	}
 	before := requests()
-	await(m.t, func() error {
+	poll.Until(m.t, func() error {
 		if n := requests() - before; n < 20 {
 			return fmt.Errorf("apmapp-loadgen sent %d requests", n)
 		}

@@ -20,6 +20,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"apmapp/internal/testing/poll"
 )
 
 // bootTimeout is generous: systemd is up within two seconds on an idle machine.
@@ -85,17 +87,18 @@ func Boot(t testing.TB, root string, shares ...Share) *Machine {
 	m.Write(t, "/etc/hosts", "127.0.0.1 localhost machine\n")
 	m.start(t, shares)
 	m.Write(t, "/etc/apt/apt.conf.d/proxy", fmt.Sprintf("Acquire::http::Proxy \"http://%s\";\n%s\n", m.serveProxy(t), anyDate))
-	for start := time.Now(); ; time.Sleep(50 * time.Millisecond) {
-		state, err := m.Run("systemctl", "is-system-running")
-		if err == nil {
-			// Only now is this sure to be the machine's root and not the one of here.
-			m.root = fmt.Sprintf("/proc/%d/root", m.pid)
-			return m
+	ctx, cancel := context.WithTimeout(t.Context(), bootTimeout)
+	defer cancel()
+	poll.Within(t, bootTimeout, func() error {
+		// Fails until systemd listens, then waits for the end of the boot.
+		if out, err := m.Command(ctx, "systemctl", "is-system-running", "--wait").CombinedOutput(); err != nil {
+			return fmt.Errorf("the machine is not running: systemctl: %w: %s", err, out)
 		}
-		if time.Since(start) > bootTimeout {
-			t.Fatalf("the machine does not start: %s %v", state, err)
-		}
-	}
+		return nil
+	})
+	// Until now this could have been the root of this machine, before boot changed it.
+	m.root = fmt.Sprintf("/proc/%d/root", m.pid)
+	return m
 }
 
 func (m *Machine) start(t testing.TB, shares []Share) {
