@@ -1,4 +1,4 @@
-// Package build tells which build of the program this is.
+// Package build returns the version and revision of the program.
 package build
 
 import (
@@ -7,12 +7,13 @@ import (
 	"strings"
 )
 
-// version and revision may be set by the linker
-// (-ldflags "-X apmapp/internal/build.version=…"), as an image build does that
-// has no .git beside the sources.
+// The linker may set version and revision
+// (-ldflags "-X apmapp/internal/build.version=…"). Builds of images do, because
+// they have the sources without .git.
 var version, revision string
 
-// Version is the release, else the revision, else "dev".
+// Version returns the release. If it is unknown it returns the revision, and if
+// that is unknown too, "dev".
 func Version() string {
 	switch {
 	case version != "":
@@ -23,8 +24,8 @@ func Version() string {
 	return "dev"
 }
 
-// Revision is the commit the program was built from, with "-dirty" behind it
-// when the tree had changes; "" when it is not known.
+// Revision returns the commit of the sources, with the suffix "-dirty" if they had
+// uncommitted changes, or "" if the commit is unknown.
 func Revision() string {
 	if revision != "" {
 		return revision
@@ -37,14 +38,19 @@ func Revision() string {
 	for _, s := range info.Settings {
 		settings[s.Key] = s.Value
 	}
+	return fromSettings(settings)
+}
+
+// fromSettings returns the revision from the settings that Go records in a binary.
+func fromSettings(settings map[string]string) string {
 	if settings["vcs.modified"] == "true" {
 		return settings["vcs.revision"] + "-dirty"
 	}
 	return settings["vcs.revision"]
 }
 
-// Summary is what -version prints: the program, its version and revision, and
-// the versions of Go and of the modules that are named.
+// Summary returns the text of -version: the program, its version and revision,
+// and the versions of Go and of the given modules.
 func Summary(program string, modules ...string) string {
 	var b strings.Builder
 	rev := Revision()

@@ -1,9 +1,9 @@
-// Package failure gives an error the two things its readers ask for: what was
-// being done when it happened, and the stack of the place where it was made.
+// Package failure adds to an error the operation that failed and the stack of
+// the place where the error was made.
 //
-// Plain Go errors have no stack, and Datadog's Error Tracking groups by it. A
-// package that meets a foreign error (a driver's, a panic's value) wraps it
-// here once; everything above adds context with fmt.Errorf and %w as usual.
+// Plain Go errors have no stack, but Datadog's Error Tracking groups by it. A
+// package that receives an error from elsewhere (a driver, a panic) wraps it once
+// with this package. Its callers add context with fmt.Errorf and %w as usual.
 package failure
 
 import (
@@ -14,19 +14,19 @@ import (
 	"strings"
 )
 
-// Error is an error with the stack of the place that made it.
+// Error is an error with the stack of the place where it was made.
 type Error struct {
 	op    string
 	err   error
 	stack []uintptr
 }
 
-// maxDepth bounds a stack. Requests here are about 20 frames deep, and a stack
-// is kept for every failed request.
+// maxDepth bounds a stack, because each failed request keeps one. Requests of
+// apmapp are about 20 frames deep.
 const maxDepth = 48
 
 // New wraps err with the operation that failed and the caller's stack. It
-// returns nil when err is nil.
+// returns nil if err is nil.
 func New(op string, err error) error {
 	if err == nil {
 		return nil
@@ -34,8 +34,8 @@ func New(op string, err error) error {
 	return wrap(op, err)
 }
 
-// Recovered makes an error of a recovered panic value. Called from the
-// deferred function that recovered, its stack begins where the panic happened.
+// Recovered returns an error for the value of a recovered panic. Call it in the
+// deferred function that recovers: then the stack leads to the panic.
 func Recovered(value any) error {
 	cause, ok := value.(error)
 	if !ok {
@@ -46,19 +46,19 @@ func Recovered(value any) error {
 
 func wrap(op string, err error) *Error {
 	stack := make([]uintptr, maxDepth)
-	// Callers itself, wrap, and New or Recovered are no part of the story.
+	// Skip runtime.Callers, wrap, and New or Recovered.
 	const skip = 3
 	return &Error{op: op, err: err, stack: stack[:runtime.Callers(skip, stack)]}
 }
 
-// Error returns the operation and the error it met.
+// Error returns the operation and the wrapped error.
 func (e *Error) Error() string { return e.op + ": " + e.err.Error() }
 
-// Unwrap returns the error that was met.
+// Unwrap returns the wrapped error.
 func (e *Error) Unwrap() error { return e.err }
 
-// Stack returns the frames, innermost first, in the form that the Go runtime
-// prints them: function, then file and line.
+// Stack returns the frames, innermost first, in the format of the Go runtime:
+// function, then file and line.
 func (e *Error) Stack() string {
 	var b strings.Builder
 	frames := runtime.CallersFrames(e.stack)
@@ -73,13 +73,13 @@ func (e *Error) Stack() string {
 	}
 }
 
-// panicked marks a cause that arrived as a panic.
+// panicked marks an error that was the value of a panic.
 type panicked struct{ error }
 
 func (p panicked) Unwrap() error { return p.error }
 
-// Kind names the innermost cause of err: "panic" for a recovered panic, else
-// its Go type. Where an error joins several, the last one counts.
+// Kind returns the Go type of err's innermost cause, or "panic" for a recovered
+// panic. Of joined errors, the last one counts.
 func Kind(err error) string {
 	for {
 		if _, ok := err.(panicked); ok {
@@ -104,8 +104,8 @@ func unwrap(err error) error {
 	return nil
 }
 
-// Stack returns the stack of the first error in err's chain that has one, or
-// "" when none has.
+// Stack returns the stack of the first error in err's chain that has one, or ""
+// if there is no stack.
 func Stack(err error) string {
 	var f *Error
 	if errors.As(err, &f) {

@@ -1,7 +1,7 @@
-// Package memdb runs a database in memory that speaks MySQL's protocol, for
-// demos on machines without MySQL: go-mysql-server on a real socket. It has no
-// row locks and its own error numbers, so it stands in for MySQL in a demo, not
-// in tests of the store.
+// Package memdb runs an in-memory database with MySQL's protocol, for demos on
+// machines without MySQL. It is go-mysql-server on a TCP socket. It has no row
+// locks and its own error numbers, so it can replace MySQL in a demo, but not in
+// tests of the store.
 package memdb
 
 import (
@@ -20,16 +20,16 @@ import (
 // Name is the name of the database.
 const Name = "apmapp"
 
-// Server is a running database. It takes any user without a password, so it
-// listens on the loopback address alone.
+// Server is a running database. It accepts any user without a password, so it
+// listens only on the loopback address.
 type Server struct {
 	server *server.Server
 	addr   *net.TCPAddr
 	ended  chan error
 }
 
-// Start starts an empty database on a free port. What it has to say goes to
-// logs, for the whole process.
+// Start starts an empty database on a free port. It writes its log to logs; that
+// setting is global to the process.
 func Start(logs io.Writer) (*Server, error) {
 	logrus.SetOutput(logs)
 	logrus.SetFormatter(&logrus.JSONFormatter{})
@@ -38,7 +38,7 @@ func Start(logs io.Writer) (*Server, error) {
 		return nil, fmt.Errorf("start database: %w", err)
 	}
 	database := memory.NewDatabase(Name)
-	// Without it a primary key is a constraint and no index.
+	// Without this a primary key is only a constraint, not an index.
 	database.EnablePrimaryKeyIndexes()
 	provider := memory.NewDBProvider(database)
 	s, err := server.NewServer(server.Config{Listener: listener, Protocol: "tcp"},
@@ -51,21 +51,21 @@ func Start(logs io.Writer) (*Server, error) {
 	return out, nil
 }
 
-// Port is the port that the database listens on.
+// Port returns the port of the database.
 func (s *Server) Port() int { return s.addr.Port }
 
-// DSN is how to connect to it.
+// DSN returns the data source name to connect with.
 func (s *Server) DSN() string {
 	cfg := mysql.NewConfig()
 	cfg.User, cfg.Net, cfg.Addr, cfg.DBName = "root", "tcp", s.addr.String(), Name
 	return cfg.FormatDSN()
 }
 
-// Close ends the database; what it held is gone.
+// Close stops the database and drops its data.
 func (s *Server) Close() error {
 	err := s.server.Close()
 	<-s.ended
-	// Connections that are still ending have more to say than anyone reads.
+	// Connections that are still closing log lines that nobody needs.
 	logrus.SetOutput(io.Discard)
 	return err
 }

@@ -11,8 +11,8 @@ import (
 	"apmapp/store"
 )
 
-// The whole of the store's SQL, by way of the real driver.
-func TestTheStoreRunsOnIt(t *testing.T) {
+// TestStore runs all statements of the store through the real driver.
+func TestStore(t *testing.T) {
 	db, err := Start(io.Discard)
 	if err != nil {
 		t.Fatal(err)
@@ -29,7 +29,7 @@ func TestTheStoreRunsOnIt(t *testing.T) {
 	poll.Until(t, func() error { return s.Ready(t.Context()) })
 
 	if _, found, err := s.Latest(t.Context()); found || err != nil {
-		t.Fatalf("an empty table has a visit, or %v", err)
+		t.Fatalf("empty table: visit found %v, %v", found, err)
 	}
 	at := time.Date(2026, 1, 2, 3, 4, 5, 678901000, time.UTC)
 	for i := range 5 {
@@ -63,6 +63,6 @@ func TestTheStoreRunsOnIt(t *testing.T) {
 	}
 	defer gone.Close()
 	if gone.Ping() == nil {
-		t.Error("it still answers")
+		t.Error("the database answers after Close")
 	}
 }

@@ -7,8 +7,8 @@ import (
 	"log/slog"
 )
 
-// coreLogger gives what the Agent's code logs to a logger of the process. What
-// the Agent calls information is detail here.
+// coreLogger writes the log of the Agent's code to a slog.Logger. The Agent's
+// info level becomes debug.
 type coreLogger struct{ to *slog.Logger }
 
 func (l coreLogger) log(level slog.Level, message string) error {

@@ -9,7 +9,7 @@ import (
 	"github.com/DataDog/datadog-agent/pkg/proto/pbgo/trace/idx"
 )
 
-// Chunk is the part of one trace that arrived in one payload.
+// Chunk is the part of a trace that arrived in one payload.
 type Chunk struct {
 	// TraceID is the 128-bit ID in 32 hex digits.
 	TraceID string
@@ -18,7 +18,7 @@ type Chunk struct {
 	Spans    []Span
 }
 
-// Span is a span as the Agent would send it on: normalised and obfuscated.
+// Span is a span as the Agent would send it to Datadog: normalised and obfuscated.
 type Span struct {
 	// ParentID is 0 without a parent. In JSON both IDs are strings: they are too
 	// large for the numbers of many languages.
@@ -31,7 +31,7 @@ type Span struct {
 	Start     time.Time     `json:"start"`
 	Duration  time.Duration `json:"duration_ns"`
 	Error     bool          `json:"error"`
-	// Tags have texts, Metrics numbers; a name is in one of them.
+	// Tags are strings, Metrics are numbers. A name is in one of them.
 	Tags    map[string]string  `json:"tags"`
 	Metrics map[string]float64 `json:"metrics"`
 }
@@ -59,7 +59,7 @@ func Root(spans []Span) int {
 	return max(root, 0)
 }
 
-// fromChunk reads a chunk of the protocol versions before 1.0. They split the
+// fromChunk converts a chunk of the protocol versions before 1.0. They split the
 // trace ID: its upper half is a tag of the chunk's first span.
 func fromChunk(payload *pb.TracerPayload, chunk *pb.TraceChunk) Chunk {
 	out := Chunk{Priority: chunk.Priority, Spans: make([]Span, 0, len(chunk.Spans))}
@@ -86,8 +86,8 @@ func fromChunk(payload *pb.TracerPayload, chunk *pb.TraceChunk) Chunk {
 	return out
 }
 
-// fromChunkV1 reads a chunk of protocol version 1.0, whose texts are indices
-// into a table and some of whose tags are fields.
+// fromChunkV1 converts a chunk of protocol version 1.0. Its strings are indices
+// into a table, and some of its tags are fields.
 func fromChunkV1(payload *idx.InternalTracerPayload, chunk *idx.InternalTraceChunk) Chunk {
 	out := Chunk{
 		TraceID:  hex.EncodeToString(chunk.TraceID),
@@ -133,7 +133,8 @@ func fromChunkV1(payload *idx.InternalTracerPayload, chunk *idx.InternalTraceChu
 	return out
 }
 
-// withDefault sets a tag that is missing, unless there is nothing to set it to.
+// withDefault returns tags with name set to value, unless name is set already or
+// value is empty.
 func withDefault(tags map[string]string, name, value string) map[string]string {
 	if _, set := tags[name]; set || value == "" {
 		return tags

@@ -1,10 +1,10 @@
-// Package traceagent runs Datadog's own trace-agent code (the receiver for every
-// protocol version, normaliser, obfuscator, samplers and statistics) with its
-// writers replaced: what the Agent would send to Datadog goes to functions of
-// the caller instead. Nothing leaves the machine, and no API key is needed.
+// Package traceagent runs Datadog's own trace-agent code: the receiver for every
+// protocol version, normaliser, obfuscator, samplers and statistics. Only its
+// writers are replaced: they pass the data to functions of the caller instead of
+// Datadog. Nothing leaves the machine, and no API key is needed.
 //
-// Every trace is kept that its tracer did not itself reject: the sampling rates
-// that are fed back to tracers are 1.
+// It keeps every trace that its tracer did not drop: the sampling rates that it
+// returns to tracers are 1.
 package traceagent
 
 import (
@@ -29,20 +29,20 @@ import (
 	"github.com/DataDog/datadog-go/v5/statsd"
 )
 
-// Config says where to listen and who takes what arrives.
+// Config says where to listen and which functions receive the data.
 type Config struct {
-	// Listener takes the connections of tracers.
+	// Listener accepts the connections of tracers.
 	Listener net.Listener
-	// Socket is the path of a UNIX socket to listen on as well; "" is none.
+	// Socket is the absolute path of an additional UNIX socket, or "".
 	Socket string
-	// Spans takes the spans of a payload that belong to one trace. It is called
-	// by several goroutines.
+	// Spans receives the spans of one trace in one payload. Several goroutines call
+	// it.
 	Spans func(Chunk)
-	// Stats takes statistics of spans: the tracers' own, and the Agent's for
-	// tracers that compute none. It is called by several goroutines.
+	// Stats receives statistics of spans: those of tracers, and the Agent's for
+	// tracers that compute none. Several goroutines call it.
 	Stats func(*pb.StatsPayload)
-	// Logger hears the Agent's code. It is the process's: an Agent that starts
-	// later replaces it.
+	// Logger receives the log of the Agent's code. That setting is global to the
+	// process: an Agent that starts later replaces it.
 	Logger *slog.Logger
 }
 
@@ -53,17 +53,17 @@ type Agent struct {
 	stopped sync.WaitGroup
 }
 
-// noSampling is a target of traces per second that is never reached.
+// noSampling is a target rate in traces per second that no machine reaches.
 const noSampling = 1e9
 
-// Start starts the Agent on its listener, which it closes when it stops.
+// Start starts the Agent. It closes its listener when it stops.
 func Start(cfg Config) (*Agent, error) {
 	tcp, ok := cfg.Listener.Addr().(*net.TCPAddr)
 	if !ok {
-		return nil, fmt.Errorf("start trace agent: %s is not a TCP address", cfg.Listener.Addr())
+		return nil, fmt.Errorf("start trace agent: listener %s is not a TCP listener", cfg.Listener.Addr())
 	}
 	if cfg.Socket != "" && !filepath.IsAbs(cfg.Socket) {
-		return nil, errors.New("start trace agent: the socket's path is not absolute: " + cfg.Socket)
+		return nil, fmt.Errorf("start trace agent: socket path %q is not absolute", cfg.Socket)
 	}
 	corelog.SetLogger(coreLogger{cfg.Logger})
 
@@ -71,25 +71,25 @@ func Start(cfg Config) (*Agent, error) {
 	conf.ReceiverHost = tcp.IP.String()
 	conf.ReceiverPort = tcp.Port
 	conf.ReceiverSocket = cfg.Socket
-	// config.New leaves these at 0, with which nothing is ever received and the
-	// flushing of statistics never rests; the values are those of the Agent's
-	// own configuration.
+	// config.New leaves these at 0. Then the Agent receives nothing and flushes
+	// statistics in a busy loop. These are the defaults of the Agent's own
+	// configuration.
 	conf.ClientStatsFlushInterval = 2 * time.Second
 	conf.DecoderTimeout = 1000
 	conf.MaxConnections = 1000
 	conf.TargetTPS, conf.ErrorTPS = noSampling, noSampling
-	// Limits for an Agent beside production traffic. Here the process is
-	// shared, so they would measure others.
+	// No limits of memory and CPU: they would measure the whole process, which
+	// does other work too.
 	conf.MaxMemory, conf.MaxCPU = 0, 0
-	// What else the Agent would pass on, profiles say, has nowhere to go.
+	// Other data that the Agent forwards, such as profiles, is dropped.
 	conf.Endpoints = []*config.Endpoint{{Host: "http://nowhere.invalid", APIKey: "none"}}
 	conf.HTTPTransportFunc = func() *http.Transport { return &http.Transport{DialContext: refuse} }
 	conf.StatsdEnabled = false
 	conf.TelemetryConfig.Enabled = false
 	conf.Obfuscation = &config.ObfuscationConfig{RemoveStackTraces: false}
 	conf.DebugServerPort = 0
-	// It knows no containers. Without a function to ask, each payload of one that
-	// sends over the socket would be an error in the log.
+	// This Agent does not know containers. Without this function it would log an
+	// error for each payload of a container that sends over the socket.
 	conf.ContainerTags = func(string) ([]string, error) { return nil, nil }
 
 	ctx, cancel := context.WithCancel(context.Background())
@@ -108,10 +108,10 @@ func Start(cfg Config) (*Agent, error) {
 }
 
 func refuse(context.Context, string, string) (net.Conn, error) {
-	return nil, errors.New("this Agent sends nothing")
+	return nil, errors.New("this Agent sends nothing to Datadog")
 }
 
-// Stop stops receiving and hands over what is still buffered before it returns.
+// Stop stops receiving. It passes on all buffered data before it returns.
 func (a *Agent) Stop() {
 	a.cancel()
 	a.stopped.Wait()
@@ -121,7 +121,7 @@ type statsWriter func(*pb.StatsPayload)
 
 func (w statsWriter) Write(p *pb.StatsPayload) { w(p) }
 
-// kept is what the two span writers share: nothing is buffered.
+// kept has the methods that both span writers need: they buffer nothing.
 type kept struct{}
 
 func (kept) Stop()                       {}
@@ -150,7 +150,7 @@ func (w *spanWriterV1) WriteChunksV1(chunks *writer.SampledChunksV1) {
 	}
 }
 
-// uncompressed is the compression of payloads that are never written.
+// uncompressed is the compression of payloads. None is ever written.
 type uncompressed struct{}
 
 func (uncompressed) NewWriter(w io.Writer) (io.WriteCloser, error) { return nopWriteCloser{w}, nil }

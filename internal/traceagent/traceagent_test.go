@@ -18,20 +18,20 @@ import (
 	"apmapp/internal/traceagent"
 )
 
-// taken is what an Agent has handed over.
-type taken struct {
+// received is the data that an Agent passed on.
+type received struct {
 	mu     sync.Mutex
 	chunks []traceagent.Chunk
 	hits   uint64
 }
 
-func (r *taken) span(c traceagent.Chunk) {
+func (r *received) span(c traceagent.Chunk) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.chunks = append(r.chunks, c)
 }
 
-func (r *taken) stats(p *pb.StatsPayload) {
+func (r *received) stats(p *pb.StatsPayload) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, client := range p.Stats {
@@ -43,13 +43,13 @@ func (r *taken) stats(p *pb.StatsPayload) {
 	}
 }
 
-func start(t *testing.T, socket string) (*traceagent.Agent, *taken, string) {
+func start(t *testing.T, socket string) (*traceagent.Agent, *received, string) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &taken{}
+	r := &received{}
 	agent, err := traceagent.Start(traceagent.Config{
 		Listener: listener,
 		Socket:   socket,
@@ -63,7 +63,7 @@ func start(t *testing.T, socket string) (*traceagent.Agent, *taken, string) {
 	return agent, r, "http://" + listener.Addr().String()
 }
 
-// post sends one trace of a tracer that computes no statistics.
+// post sends a trace, like a tracer that computes no statistics.
 func post(t *testing.T, client *http.Client, url string) {
 	t.Helper()
 	now := time.Now()
@@ -93,10 +93,10 @@ func post(t *testing.T, client *http.Client, url string) {
 	}
 }
 
-func TestTraceArrivesWhole(t *testing.T) {
+func TestTraceIsComplete(t *testing.T) {
 	agent, r, url := start(t, "")
 	post(t, http.DefaultClient, url)
-	agent.Stop() // hands over what it has
+	agent.Stop() // passes on all data
 
 	if len(r.chunks) != 1 || len(r.chunks[0].Spans) != 1 {
 		t.Fatalf("got %+v, want one trace of one span", r.chunks)
@@ -127,7 +127,7 @@ func TestUNIXSocket(t *testing.T) {
 	}
 }
 
-func TestStartRefuses(t *testing.T) {
+func TestStartErrors(t *testing.T) {
 	unix, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
 	if err != nil {
 		t.Fatal(err)
@@ -138,12 +138,15 @@ func TestStartRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer tcp.Close()
-	for want, cfg := range map[string]traceagent.Config{
-		"not a TCP address":    {Listener: unix},
-		"is not absolute: a/b": {Listener: tcp, Socket: "a/b"},
+	for _, c := range []struct {
+		cfg  traceagent.Config
+		want string
+	}{
+		{traceagent.Config{Listener: unix}, "start trace agent: listener " + unix.Addr().String() + " is not a TCP listener"},
+		{traceagent.Config{Listener: tcp, Socket: "a/b"}, `start trace agent: socket path "a/b" is not absolute`},
 	} {
-		if _, err := traceagent.Start(cfg); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("got %v, want %q", err, want)
+		if _, err := traceagent.Start(c.cfg); err == nil || err.Error() != c.want {
+			t.Errorf("got %v, want %s", err, c.want)
 		}
 	}
 }

@@ -1,9 +1,10 @@
-// Package mysqltest gives tests a real MySQL or MariaDB server of their own:
-// whatever mysqld or mariadbd is installed, with a private data directory and
-// port, and a database of its own for each test.
+// Package mysqltest runs a real MySQL or MariaDB server for tests: the installed
+// mysqld or mariadbd, with its own data directory and port. Each test gets its
+// own database.
 //
-// APMAPP_TEST_MYSQLD names another server program. Where none is found the test
-// is skipped with a line that says how to get one; with CI set it fails.
+// APMAPP_TEST_MYSQLD names another server program. If no program is found, the
+// test is skipped with a message that says how to install one. With CI set it
+// fails.
 package mysqltest
 
 import (
@@ -35,15 +36,16 @@ type Server struct {
 	addr    string
 	args    []string
 	cmd     *exec.Cmd
-	exited  chan error
+	exited  chan struct{} // closed when the process has ended
 	log     *bytes.Buffer
 }
 
-// startTimeout is generous: a cold server on a busy machine takes seconds.
+// startTimeout bounds start and stop. A cold server on a busy machine takes
+// seconds.
 const startTimeout = 2 * time.Minute
 
-// Start runs a server until the test and its subtests end. Extra arguments go
-// to the server.
+// Start runs a server until the test and its subtests end. The server gets the
+// extra arguments.
 func Start(t testing.TB, args ...string) *Server {
 	t.Helper()
 	program := find(t)
@@ -78,7 +80,7 @@ func find(t testing.TB) string {
 	return ""
 }
 
-// IsMariaDB tells which of the two families the server is of.
+// IsMariaDB reports whether the server is MariaDB rather than MySQL.
 func (s *Server) IsMariaDB() bool {
 	out, _ := exec.Command(s.program, "--version").CombinedOutput()
 	return bytes.Contains(out, []byte("MariaDB"))
@@ -86,7 +88,7 @@ func (s *Server) IsMariaDB() bool {
 
 func (s *Server) data() string { return filepath.Join(s.dir, "data") }
 
-// install creates an empty data directory, with a root user without password.
+// install creates an empty data directory. User root has no password.
 func (s *Server) install(t testing.TB) {
 	t.Helper()
 	var cmd *exec.Cmd
@@ -101,7 +103,7 @@ func (s *Server) install(t testing.TB) {
 	}
 }
 
-// asRoot lets a server run as root, which it refuses unless told.
+// asRoot returns the argument without which a server refuses to run as root.
 func asRoot() []string {
 	if os.Getuid() != 0 {
 		return nil
@@ -109,8 +111,7 @@ func asRoot() []string {
 	return []string{"--user=root"}
 }
 
-// Up starts the server, on the same address each time, and returns when it
-// answers.
+// Up starts the server and returns when it answers. Its address stays the same.
 func (s *Server) Up(t testing.TB) {
 	t.Helper()
 	host, port, _ := net.SplitHostPort(s.addr)
@@ -118,11 +119,11 @@ func (s *Server) Up(t testing.TB) {
 		"--no-defaults", "--datadir=" + s.data(),
 		"--bind-address=" + host, "--port=" + port,
 		"--socket=" + filepath.Join(s.dir, "s"), "--pid-file=" + filepath.Join(s.dir, "pid"),
-		// Durability costs an fsync a commit and buys a test nothing.
+		// Durability costs an fsync per commit, and tests do not need it.
 		"--innodb-flush-log-at-trx-commit=0", "--skip-log-bin", "--performance-schema=ON",
 	}, s.args...)
 	if !s.IsMariaDB() {
-		// The directory that packages set belongs to another server.
+		// The default directory belongs to another server.
 		args = append(args, "--mysqlx=OFF", "--secure-file-priv=NULL")
 	}
 	s.log = new(bytes.Buffer)
@@ -131,8 +132,11 @@ func (s *Server) Up(t testing.TB) {
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	s.exited = make(chan error, 1)
-	go func(cmd *exec.Cmd, exited chan error) { exited <- cmd.Wait() }(s.cmd, s.exited)
+	s.exited = make(chan struct{})
+	go func(cmd *exec.Cmd, exited chan struct{}) {
+		_ = cmd.Wait()
+		close(exited)
+	}(s.cmd, s.exited)
 
 	db := s.open(t, "")
 	defer db.Close()
@@ -140,15 +144,15 @@ func (s *Server) Up(t testing.TB) {
 	defer cancel()
 	poll.Within(t, startTimeout, func() error {
 		select {
-		case err := <-s.exited:
-			t.Fatalf("%s ended at start: %v\n%s", s.program, err, s.log)
+		case <-s.exited:
+			t.Fatalf("%s ended at start: %s\n%s", s.program, s.cmd.ProcessState, s.log)
 		default:
 		}
 		return db.PingContext(ctx)
 	})
 }
 
-// Down stops the server; its data stays for Up.
+// Down stops the server. Up starts it again with the same data.
 func (s *Server) Down(t testing.TB) {
 	t.Helper()
 	if s.cmd == nil {
@@ -164,8 +168,8 @@ func (s *Server) Down(t testing.TB) {
 	s.cmd = nil
 }
 
-// Freeze stops the server in its tracks, without a word to its clients, until
-// the returned function is called.
+// Freeze suspends the server until the returned function is called. Its
+// connections stay open but get no answer.
 func (s *Server) Freeze(t testing.TB) (thaw func()) {
 	t.Helper()
 	process := s.cmd.Process
@@ -175,7 +179,7 @@ func (s *Server) Freeze(t testing.TB) (thaw func()) {
 		t.Fatal(err)
 	}
 	thaw = func() { _ = process.Signal(syscall.SIGCONT) }
-	// The signal reaches a server's threads one by one.
+	// The signal reaches the server's threads one after another.
 	t.Cleanup(thaw)
 	poll.True(t, s.program+" no longer answers", func() bool {
 		ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
@@ -185,13 +189,13 @@ func (s *Server) Freeze(t testing.TB) (thaw func()) {
 	return thaw
 }
 
-// Addr is the server's host:port.
+// Addr returns the server's host:port.
 func (s *Server) Addr() string { return s.addr }
 
 var databases atomic.Int64
 
-// Database creates a database for the test, dropped at its end, and returns its
-// DSN.
+// Database creates a database for the test and returns its DSN. The database is
+// dropped when the test ends.
 func (s *Server) Database(t testing.TB) string {
 	t.Helper()
 	name := fmt.Sprintf("test_%d", databases.Add(1))
@@ -204,7 +208,7 @@ func (s *Server) Database(t testing.TB) string {
 	return s.config(name).FormatDSN()
 }
 
-// Exec runs a statement as root.
+// Exec runs a statement as user root.
 func (s *Server) Exec(t testing.TB, query string, args ...any) {
 	t.Helper()
 	db := s.open(t, "")
@@ -214,7 +218,7 @@ func (s *Server) Exec(t testing.TB, query string, args ...any) {
 	}
 }
 
-// Strings returns the first column of a query run as root.
+// Strings returns the first column of a query that runs as user root.
 func (s *Server) Strings(t testing.TB, query string, args ...any) []string {
 	t.Helper()
 	db := s.open(t, "")
@@ -238,12 +242,12 @@ func (s *Server) Strings(t testing.TB, query string, args ...any) []string {
 	return all
 }
 
-// Lock locks a table, so that statements on it wait, until the returned function
-// is called.
+// Lock locks a table until the returned function is called. Statements on it
+// wait.
 func (s *Server) Lock(t testing.TB, table string) (unlock func()) {
 	t.Helper()
 	db := s.open(t, "")
-	db.SetMaxOpenConns(1) // the lock is the session's
+	db.SetMaxOpenConns(1) // the lock belongs to the session
 	if _, err := db.Exec("LOCK TABLES " + table + " WRITE"); err != nil {
 		t.Fatal(err)
 	}
@@ -262,13 +266,13 @@ func (s *Server) AwaitWaiting(t testing.TB, n int) {
 	})
 }
 
-// RowsRead returns how many rows the server's storage engine reads for a query
+// RowsRead returns the number of rows that the storage engine reads for a query
 // on the database of dsn.
 func (s *Server) RowsRead(t testing.TB, dsn, query string) int {
 	t.Helper()
 	db := s.open(t, DatabaseName(t, dsn))
 	defer db.Close()
-	db.SetMaxOpenConns(1) // the counters are the session's
+	db.SetMaxOpenConns(1) // the counters belong to the session
 	for _, statement := range []string{"FLUSH STATUS", query} {
 		if _, err := db.Exec(statement); err != nil {
 			t.Fatalf("%s: %v", statement, err)
@@ -311,8 +315,8 @@ func (s *Server) open(t testing.TB, database string) *sql.DB {
 	return sql.OpenDB(connector)
 }
 
-// quiet drops the driver's own lines about connections that a stopping server
-// broke.
+// quiet drops the driver's messages about connections that broke because the
+// server stopped.
 type quiet struct{}
 
 func (quiet) Print(...any) {}
