@@ -9,19 +9,19 @@ import (
 	"apmapp/internal/telemetry"
 )
 
-// batch is how many visits one statement deletes: few enough that its locks are
-// held for milliseconds, beside the traffic.
+// batch is the number of visits that one statement deletes: small enough that it
+// holds its locks for milliseconds, because requests wait for them.
 const batch = 500
 
-// expirer is what the job asks of the store.
+// expirer is the part of the store that the job uses.
 type expirer interface {
-	// DeleteBefore deletes at most limit visits older than t and returns how
-	// many.
+	// DeleteBefore deletes at most limit visits older than t and returns their
+	// number.
 	DeleteBefore(ctx context.Context, t time.Time, limit int) (int, error)
 }
 
-// expire deletes visits that are past their retention, every so often, until
-// ctx ends. Each run is a trace of its own.
+// expire deletes visits that are older than Retention, once per
+// RetentionInterval, until ctx ends. Each run is a trace of its own.
 func expire(ctx context.Context, visits expirer, cfg Config, logger *slog.Logger) {
 	tick := time.NewTicker(cfg.RetentionInterval)
 	defer tick.Stop()
@@ -40,7 +40,7 @@ func expireOnce(ctx context.Context, visits expirer, cfg Config, logger *slog.Lo
 	deleted, err := deleteExpired(ctx, visits, time.Now().Add(-cfg.Retention))
 	job.Count("visits.deleted", deleted)
 	switch {
-	case ctx.Err() != nil: // told to stop; the next start goes on
+	case ctx.Err() != nil: // the service stops; it continues after its next start
 		job.End(nil)
 	case err != nil:
 		logger.ErrorContext(ctx, "delete expired visits",
@@ -53,7 +53,7 @@ func expireOnce(ctx context.Context, visits expirer, cfg Config, logger *slog.Lo
 	}
 }
 
-// deleteExpired deletes in batches until none is left.
+// deleteExpired deletes batches until no expired visit is left.
 func deleteExpired(ctx context.Context, visits expirer, before time.Time) (deleted int, err error) {
 	for {
 		n, err := visits.DeleteBefore(ctx, before, batch)

@@ -1,83 +1,120 @@
 package service
 
 import (
-	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"gopkg.in/DataDog/dd-trace-go.v1/ddtrace/mocktracer"
+
+	"apmapp/internal/failure"
+	"apmapp/internal/testing/lockedbuffer"
 )
 
-// table is a table of visits, by their age's instant.
+// table is a table of visits. It records its calls.
 type table struct {
-	visits []time.Time
-	calls  []time.Time
-	fail   error
+	visits []time.Time // oldest first
+	calls  []string
+	err    error // of the next calls
 }
 
 func (b *table) DeleteBefore(ctx context.Context, before time.Time, limit int) (int, error) {
-	b.calls = append(b.calls, time.Now())
-	if b.fail != nil {
-		return 0, b.fail
-	}
 	n := 0
 	for n < limit && n < len(b.visits) && b.visits[n].Before(before) {
 		n++
 	}
 	b.visits = b.visits[n:]
-	return n, ctx.Err()
+	b.calls = append(b.calls, fmt.Sprintf("%d of at most %d", n, limit))
+	if ctx.Err() != nil {
+		return n, ctx.Err()
+	}
+	return n, b.err
+}
+
+// runExpire runs the job in fake time: retention one hour, one run per minute.
+// It returns the log and the spans.
+func runExpire(t *testing.T, b *table, duration time.Duration) ([]map[string]any, []mocktracer.Span) {
+	t.Helper()
+	spans := mocktracer.Start()
+	defer spans.Stop()
+	var logs lockedbuffer.Buffer
+	ctx, cancel := context.WithTimeout(t.Context(), duration)
+	defer cancel()
+	start := time.Now()
+	cfg := Config{Retention: time.Hour, RetentionInterval: time.Minute}
+	cfg.Telemetry.Service = "shop"
+	expire(ctx, b, cfg, slog.New(slog.NewJSONHandler(&logs, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	if got := time.Since(start); got != duration {
+		t.Errorf("the job ended after %s, want when its context ended", got)
+	}
+	return logged(t, &logs), spans.FinishedSpans()
 }
 
 func TestVisitsExpire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		start := time.Now()
 		b := &table{}
-		// Two batches and a half are past their retention of an hour when the
-		// job first runs; then one a minute.
-		for i := range batch*5/2 + 10 {
-			b.visits = append(b.visits, start.Add(-time.Hour).Add(time.Duration(max(0, i-batch*5/2)+1)*time.Minute-time.Second))
+		old := time.Now().Add(-2 * time.Hour)
+		for range 1000 {
+			b.visits = append(b.visits, old)
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute+time.Second)
-		defer cancel()
-		cfg := Config{Retention: time.Hour, RetentionInterval: time.Minute}
-		expire(ctx, b, cfg, slog.New(slog.DiscardHandler))
-		if len(b.visits) != 7 {
-			t.Errorf("%d visits are left after three runs, want 7", len(b.visits))
+		// At the second run these two are just older than one hour, and exactly
+		// one hour old.
+		atSecondRun := time.Now().Add(2*time.Minute - time.Hour)
+		b.visits = append(b.visits, atSecondRun.Add(-time.Nanosecond), atSecondRun)
+		logs, spans := runExpire(t, b, 2*time.Minute+time.Second)
+		want := []string{"500 of at most 500", "500 of at most 500", "0 of at most 500", "1 of at most 500"}
+		if !slices.Equal(b.calls, want) {
+			t.Errorf("statements deleted %q, want %q", b.calls, want)
 		}
-		var at []time.Duration
-		for _, call := range b.calls {
-			at = append(at, call.Sub(start))
+		if len(logs) != 2 || len(spans) != 2 {
+			t.Fatalf("%d log lines and %d spans, want one per run", len(logs), len(spans))
 		}
-		if len(at) != 5 || at[0] != time.Minute || at[2] != time.Minute || at[3] != 2*time.Minute || at[4] != 3*time.Minute {
-			t.Errorf("statements at %v, want three at 1m, then one a minute", at)
-		}
-		if time.Since(start) != 3*time.Minute+time.Second {
-			t.Errorf("ended after %s", time.Since(start))
+		for i, deleted := range []float64{1000, 1} {
+			if l := logs[i]; l["level"] != "DEBUG" || l["msg"] != "delete expired visits" || l["visits.deleted"] != deleted {
+				t.Errorf("run %d logged %v, want %v deleted at DEBUG", i+1, l, deleted)
+			}
+			if s := spans[i]; s.Tag("service.name") != "shop-jobs" || s.Tag("resource.name") != "delete expired visits" || s.Tag("visits.deleted") != deleted || s.Tag("error.message") != nil {
+				t.Errorf("run %d has span %v", i+1, s)
+			}
 		}
 	})
 }
 
-func TestFailedExpiryIsLogged(t *testing.T) {
+func TestFailedRunIsAnError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var logs bytes.Buffer
-		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute+time.Second)
-		defer cancel()
-		b := &table{fail: errors.New("the disk is full")}
-		expire(ctx, b, Config{Retention: time.Hour, RetentionInterval: time.Minute}, slog.New(slog.NewJSONHandler(&logs, nil)))
-		if n := strings.Count(logs.String(), `"level":"ERROR"`); n != 2 || !strings.Contains(logs.String(), `"error.message":"the disk is full"`) {
-			t.Errorf("two runs failed, logged:\n%s", &logs)
+		b := &table{visits: make([]time.Time, 3), err: failure.New("delete", errors.New("the disk is full"))}
+		logs, spans := runExpire(t, b, 2*time.Minute+time.Second)
+		if len(logs) != 2 || len(spans) != 2 {
+			t.Fatalf("%d log lines and %d spans, want one per run: the job continues after an error", len(logs), len(spans))
+		}
+		l := logs[0]
+		if l["level"] != "ERROR" || l["msg"] != "delete expired visits" || l["visits.deleted"] != 3.0 ||
+			l["error.kind"] != "*errors.errorString" || l["error.message"] != "delete: the disk is full" || !strings.Contains(fmt.Sprint(l["error.stack"]), "expire_test.go") {
+			t.Errorf("logged %v", l)
+		}
+		if s := spans[0]; s.Tag("error.message") != "delete: the disk is full" || s.Tag("visits.deleted") != 3.0 {
+			t.Errorf("span %v", s)
 		}
 	})
 }
 
-func TestValidateNamesFlags(t *testing.T) {
-	err := Config{DrainDelay: -1}.Validate()
-	for _, flag := range []string{"dsn", "pool-size", "max-concurrent", "request-timeout", "ready-timeout", "drain-timeout", "drain-delay", "retention", "retention-interval"} {
-		if err == nil || !strings.Contains("\n"+err.Error(), "\n"+flag+": ") {
-			t.Errorf("%s is not named: %v", flag, err)
-		}
+// A run that the service's stop interrupts is not an error: the next start
+// continues.
+func TestInterruptedRunIsNoError(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	spans := mocktracer.Start()
+	defer spans.Stop()
+	var logs lockedbuffer.Buffer
+	expireOnce(ctx, &table{}, Config{}, slog.New(slog.NewJSONHandler(&logs, nil)))
+	finished := spans.FinishedSpans()
+	if len(finished) != 1 || finished[0].Tag("error.message") != nil || logs.String() != "" {
+		t.Errorf("spans %v, logged %q, want one span without an error", finished, logs.String())
 	}
 }

@@ -8,13 +8,13 @@ import (
 	"testing"
 )
 
-func TestRefusalsBlameTheClient(t *testing.T) {
+func TestMalformedRequestsAreClientErrors(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	server := &http.Server{Handler: http.NotFoundHandler()}
-	go server.Serve(politeListener{listener})
+	go server.Serve(clientErrors{listener})
 	defer server.Close()
 	for request, want := range map[string]string{
 		"GET / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip\r\n\r\n": "400 Bad Request",

@@ -1,9 +1,9 @@
-// Package service puts apmapp together: telemetry around a store and the HTTP
-// surface on top, started and stopped in the order that loses nothing.
+// Package service assembles apmapp from telemetry, the store and the HTTP
+// surface. It starts and stops them in an order that loses no data.
 //
-// Stopping goes: readiness says no → requests in flight end → the periodic job
-// ends → the last profile is sent → the database is closed → the last traces
-// are sent. Each step may still emit what the next one carries away.
+// The steps of a stop are: readiness answers 503 → requests in flight end → the
+// periodic job ends → the last profile is sent → the database is closed → the
+// last traces are sent. Each step may still produce data that a later step sends.
 package service
 
 import (
@@ -33,8 +33,8 @@ type Service struct {
 	draining atomic.Bool
 }
 
-// Listen binds the service's address, so that one that cannot be had is known
-// before anything runs. The service logs to logs.
+// Listen binds the service's address, so that an address in use is an error before
+// anything runs. The service writes its log to logs.
 func Listen(ctx context.Context, cfg Config, logs io.Writer) (*Service, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -47,15 +47,15 @@ func Listen(ctx context.Context, cfg Config, logs io.Writer) (*Service, error) {
 	return &Service{cfg: cfg, logger: telemetry.NewLogger(logs, cfg.Telemetry), listener: listener}, nil
 }
 
-// Addr is the address that the service listens on.
+// Addr returns the address that the service listens on.
 func (s *Service) Addr() net.Addr { return s.listener.Addr() }
 
-// Serve runs the service until ctx ends, then stops it. It returns nil when
-// everything ended as it should; it may be called once.
+// Serve runs the service until ctx ends, then stops it. It returns nil if no step
+// failed and no request was cut off. Call it once.
 func (s *Service) Serve(ctx context.Context) error {
 	s.logger.LogAttrs(ctx, slog.LevelInfo, "starting", s.cfg.attrs()...)
-	// First of all: what is traced asks the tracer where to send its metrics
-	// when it is made.
+	// Telemetry starts first: a traced pool asks the tracer for the address of
+	// DogStatsD when it is opened.
 	if err := telemetry.Start(s.cfg.Telemetry, s.logger); err != nil {
 		return errors.Join(fmt.Errorf("start telemetry: %w", err), s.listener.Close())
 	}
@@ -65,7 +65,7 @@ func (s *Service) Serve(ctx context.Context) error {
 		telemetry.StopTracer()
 		return errors.Join(err, s.listener.Close())
 	}
-	// What serves requests outlives ctx: requests in flight still need it.
+	// The store and the job outlive ctx: requests in flight need the store.
 	background := context.WithoutCancel(ctx)
 	stopStore := start(background, visits.Run)
 	stopJob := start(background, func(ctx context.Context) {
@@ -73,7 +73,7 @@ func (s *Service) Serve(ctx context.Context) error {
 	})
 	server := s.newServer(visits)
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(politeListener{s.listener}) }()
+	go func() { served <- server.Serve(clientErrors{s.listener}) }()
 	s.logger.InfoContext(ctx, "listening", "addr", s.Addr().String())
 
 	select {
@@ -108,35 +108,36 @@ func (s *Service) newServer(visits handlers.Visits) *http.Server {
 	return &http.Server{
 		Handler:  handlers.New(cfg),
 		ErrorLog: slog.NewLogLogger(s.logger.Handler(), slog.LevelWarn),
-		// A header of 16 KB holds every cookie and trace header that clients of
-		// an API send; each connection may make the service hold that much.
+		// 16 KB are enough for the cookies and trace headers of an API's clients.
+		// Each connection may cost that much memory.
 		MaxHeaderBytes: 16 << 10,
-		// A header arrives in one round trip; five seconds are slow clients'
-		// lost packets. What is slower is an attack that holds connections.
+		// A header arrives in one round trip. Five seconds allow for lost packets
+		// of slow clients. Slower clients are an attack that holds connections.
 		ReadHeaderTimeout: 5 * time.Second,
-		// No route reads a body, so there is little to wait for behind it.
+		// No route reads a body, so little follows the header.
 		ReadTimeout: 10 * time.Second,
-		// The work, and then a few seconds to take the answer.
+		// The work, then a few seconds for the client to receive the answer.
 		WriteTimeout: cfg.RequestTimeout + 5*time.Second,
-		// Longer than the 60 s that load balancers keep idle connections, so
-		// that they, not the service, close one: no request meets a closed one.
+		// Longer than the 60 s for which load balancers keep idle connections. So
+		// the balancer closes a connection first, and never sends a request on one
+		// that the service has just closed.
 		IdleTimeout: 2 * time.Minute,
 	}
 }
 
-// drain ends the HTTP server. Requests in flight have DrainTimeout to end.
+// drain stops the HTTP server. Requests in flight may take DrainTimeout to end.
 func (s *Service) drain(ctx context.Context, server *http.Server) error {
 	s.draining.Store(true)
 	time.Sleep(s.cfg.DrainDelay)
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.DrainTimeout)
 	defer cancel()
 	if err := server.Shutdown(ctx); err != nil {
-		return errors.Join(fmt.Errorf("requests were cut off after %s: %w", s.cfg.DrainTimeout, err), server.Close())
+		return errors.Join(fmt.Errorf("requests were cut off after drain-timeout %s: %w", s.cfg.DrainTimeout, err), server.Close())
 	}
 	return nil
 }
 
-// start runs f beside the caller; the returned function ends it and waits.
+// start runs f in a goroutine. The returned function ends f and waits for it.
 func start(ctx context.Context, f func(context.Context)) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
