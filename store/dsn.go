@@ -85,9 +85,6 @@ func fromURL(rest string) (string, error) {
 	if !ok || db == "" {
 		return "", errors.New("mysql:// URL has no database name: end it with /name")
 	}
-	if host == "" {
-		host = "127.0.0.1"
-	}
 	out := credentials + "tcp(" + host + ")/" + db
 	if hasParams {
 		out += "?" + params

@@ -62,6 +62,30 @@ func testSchemaDisappears(t *testing.T, server *mysqltest.Server) {
 	}
 }
 
+// A row that the store cannot read is a defect. It does not keep its connection.
+func testUnreadableRow(t *testing.T, server *mysqltest.Server) {
+	dsn := server.Database(t)
+	s := open(t, dsn)
+	awaitReady(t, s)
+	visits := mysqltest.DatabaseName(t, dsn) + ".visits"
+	server.Exec(t, "ALTER TABLE "+visits+" MODIFY trace_id CHAR(32) NULL")
+	server.Exec(t, "INSERT INTO "+visits+" (route, trace_id, visited_at) VALUES ('/', NULL, NOW(6)), ('/', NULL, NOW(6))")
+	for _, call := range []struct {
+		name string
+		do   func() error
+	}{
+		{"Latest", func() error { _, _, err := s.Latest(t.Context()); return err }},
+		{"Recent", func() error { _, err := s.Recent(t.Context(), 20); return err }},
+	} {
+		if err := call.do(); err == nil || errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "converting NULL to string") {
+			t.Errorf("%s: got %v, want a defect", call.name, err)
+		}
+		if stats := s.db.Stats(); stats.InUse != 0 {
+			t.Errorf("%s: %d connections in use, want 0", call.name, stats.InUse)
+		}
+	}
+}
+
 // A real deadlock: the server ends one of two sessions that wait for each other.
 func testDeadlock(t *testing.T, server *mysqltest.Server) {
 	s := open(t, server.Database(t))

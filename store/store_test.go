@@ -123,6 +123,7 @@ func TestStore(t *testing.T) {
 		{"wrong password", testWrongPassword},
 		{"unknown database", testUnknownDatabase},
 		{"schema that disappears", testSchemaDisappears},
+		{"row that cannot be read", testUnreadableRow},
 		{"deadlock", testDeadlock},
 		{"caller that leaves", testCallerLeaves},
 		{"server that hangs", testServerHangs},
