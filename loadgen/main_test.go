@@ -142,19 +142,19 @@ func TestMaxErrorRate(t *testing.T) {
 
 func TestUsageErrors(t *testing.T) {
 	for args, want := range map[string]string{
-		"-rps 0":                         "-rps, -arrivals, -duration: a rate of 0",
-		"-rps -5":                        "a rate of -5",
+		"-rps 0":                         "-rps, -arrivals, -duration: rate must be greater than 0 requests per second, got 0",
+		"-rps -5":                        "rate must be greater than 0 requests per second, got -5",
 		"-rps many":                      `-rps: "many" is not a number`,
-		"-duration -1s":                  "a run of -1s",
+		"-duration -1s":                  "duration must be at least 0s, got -1s",
 		"-duration 10":                   `-duration: "10" is not a duration with a unit`,
-		"-arrivals uniform":              `arrivals are constant or poisson, not "uniform"`,
+		"-arrivals uniform":              `arrivals must be constant or poisson, got "uniform"`,
 		"-url 127.0.0.1:5050":            "-url: ",
 		"-url ftp://x":                   `-url: "ftp://x" must be http:// or https:// and a host`,
 		"-url http://":                   `-url: "http:" must be http:// or https:// and a host`,
 		"-url http://u:secret@x/?q=1":    `-url: "http://u:xxxxx@x/?q=1" has a query or a fragment`,
 		"-url http://u:secret@x:y":       "-url: not a valid URL",
 		"-rps 1 -profile ramp:0..5@1s":   "-rps and -profile name two rates: give one",
-		"-profile wave:1@1s":             `-profile: "wave:1@1s": "wave" is neither`,
+		"-profile wave:1@1s":             `-profile: "wave:1@1s": unknown kind "wave": use steps, ramp or spike`,
 		"-shard 3/2":                     `-shard: "3/2" is not a shard`,
 		"-shard 1":                       `-shard: "1" is not a shard`,
 		"-shard 0/2":                     `-shard: "0/2" is not a shard`,
@@ -169,7 +169,7 @@ func TestUsageErrors(t *testing.T) {
 		"-hgrm x -o x.pdf":               `-o: "x.pdf" must end in`,
 		"merge":                          "no files",
 		"merge -o x.pdf a.json":          `-o: "x.pdf" must end in`,
-		"-paths api":                     `-paths: "api" does not begin with a slash`,
+		"-paths api":                     `-paths: path must start with a slash, got "api"`,
 		"-timeout 0s":                    "-timeout: must be greater than 0s, got 0s",
 		"-max-in-flight 0":               "-max-in-flight: must be at least 1, got 0",
 		"-max-error-rate 101%":           `-max-error-rate: "101%" is not a share`,
@@ -269,7 +269,7 @@ func TestShardsMergeIntoOneRun(t *testing.T) {
 	}
 	for args, want := range map[string]string{
 		filepath.Join(dir, "3.json"):   "no such file",
-		filepath.Join(dir, "all.html"): "all.html: read a result: ",
+		filepath.Join(dir, "all.html"): "all.html: read load report: ",
 	} {
 		if status, _, stderr := execute(t.Context(), "merge", args); status != 1 || !strings.Contains(stderr, want) {
 			t.Errorf("%s: status %d: %s", args, status, stderr)

@@ -110,8 +110,8 @@ func TestFailures(t *testing.T) {
 	}{
 		{"-port " + port, 1, "another process uses the service's port; choose one with -port: listen on 127.0.0.1:" + port},
 		{"-port 65536", 2, "-port must be at most 65535, got 65536"},
-		{"-rps 0", 2, "a rate of 0"},
-		{"-duration -1s", 2, "a run of -1s"},
+		{"-rps 0", 2, "rate must be greater than 0 requests per second, got 0"},
+		{"-duration -1s", 2, "duration must be at least 0s, got -1s"},
 		{"-dsn nonsense", 2, "-dsn: "},
 		{"now", 2, `unexpected argument "now"`},
 	} {

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Clock is how the dispatcher waits for an arrival's instant.
+// Clock is how the dispatcher waits until an arrival is due.
 type Clock interface {
 	// Bind prepares the calling goroutine, which is the one that sleeps;
 	// release undoes that.
@@ -14,7 +14,7 @@ type Clock interface {
 	SleepUntil(ctx context.Context, t time.Time)
 }
 
-// TimerClock sleeps with Go's timers: to about a millisecond.
+// TimerClock sleeps with Go's timers: precise to about a millisecond.
 type TimerClock struct{}
 
 // Bind implements Clock.

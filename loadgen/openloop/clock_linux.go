@@ -8,20 +8,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// FineClock sleeps to some ten microseconds. Go's timers wake a sleeper by way
-// of epoll, which counts in milliseconds; this one sleeps in the kernel.
+// FineClock sleeps with a precision of some ten microseconds. Go's timers wake a
+// sleeper through epoll, which counts in milliseconds; FineClock sleeps in the
+// kernel.
 type FineClock struct{}
 
-// fineStretch is the last part of a sleep, in the kernel: longer than a timer is
-// late. It is also how long the end of a context may go unnoticed.
+// fineStretch is the last part of a sleep, spent in the kernel: longer than a Go
+// timer may be late. It also bounds how late the end of a context is noticed.
 const fineStretch = 3 * time.Millisecond
 
-// Bind implements Clock: the goroutine gets a thread of its own, which the
-// kernel wakes on the dot and not with others 50 µs later.
+// Bind implements Clock: the goroutine gets its own thread, which the kernel
+// wakes exactly on time and not together with others, up to 50 µs later.
 func (FineClock) Bind() (release func()) {
 	runtime.LockOSThread()
 	slack, err := unix.PrctlRetInt(unix.PR_GET_TIMERSLACK, 0, 0, 0, 0)
-	// Where either call is forbidden, arrivals are that bit later; lateness is
+	// Where either call is forbidden, arrivals are up to 50 µs later; lateness is
 	// measured and shows it.
 	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
 	return func() {
@@ -47,7 +48,7 @@ func (FineClock) SleepUntil(ctx context.Context, t time.Time) {
 		return
 	}
 	until := unix.NsecToTimespec(now.Nano() + left.Nanoseconds())
-	// An absolute instant: a signal that interrupts the sleep does not move it.
+	// An absolute time: a signal that interrupts the sleep does not move it.
 	for unix.ClockNanosleep(unix.CLOCK_MONOTONIC, unix.TIMER_ABSTIME, &until, nil) == unix.EINTR {
 	}
 }

@@ -2,5 +2,6 @@
 
 package openloop
 
-// FineClock is the finest clock of the system; here, Go's timers.
+// FineClock is the most precise clock of the system. Outside Linux that is Go's
+// timers.
 type FineClock = TimerClock

@@ -10,39 +10,40 @@ import (
 // Request is an arrival that is due.
 type Request struct {
 	Due time.Time
-	// Path is its index in the run's paths.
+	// Path is an index into the run's paths.
 	Path int
 }
 
 // Exchange is how a request ended.
 type Exchange struct {
-	// Status is the answer's, 0 when there was none.
+	// Status is the status of the answer, 0 without an answer.
 	Status int
 	// Bytes is the length of the answer's body.
 	Bytes int64
-	// TraceID is the trace that the service says it made of the request.
+	// TraceID is the trace that the service reports for the request.
 	TraceID string
-	// Failure is the kind of error that kept the answer away or cut it off, ""
-	// when it came whole.
+	// Failure is the kind of error that prevented or interrupted the answer, ""
+	// if the answer is complete.
 	Failure string
 }
 
-// failed tells whether the request was not served.
+// failed reports whether the request was not served.
 func (x Exchange) failed() bool { return x.Failure != "" || x.Status >= 500 }
 
-// Done hears how a request ended, when it was sent and when it ended.
+// Done receives how a request ended, when it was sent and when it ended.
 type Done func(r Request, sent, end time.Time, x Exchange)
 
-// Sender waits for arrivals and carries them out. One goroutine calls all its
-// methods.
+// Sender waits for arrivals and sends their requests. One goroutine calls all
+// its methods.
 type Sender interface {
-	// Start makes the sender ready to send requests for paths from the calling
-	// goroutine. It calls done once for each, from any goroutine.
+	// Start prepares the sender to send requests for paths from the calling
+	// goroutine. The sender calls done once for each request, from any
+	// goroutine.
 	Start(paths []Path, done Done) error
 	// SleepUntil returns at t, or soon after ctx ends.
 	SleepUntil(ctx context.Context, t time.Time)
-	// Send sends a request and does not wait for its answer, for which there is
-	// a bound of the sender's own.
+	// Send sends a request without waiting for its answer. The sender itself
+	// limits how long an answer may take.
 	Send(r Request)
 	// Finish returns when all requests have ended.
 	Finish()
@@ -51,13 +52,13 @@ type Sender interface {
 // Config is a run.
 type Config struct {
 	Schedule Schedule
-	// Paths are what requests are for.
+	// Paths are the paths to request.
 	Paths  []Path
 	Sender Sender
-	// MaxInFlight is how many requests may be in flight at once; what arrives
-	// beyond it is dropped.
+	// MaxInFlight is the maximum number of requests in flight; arrivals beyond
+	// it are dropped.
 	MaxInFlight int
-	// Start is the instant that the schedule counts from; zero is when Run is
+	// Start is the time that the schedule counts from; zero means when Run is
 	// called.
 	Start time.Time
 }
@@ -67,18 +68,18 @@ func (c Config) check() error {
 		return err
 	}
 	if len(c.Paths) == 0 {
-		return errors.New("no paths to request")
+		return errors.New("paths must not be empty")
 	}
 	for _, p := range c.Paths {
 		if !(p.Weight > 0) {
-			return fmt.Errorf("%s: the weight %v is not above 0", p.Path, p.Weight)
+			return fmt.Errorf("path %s: weight must be greater than 0, got %v", p.Path, p.Weight)
 		}
 	}
 	if c.Sender == nil {
-		return errors.New("nothing to send requests with")
+		return errors.New("sender must be set")
 	}
 	if c.MaxInFlight < 1 {
-		return fmt.Errorf("%d requests in flight at most cannot be", c.MaxInFlight)
+		return fmt.Errorf("max-in-flight must be at least 1, got %d", c.MaxInFlight)
 	}
 	return nil
 }
@@ -89,7 +90,7 @@ type Engine struct {
 	record *record
 }
 
-// New returns an engine, or what is wrong with its configuration.
+// New returns an engine, or an error if the configuration is invalid.
 func New(cfg Config) (*Engine, error) {
 	if err := cfg.check(); err != nil {
 		return nil, fmt.Errorf("open loop: %w", err)
@@ -97,9 +98,9 @@ func New(cfg Config) (*Engine, error) {
 	return &Engine{cfg: cfg, record: newRecord(cfg.Paths)}, nil
 }
 
-// Run sends requests until the schedule or ctx ends, waits for the answers that
-// are under way, and returns what became of all. When ctx ends no more requests
-// are sent; those in flight still have the sender's own time. It may be called
+// Run sends requests until the schedule or ctx ends, waits for the outstanding
+// answers, and returns the result. When ctx ends, no more requests are sent;
+// those in flight still have the sender's own time limit. Run may be called
 // once.
 func (e *Engine) Run(ctx context.Context) (*Result, error) {
 	if err := e.cfg.Sender.Start(e.cfg.Paths, e.record.done); err != nil {
@@ -107,7 +108,7 @@ func (e *Engine) Run(ctx context.Context) (*Result, error) {
 	}
 	start := time.Now()
 	if !e.cfg.Start.IsZero() {
-		// By the monotonic clock, as all that follows.
+		// On the monotonic clock, like all later times.
 		start = start.Add(time.Until(e.cfg.Start))
 		e.cfg.Sender.SleepUntil(ctx, start)
 	}
@@ -117,11 +118,12 @@ func (e *Engine) Run(ctx context.Context) (*Result, error) {
 	return e.record.result(asked), nil
 }
 
-// Snapshot is how the run stands; it may be called while it runs.
+// Snapshot returns the current state of the run. Any goroutine may call it while
+// the run is in progress.
 func (e *Engine) Snapshot() Snapshot { return e.record.snapshot() }
 
-// dispatch sends each request when it is due, and returns the time that the
-// schedule has run for.
+// dispatch sends each request when it is due, and returns how long the schedule
+// ran.
 func (e *Engine) dispatch(ctx context.Context, start time.Time) time.Duration {
 	paths := newMix(e.cfg.Paths)
 	for n, offset := range e.cfg.Schedule.All() {
@@ -136,7 +138,7 @@ func (e *Engine) dispatch(ctx context.Context, start time.Time) time.Duration {
 		}
 		e.record.tidy(ended)
 	}
-	// The time behind the last arrival belongs to the run too.
+	// The time after the last arrival belongs to the run too.
 	length := e.cfg.Schedule.Length()
 	e.cfg.Sender.SleepUntil(ctx, start.Add(length))
 	return max(0, min(time.Since(start), length))

@@ -11,8 +11,8 @@ import (
 )
 
 // Histogram counts durations from a microsecond to an hour with three
-// significant digits: https://www.hdrhistogram.org. What is longer counts as an
-// hour. Its JSON has percentiles to read, and all of it to merge.
+// significant digits: https://www.hdrhistogram.org. Longer durations count as an
+// hour. Its JSON has percentiles for readers and the whole histogram for Merge.
 type Histogram struct{ h *hdr.Histogram }
 
 const (
@@ -21,16 +21,16 @@ const (
 	digits  = 3
 )
 
-// NewHistogram returns a histogram of nothing yet.
+// NewHistogram returns an empty histogram.
 func NewHistogram() *Histogram { return &Histogram{hdr.New(lowest, highest, digits)} }
 
-// Record counts one duration; a negative one is none at all.
+// Record counts one duration; negative durations count as zero.
 func (h *Histogram) Record(d time.Duration) {
-	// In these bounds it cannot fail.
+	// It cannot fail within these limits.
 	_ = h.h.RecordValue(min(max(int64(d), 0), highest))
 }
 
-// Merge counts all that other has counted.
+// Merge adds the counts of other to h.
 func (h *Histogram) Merge(other *Histogram) { h.h.Merge(other.h) }
 
 // Clone returns a copy.
@@ -40,18 +40,24 @@ func (h *Histogram) Clone() *Histogram {
 	return c
 }
 
-// Count is the number of durations.
+// Count returns the number of durations.
 func (h *Histogram) Count() int64 { return h.h.TotalCount() }
 
-// Quantile returns the duration that a share q of all, 0 to 1, did not exceed.
+// Quantile returns the duration that a share q of all durations, 0 to 1, did not
+// exceed.
 func (h *Histogram) Quantile(q float64) time.Duration {
 	return time.Duration(h.h.ValueAtQuantile(q * 100))
 }
 
-// Max is the longest duration.
-func (h *Histogram) Max() time.Duration { return time.Duration(h.h.Max()) }
+// Max returns the longest duration, 0 if there is none.
+func (h *Histogram) Max() time.Duration {
+	if h.Count() == 0 { // hdr has the end of the first bucket here
+		return 0
+	}
+	return time.Duration(h.h.Max())
+}
 
-// Mean is the average.
+// Mean returns the average duration.
 func (h *Histogram) Mean() time.Duration { return time.Duration(h.h.Mean()) }
 
 // WritePercentiles writes the distribution in HdrHistogram's percentile format,
@@ -61,7 +67,7 @@ func (h *Histogram) WritePercentiles(w io.Writer) error {
 	return err
 }
 
-// Quantiles are those that reports show.
+// Quantiles are the quantiles that reports show.
 var Quantiles = []float64{0.50, 0.75, 0.90, 0.95, 0.99, 0.999, 0.9999}
 
 type histogramJSON struct {
@@ -92,7 +98,7 @@ func (h *Histogram) MarshalJSON() ([]byte, error) {
 	return json.Marshal(out)
 }
 
-// PercentileName is what people call a quantile: p99.9 for 0.999.
+// PercentileName returns the usual name of a quantile: p99.9 for 0.999.
 func PercentileName(q float64) string {
 	return "p" + strconv.FormatFloat(q*100, 'g', 6, 64)
 }
@@ -103,13 +109,18 @@ func (h *Histogram) UnmarshalJSON(data []byte) error {
 	if err := json.Unmarshal(data, &in); err != nil {
 		return err
 	}
-	decoded, err := hdr.Decode([]byte(in.HDR))
+	*h = *NewHistogram()
+	return mergeEncoded(h.h, in.HDR)
+}
+
+// mergeEncoded adds an encoded histogram to h.
+func mergeEncoded(h *hdr.Histogram, encoded string) error {
+	decoded, err := hdr.Decode([]byte(encoded))
 	if err != nil {
 		return fmt.Errorf("hdr: %w", err)
 	}
-	*h = *NewHistogram()
-	if dropped := h.h.Merge(decoded); dropped > 0 {
-		return fmt.Errorf("hdr: %d values are longer than %s", dropped, time.Duration(highest))
+	if dropped := h.Merge(decoded); dropped > 0 {
+		return fmt.Errorf("hdr: %d durations are longer than %s", dropped, time.Duration(highest))
 	}
 	return nil
 }

@@ -8,15 +8,15 @@ import (
 	"strings"
 )
 
-// Path is a request's path and query, and its share of the requests.
+// Path is the path and query of a request, and its share of all requests.
 type Path struct {
 	Path   string
 	Weight float64
 }
 
 // ParsePaths reads a list of paths with weights, such as "/=1,/api/apm=2". The
-// weight stands behind the last equals sign and is 1 where there is none; in
-// the query of a path with a weight, a comma is written %2C.
+// weight follows the last equals sign; without one it is 1. A comma in a query is
+// written %2C.
 func ParsePaths(s string) ([]Path, error) {
 	var paths []Path
 	seen := map[string]bool{}
@@ -26,18 +26,18 @@ func ParsePaths(s string) ([]Path, error) {
 		if i := strings.LastIndexByte(entry, '='); i >= 0 {
 			weight, err := strconv.ParseFloat(entry[i+1:], 64)
 			if err != nil || !(weight > 0) || math.IsInf(weight, 0) {
-				return nil, fmt.Errorf("%q: the weight %q is not a number above 0", entry, entry[i+1:])
+				return nil, fmt.Errorf("%q: weight must be a number greater than 0, got %q", entry, entry[i+1:])
 			}
 			p = Path{Path: entry[:i], Weight: weight}
 		}
 		if !strings.HasPrefix(p.Path, "/") {
-			return nil, fmt.Errorf("%q does not begin with a slash", entry)
+			return nil, fmt.Errorf("path must start with a slash, got %q", entry)
 		}
 		if _, err := url.ParseRequestURI(p.Path); err != nil || strings.ContainsAny(p.Path, " #") {
-			return nil, fmt.Errorf("%q is not the path of a URL", p.Path)
+			return nil, fmt.Errorf("%q is not a valid URL path: percent-encode special characters", p.Path)
 		}
 		if seen[p.Path] {
-			return nil, fmt.Errorf("%q is there twice", p.Path)
+			return nil, fmt.Errorf("path %q is listed twice", p.Path)
 		}
 		seen[p.Path] = true
 		paths = append(paths, p)
@@ -45,13 +45,13 @@ func ParsePaths(s string) ([]Path, error) {
 	return paths, nil
 }
 
-// mix deals out paths in proportion to their weights: smoothly, so that every
-// stretch of requests has nearly each path's share.
+// mix chooses paths in proportion to their weights. It is smooth: any sequence of
+// requests is close to each path's share.
 type mix struct {
 	paths []Path
 	owed  []float64
 	total float64
-	n     int // how many have been dealt out
+	n     int // paths chosen so far
 }
 
 func newMix(paths []Path) *mix {
@@ -62,8 +62,8 @@ func newMix(paths []Path) *mix {
 	return m
 }
 
-// at returns the index of the n-th request's path, from 0. Requests come in
-// order, but not all may come.
+// at returns the index of the n-th request's path, counted from 0. Calls must
+// have increasing n, but may leave some out.
 func (m *mix) at(n int) int {
 	for ; m.n < n; m.n++ {
 		m.next()
@@ -72,7 +72,8 @@ func (m *mix) at(n int) int {
 	return m.next()
 }
 
-// next returns the index of the next request's path: the one that is owed most.
+// next returns the index of the next request's path: the one that is furthest
+// below its share.
 func (m *mix) next() int {
 	best := 0
 	for i, p := range m.paths {

@@ -9,19 +9,19 @@ import (
 	"time"
 )
 
-// Profile is how many requests a second are asked for, over time.
+// Profile is the requested rate over time.
 type Profile interface {
-	// Rate is the rate at an instant of the run, in requests per second.
+	// Rate returns the rate at a time of the run, in requests per second.
 	Rate(t time.Duration) float64
-	// Instant is when n requests have been asked for since the start: the
-	// inverse of the rate's integral. It grows with n; where the profile ends
-	// before, it is beyond any duration.
+	// Instant returns when n requests have been due since the start: the inverse
+	// of the integral of the rate. It grows with n. If the profile never reaches
+	// n, it is the largest duration.
 	Instant(n float64) time.Duration
-	// Length is how long a run takes by itself, 0 when it does not end.
+	// Length returns how long the profile lasts, 0 if it does not end.
 	Length() time.Duration
 }
 
-// Constant is a rate that does not change, in requests per second.
+// Constant is a constant rate in requests per second.
 type Constant float64
 
 // Rate implements Profile.
@@ -34,24 +34,30 @@ func (c Constant) Instant(n float64) time.Duration { return seconds(n / float64(
 func (c Constant) Length() time.Duration { return 0 }
 
 func (c Constant) check() error {
-	if !(c > 0) || math.IsInf(float64(c), 0) {
-		return fmt.Errorf("a rate of %v requests per second cannot be", float64(c))
+	if !(c > 0) {
+		return fmt.Errorf("rate must be greater than 0 requests per second, got %v", float64(c))
+	}
+	return checkRate(float64(c))
+}
+
+// checkRate allows 0: a piece of a profile may pause.
+func checkRate(rps float64) error {
+	if !(rps >= 0) || math.IsInf(rps, 0) {
+		return fmt.Errorf("rate must be a finite number of requests per second, at least 0, got %v", rps)
 	}
 	return nil
 }
 
-// Piece is a stretch of time in which the rate goes evenly from one value to
-// another, in requests per second.
+// Piece is a period in which the rate changes linearly, in requests per second.
 type Piece struct {
 	From, To float64
 	Length   time.Duration
 }
 
-// requests is how many it asks for.
+// requests returns how many requests the piece asks for.
 func (p Piece) requests() float64 { return (p.From + p.To) / 2 * p.Length.Seconds() }
 
-// Pieces are stretches of time one after the other. A run that is longer goes on
-// at the last rate.
+// Pieces are consecutive periods. A longer run continues at the last rate.
 type Pieces []Piece
 
 // Rate implements Profile.
@@ -83,8 +89,8 @@ func (ps Pieces) Instant(n float64) time.Duration {
 	return start + rest
 }
 
-// instant solves From·t + (To−From)/(2·Length)·t² = n, in the form that does not
-// divide by a slope of zero.
+// instant solves From·t + (To−From)/(2·Length)·t² = n in a form that does not
+// divide by the slope, which may be 0.
 func (p Piece) instant(n float64) time.Duration {
 	if n == 0 {
 		return 0
@@ -104,22 +110,22 @@ func (ps Pieces) Length() time.Duration {
 
 func (ps Pieces) check() error {
 	if len(ps) == 0 {
-		return errors.New("a profile of no pieces")
+		return errors.New("profile must have at least one piece")
 	}
 	asked := 0.0
 	for _, p := range ps {
 		for _, rate := range []float64{p.From, p.To} {
-			if !(rate >= 0) || math.IsInf(rate, 0) {
-				return fmt.Errorf("a rate of %v requests per second cannot be", rate)
+			if err := checkRate(rate); err != nil {
+				return err
 			}
 		}
 		if p.Length <= 0 {
-			return fmt.Errorf("a stretch of %s cannot be", p.Length)
+			return fmt.Errorf("length of a piece must be greater than 0s, got %s", p.Length)
 		}
 		asked += p.requests()
 	}
 	if asked == 0 {
-		return errors.New("a profile that asks for nothing")
+		return errors.New("profile must have a rate greater than 0")
 	}
 	return nil
 }
@@ -127,7 +133,7 @@ func (ps Pieces) check() error {
 // ParseProfile reads a profile:
 //
 //	steps:20,100,500@30s  each rate for 30 s
-//	ramp:0..500@2m        from 0 to 500 within 2 min
+//	ramp:0..500@2m        from 0 to 500 in 2 min
 //	spike:20..500@10s     20 for 10 s, then 500 for 10 s, then 20 for 10 s
 func ParseProfile(s string) (Profile, error) {
 	ps, err := parsePieces(s)
@@ -144,7 +150,7 @@ func parsePieces(s string) (Pieces, error) {
 	kind, rest, _ := strings.Cut(s, ":")
 	values, span, found := strings.Cut(rest, "@")
 	if !found {
-		return nil, errors.New("not of the form steps:20,100@30s, ramp:0..500@2m or spike:20..500@10s")
+		return nil, errors.New("want the form steps:20,100@30s, ramp:0..500@2m or spike:20..500@10s")
 	}
 	length, err := time.ParseDuration(span)
 	if err != nil {
@@ -156,7 +162,7 @@ func parsePieces(s string) (Pieces, error) {
 	case "steps":
 		separator = ","
 	default:
-		return nil, fmt.Errorf("%q is neither steps, ramp nor spike", kind)
+		return nil, fmt.Errorf("unknown kind %q: use steps, ramp or spike", kind)
 	}
 	var rates []float64
 	for value := range strings.SplitSeq(values, separator) {
@@ -167,7 +173,7 @@ func parsePieces(s string) (Pieces, error) {
 		rates = append(rates, rate)
 	}
 	if kind != "steps" && len(rates) != 2 {
-		return nil, fmt.Errorf("%q is not two rates, such as 20..500", values)
+		return nil, fmt.Errorf("%q is not two rates such as 20..500", values)
 	}
 	var ps Pieces
 	switch kind {
@@ -183,7 +189,8 @@ func parsePieces(s string) (Pieces, error) {
 	return ps, nil
 }
 
-// seconds rounds to the nearest nanosecond, and to never where that is too far.
+// seconds rounds to the nearest nanosecond, and to never beyond the range of a
+// Duration.
 func seconds(s float64) time.Duration {
 	ns := math.Round(s * 1e9)
 	if !(ns < math.MaxInt64) {

@@ -8,12 +8,12 @@ import (
 	"time"
 )
 
-// record is what a run has seen so far.
+// record collects the results of a run.
 type record struct {
 	mu       sync.Mutex
 	r        Result
 	inFlight int
-	last     time.Time // the last answer's end
+	last     time.Time // end of the last answer
 	series   *recorder
 	tidying  sync.WaitGroup
 }
@@ -32,8 +32,8 @@ func (rec *record) begin(start time.Time) {
 	rec.r.Start = start
 }
 
-// admit counts an arrival, and reports whether it may be sent. It returns what
-// is to be tidied, once it has been.
+// admit counts an arrival and reports whether it may be sent. The caller passes
+// ended to tidy after sending.
 func (rec *record) admit(r Request, maxInFlight int) (ok bool, ended []*openInterval) {
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
@@ -51,7 +51,7 @@ func (rec *record) admit(r Request, maxInFlight int) (ok bool, ended []*openInte
 	return ok, ended
 }
 
-// done counts a request that has ended.
+// done counts a completed request.
 func (rec *record) done(r Request, sent, end time.Time, x Exchange) {
 	response := end.Sub(r.Due)
 	rec.mu.Lock()
@@ -89,7 +89,7 @@ func slowest(kept []Sample, s ...Sample) []Sample {
 	return kept[:min(len(kept), samples)]
 }
 
-// tidy puts intervals away that have ended, beside the run.
+// tidy summarizes finished intervals in the background.
 func (rec *record) tidy(ended []*openInterval) {
 	if ended == nil {
 		return
@@ -98,7 +98,7 @@ func (rec *record) tidy(ended []*openInterval) {
 		for _, o := range ended {
 			summary := summarize(o.histogram, o.longest)
 			rec.mu.Lock()
-			rec.series.putAway(o, summary)
+			rec.series.store(o, summary)
 			rec.mu.Unlock()
 		}
 	})
@@ -111,18 +111,18 @@ func (rec *record) result(asked time.Duration) *Result {
 	r := rec.r
 	r.Asked = asked
 	r.Series = rec.series.result()
-	// Answers that come after the schedule's end make the run longer.
+	// Answers after the end of the schedule make the run longer.
 	r.Elapsed = max(asked, rec.last.Sub(r.Start))
 	return &r
 }
 
-// Snapshot is a run while it runs.
+// Snapshot is the state of a run in progress.
 type Snapshot struct {
 	Elapsed  time.Duration
 	InFlight int
-	// Completed, Failed and Dropped are numbers of requests.
+	// Completed, Failed and Dropped count requests.
 	Completed, Failed, Dropped int64
-	// Response has the response times so far.
+	// Response holds the response times so far.
 	Response *Histogram
 }
 

@@ -3,46 +3,51 @@ package openloop
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 )
 
-// samples is how many requests of a kind a result names: enough to look at.
+// samples is how many slowest and failed requests a result lists: enough to look
+// at by hand.
 const samples = 10
 
-// Result is what became of a run. As JSON it keeps all that Merge needs.
+// Result is the outcome of a run. Its JSON has everything that Merge needs.
 type Result struct {
-	// Start is the instant that the schedule counts from.
+	// Start is the time that the schedule counts from.
 	Start time.Time `json:"start"`
-	// Asked is how long the schedule ran, Elapsed until the last answer.
+	// Asked is how long the schedule ran. Elapsed also includes the wait for the
+	// last answer.
 	Asked   time.Duration `json:"asked_ns"`
 	Elapsed time.Duration `json:"elapsed_ns"`
-	// Lateness is how long after their scheduled instants requests were sent.
+	// Lateness is how long after their scheduled times requests were sent.
 	Lateness *Histogram `json:"lateness"`
-	// Total counts all requests, Paths those of each path.
+	// Total counts all requests, Paths the requests of each path.
 	Total PathResult   `json:"total"`
 	Paths []PathResult `json:"paths"`
-	// Slowest are the requests with the longest response times, longest first;
-	// Failed the first that failed.
+	// Slowest are the requests with the longest response times, longest first.
+	// Failed are the first requests that failed.
 	Slowest []Sample `json:"slowest"`
 	Failed  []Sample `json:"failed"`
 	// Series is the run over time.
 	Series Series `json:"series"`
 }
 
-// PathResult counts the requests of a path.
+// PathResult counts the requests for a path.
 type PathResult struct {
 	Path string `json:"path,omitempty"`
-	// Arrivals were due; Dropped of them were not sent, because as many as may
-	// be were in flight.
+	// Arrivals counts the requests that were due. Dropped counts those that were
+	// not sent because the maximum number of requests was in flight.
 	Arrivals int64 `json:"arrivals"`
 	Dropped  int64 `json:"dropped"`
-	// Bytes are those of the answers' bodies.
+	// Bytes is the total length of the answers' bodies.
 	Bytes int64 `json:"bytes"`
-	// Statuses counts whole answers by status, Failures the others by kind.
+	// Statuses counts complete answers by status, Failures the other requests by
+	// kind of error.
 	Statuses map[int]int64    `json:"statuses"`
 	Failures map[string]int64 `json:"failures"`
-	// Response and Service have the times of all requests that were sent, also
-	// of those that failed.
+	// Response and Service hold the times of all requests that were sent,
+	// failed ones included.
 	Response *Histogram `json:"response"`
 	Service  *Histogram `json:"service"`
 }
@@ -51,7 +56,7 @@ type PathResult struct {
 type Sample struct {
 	TraceID string `json:"trace_id,omitempty"`
 	Path    string `json:"path"`
-	// Offset is its scheduled instant, from the run's start.
+	// Offset is its scheduled time, counted from the start of the run.
 	Offset   time.Duration `json:"offset_ns"`
 	Status   int           `json:"status,omitempty"`
 	Failure  string        `json:"failure,omitempty"`
@@ -79,10 +84,10 @@ func (p *PathResult) add(response, service time.Duration, x Exchange) {
 	}
 }
 
-// Completed is the number of requests that have ended, well or not.
+// Completed returns the number of requests that ended, failed ones included.
 func (p *PathResult) Completed() int64 { return p.Response.Count() }
 
-// Failed is the number of requests without a whole answer, or with a 5xx.
+// Failed returns the number of requests without a complete answer or with a 5xx.
 func (p *PathResult) Failed() int64 {
 	var n int64
 	for _, count := range p.Failures {
@@ -96,7 +101,7 @@ func (p *PathResult) Failed() int64 {
 	return n
 }
 
-// Classes counts whole answers by the first digit of their status.
+// Classes counts complete answers by the first digit of their status.
 func (p *PathResult) Classes() [6]int64 {
 	var classes [6]int64
 	for status, count := range p.Statuses {
@@ -105,8 +110,8 @@ func (p *PathResult) Classes() [6]int64 {
 	return classes
 }
 
-// ErrorRate is the share of arrivals, 0 to 1, that were not served: requests
-// that failed, and arrivals that were dropped.
+// ErrorRate returns the share of arrivals, 0 to 1, that were not served: failed
+// requests and dropped arrivals.
 func (r *Result) ErrorRate() float64 {
 	if r.Total.Arrivals == 0 {
 		return 0
@@ -114,10 +119,10 @@ func (r *Result) ErrorRate() float64 {
 	return float64(r.Total.Failed()+r.Total.Dropped) / float64(r.Total.Arrivals)
 }
 
-// AskedRate is the mean of the schedule's rate, in requests per second.
+// AskedRate returns the mean rate of the schedule in requests per second.
 func (r *Result) AskedRate() float64 { return rate(r.Total.Arrivals, r.Asked) }
 
-// AchievedRate is how many answers came whole per second, 5xx among them.
+// AchievedRate returns the number of complete answers per second, 5xx included.
 func (r *Result) AchievedRate() float64 {
 	whole := r.Total.Completed()
 	for _, n := range r.Total.Failures {
@@ -133,31 +138,54 @@ func rate(n int64, d time.Duration) float64 {
 	return float64(n) / d.Seconds()
 }
 
-// Check returns what is missing from a result that was read from JSON.
+// The limits of results that Check accepts. They are far beyond any run, and low
+// enough that sums of two results do not overflow.
+const (
+	maxSpan  = 10 * 365 * 24 * time.Hour
+	maxCount = 1 << 50
+)
+
+// Check returns an error if a result that was read from JSON is incomplete or has
+// values that no run has. Merge and reports rely on it.
 func (r *Result) Check() error {
-	whole := func(h *Histogram) bool { return h != nil && h.h != nil }
-	if r.Start.IsZero() || !whole(r.Lateness) {
-		return errors.New("not a result of a run")
+	if r.Start.IsZero() || r.Lateness == nil {
+		return errors.New("not the result of a run: start or lateness is missing")
+	}
+	if min(r.Asked, r.Elapsed) < 0 || max(r.Asked, r.Elapsed) > maxSpan {
+		return fmt.Errorf("asked and elapsed must be between 0s and %s, got %s and %s", maxSpan, r.Asked, r.Elapsed)
 	}
 	for _, p := range append([]PathResult{r.Total}, r.Paths...) {
-		if !whole(p.Response) || !whole(p.Service) || p.Statuses == nil || p.Failures == nil {
-			return fmt.Errorf("the result of path %q is not whole", p.Path)
+		if err := p.check(); err != nil {
+			return fmt.Errorf("path %q: %w", p.Path, err)
 		}
 	}
-	if r.Series.Length <= 0 {
-		return errors.New("the result has no series")
-	}
-	for _, i := range r.Series.Intervals {
-		if err := i.Response.addTo(newSummaryHistogram()); err != nil {
-			return fmt.Errorf("the result's series: hdr: %w", err)
-		}
+	if err := r.Series.check(); err != nil {
+		return fmt.Errorf("series: %w", err)
 	}
 	return nil
 }
 
-// Merge returns what one run would have had that sent both runs' requests. It
-// is exact: histograms are added, not averaged. It fails for results that Check
-// refuses.
+func (p *PathResult) check() error {
+	if p.Response == nil || p.Service == nil || p.Statuses == nil || p.Failures == nil {
+		return errors.New("response, service, statuses or failures is missing")
+	}
+	counts := []int64{p.Arrivals, p.Dropped, p.Bytes, p.Response.Count(), p.Service.Count()}
+	counts = slices.AppendSeq(counts, maps.Values(p.Statuses))
+	counts = slices.AppendSeq(counts, maps.Values(p.Failures))
+	return checkCounts(counts...)
+}
+
+func checkCounts(counts ...int64) error {
+	if least, most := slices.Min(counts), slices.Max(counts); least < 0 || most > maxCount {
+		return fmt.Errorf("counts must be between 0 and %d, got %d to %d", int64(maxCount), least, most)
+	}
+	return nil
+}
+
+// Merge returns the result that one run would have had that sent the requests of
+// both. It is exact: histograms are added, not averaged. Both results must pass
+// Check. Merge fails if their sum does not, for example because the runs are
+// years apart.
 func Merge(a, b *Result) (*Result, error) {
 	m := &Result{
 		Start:    a.Start,
@@ -168,6 +196,9 @@ func Merge(a, b *Result) (*Result, error) {
 	}
 	if b.Start.Before(a.Start) {
 		m.Start = b.Start
+	}
+	if apart := a.Start.Sub(b.Start).Abs(); apart > maxSpan {
+		return nil, fmt.Errorf("runs must start within %s, got %s and %s", maxSpan, a.Start.Format(time.RFC3339), b.Start.Format(time.RFC3339))
 	}
 	m.Lateness.Merge(b.Lateness)
 	m.Failed = m.Failed[:min(len(m.Failed), samples)]
@@ -192,7 +223,7 @@ func Merge(a, b *Result) (*Result, error) {
 			m.Paths[i] = mergePaths(m.Paths[i], p)
 		}
 	}
-	return m, nil
+	return m, m.Check()
 }
 
 func mergePaths(a, b PathResult) PathResult {

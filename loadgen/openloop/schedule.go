@@ -8,33 +8,33 @@ import (
 	"time"
 )
 
-// Arrivals is how arrivals are spread around a profile's rate.
+// Arrivals is how arrivals are distributed around the rate of a profile.
 type Arrivals string
 
 const (
-	// Regular arrivals come at even distances.
+	// Regular arrivals are evenly spaced.
 	Regular Arrivals = "constant"
-	// Poisson arrivals come independently of each other, as those of many
-	// separate callers do.
+	// Poisson arrivals are independent of each other, like those of many separate
+	// callers.
 	Poisson Arrivals = "poisson"
 )
 
-// Schedule is when each request of a run is due. Equal schedules are equal to
-// the nanosecond, on any machine.
+// Schedule determines when each request of a run is due. Equal schedules have the
+// same arrivals, to the nanosecond, on any machine.
 type Schedule struct {
 	Profile  Profile
 	Arrivals Arrivals
-	// Seed makes Poisson arrivals; another seed makes others.
+	// Seed selects the Poisson arrivals.
 	Seed uint64
-	// Duration is the length of the run; 0 is the profile's own.
+	// Duration is the length of the run; 0 means that of the profile.
 	Duration time.Duration
-	// Shard and Shards are a share of the schedule: of Shards senders, the one
-	// with the number Shard, from 1, has every Shards-th arrival from the
-	// Shard-th on. With 0 and 0 there is one.
+	// Shard and Shards select a share of the schedule. Shard, counted from 1, is
+	// the number of this sender among Shards senders. It has every Shards-th
+	// arrival, starting with the Shard-th. 0 and 0 mean the whole schedule.
 	Shard, Shards int
 }
 
-// Length is how long the run takes, 0 when it does not end.
+// Length returns how long the run takes, 0 if it does not end.
 func (s Schedule) Length() time.Duration {
 	if s.Duration > 0 {
 		return s.Duration
@@ -42,10 +42,10 @@ func (s Schedule) Length() time.Duration {
 	return s.Profile.Length()
 }
 
-// Check returns what is wrong with the schedule.
+// Check returns an error if the schedule is invalid.
 func (s Schedule) Check() error {
 	if s.Profile == nil {
-		return errors.New("a schedule without a rate")
+		return errors.New("profile must be set")
 	}
 	if c, ok := s.Profile.(interface{ check() error }); ok {
 		if err := c.check(); err != nil {
@@ -53,19 +53,19 @@ func (s Schedule) Check() error {
 		}
 	}
 	if s.Arrivals != Regular && s.Arrivals != Poisson {
-		return fmt.Errorf("arrivals are %s or %s, not %q", Regular, Poisson, s.Arrivals)
+		return fmt.Errorf("arrivals must be %s or %s, got %q", Regular, Poisson, s.Arrivals)
 	}
 	if s.Duration < 0 {
-		return fmt.Errorf("a run of %s cannot be", s.Duration)
+		return fmt.Errorf("duration must be at least 0s, got %s", s.Duration)
 	}
 	if (s.Shard != 0 || s.Shards != 0) && (s.Shard < 1 || s.Shard > s.Shards) {
-		return fmt.Errorf("shard %d of %d cannot be", s.Shard, s.Shards)
+		return fmt.Errorf("shard must be between 1 and the number of shards, got %d of %d", s.Shard, s.Shards)
 	}
 	return nil
 }
 
-// All yields the arrivals of the schedule, or of its shard: the number of each
-// in the schedule, from 0, and its instant since the start.
+// All yields the arrivals of the schedule, or of its shard: their numbers in the
+// whole schedule, counted from 0, and their times since the start.
 func (s Schedule) All() iter.Seq2[int, time.Duration] {
 	return func(yield func(int, time.Duration) bool) {
 		length, n := s.Length(), 0
@@ -85,10 +85,10 @@ func (s Schedule) All() iter.Seq2[int, time.Duration] {
 // never is beyond any run.
 const never = time.Duration(1<<63 - 1)
 
-// positions yields how many requests have been asked for when each is due:
-// 0, 1, 2… for regular arrivals. Where gaps in it are exponential with a mean of
-// one, arrivals are a Poisson process of the profile's rate, however that
-// changes (https://en.wikipedia.org/wiki/Poisson_point_process, time rescaling).
+// positions yields the integral of the rate at each arrival: 0, 1, 2… for regular
+// arrivals. Exponential gaps with a mean of 1 make the arrivals a Poisson process
+// with the rate of the profile, even if that changes
+// (https://en.wikipedia.org/wiki/Poisson_point_process, time rescaling).
 func (s Schedule) positions() iter.Seq[float64] {
 	return func(yield func(float64) bool) {
 		if s.Arrivals == Poisson {

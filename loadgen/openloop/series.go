@@ -1,32 +1,33 @@
 package openloop
 
 import (
+	"fmt"
 	"time"
 
 	hdr "github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// Interval is a stretch of a run. What is about a request belongs to the
-// interval that it was due in, so that a stall shows when it happened; only
-// Ended counts requests by when they ended.
+// Interval is one time slice of a run. A request counts in the slice it was due
+// in, so a stall appears when it happened. Only Ended counts requests by when
+// they ended.
 type Interval struct {
-	// Arrivals were due; Dropped of them were not sent, Failed have failed.
+	// Arrivals counts the requests that were due, Dropped those that were not
+	// sent, Failed those that failed.
 	Arrivals int64 `json:"arrivals"`
 	Dropped  int64 `json:"dropped,omitempty"`
 	Failed   int64 `json:"failed,omitempty"`
-	// Ended is how many requests got a whole answer in this interval.
+	// Ended counts the requests whose complete answer ended in this interval.
 	Ended int64 `json:"ended"`
-	// Response has the response times of the requests that have ended.
+	// Response holds the response times of the requests that were sent.
 	Response Summary `json:"response"`
 }
 
-// Summary is a histogram of durations with two significant digits, put away
-// small.
+// Summary is a compressed histogram of durations with two significant digits.
 type Summary struct {
 	P50 time.Duration `json:"p50_ns"`
 	P99 time.Duration `json:"p99_ns"`
 	Max time.Duration `json:"max_ns"`
-	// HDR is HdrHistogram's V2 compressed encoding, in base64; "" is of nothing.
+	// HDR is HdrHistogram's V2 compressed encoding in base64, "" if empty.
 	HDR string `json:"hdr,omitempty"`
 }
 
@@ -50,16 +51,12 @@ func summarize(h *hdr.Histogram, longest time.Duration) Summary {
 	}
 }
 
-// addTo adds what was put away to a histogram.
+// addTo adds the summarized durations to h.
 func (s Summary) addTo(h *hdr.Histogram) error {
 	if s.HDR == "" {
 		return nil
 	}
-	decoded, err := hdr.Decode([]byte(s.HDR))
-	if err == nil {
-		h.Merge(decoded)
-	}
-	return err
+	return mergeEncoded(h, s.HDR)
 }
 
 func mergeSummaries(a, b Summary) (Summary, error) {
@@ -85,16 +82,36 @@ func mergeIntervals(a, b Interval) (Interval, error) {
 
 // Series is a run over time.
 type Series struct {
-	// Length is that of each interval.
+	// Length is the length of each interval.
 	Length    time.Duration `json:"length_ns"`
 	Intervals []Interval    `json:"intervals"`
 }
 
-// maxIntervals bounds what a long run keeps: beyond it, two intervals become
-// one. It is more than a page has room to draw.
+func (s Series) check() error {
+	if s.Length <= 0 {
+		return fmt.Errorf("length of an interval must be greater than 0s, got %s", s.Length)
+	}
+	if n := len(s.Intervals); n > maxIntervals || n > 0 && s.Length > maxSpan/time.Duration(n) {
+		return fmt.Errorf("must have at most %d intervals and be at most %s long, got %d intervals of %s", maxIntervals, maxSpan, n, s.Length)
+	}
+	for n, i := range s.Intervals {
+		h := newSummaryHistogram()
+		err := i.Response.addTo(h)
+		if err == nil {
+			err = checkCounts(i.Arrivals, i.Dropped, i.Failed, i.Ended, h.TotalCount())
+		}
+		if err != nil {
+			return fmt.Errorf("interval %d: %w", n, err)
+		}
+	}
+	return nil
+}
+
+// maxIntervals limits the memory of a long run: beyond it, each two intervals
+// become one. A page cannot draw more anyway.
 const maxIntervals = 1200
 
-// coarsen makes two intervals one.
+// coarsen merges each two intervals into one.
 func (s *Series) coarsen() error {
 	half := make([]Interval, 0, maxIntervals)
 	for i := 0; i < len(s.Intervals); i += 2 {
@@ -111,7 +128,8 @@ func (s *Series) coarsen() error {
 	return nil
 }
 
-// mergeSeries adds the series of runs that began at offsets from one start.
+// mergeSeries adds the series of two runs that started at lateA and lateB after a
+// common start.
 func mergeSeries(a, b Series, lateA, lateB time.Duration) (Series, error) {
 	m := Series{Length: max(a.Length, b.Length)}
 	end := max(lateA+a.Length*time.Duration(len(a.Intervals)), lateB+b.Length*time.Duration(len(b.Intervals)))
@@ -136,8 +154,8 @@ func mergeSeries(a, b Series, lateA, lateB time.Duration) (Series, error) {
 	return m, nil
 }
 
-// recorder makes a series of a run. An interval has a histogram of its own only
-// while requests that were due in it are in flight: one takes 24 KB.
+// recorder builds the series of a run. A histogram takes 24 KB, so an interval
+// has one only while requests that were due in it are in flight.
 type recorder struct {
 	series Series
 	open   map[int]*openInterval
@@ -145,7 +163,7 @@ type recorder struct {
 }
 
 type openInterval struct {
-	offset    time.Duration // of its beginning
+	offset    time.Duration // of its first arrival
 	histogram *hdr.Histogram
 	longest   time.Duration
 	inFlight  int
@@ -155,12 +173,12 @@ func newRecorder() *recorder {
 	return &recorder{
 		series: Series{Length: time.Second},
 		open:   map[int]*openInterval{},
-		// One for the interval that runs, one for that before it.
+		// One for the current interval, one for the previous one.
 		spare: []*hdr.Histogram{newSummaryHistogram(), newSummaryHistogram()},
 	}
 }
 
-// at returns the interval of an instant since the start.
+// at returns the index of the interval at offset.
 func (r *recorder) at(offset time.Duration) int {
 	for offset >= r.series.Length*maxIntervals {
 		r.coarsen()
@@ -172,9 +190,10 @@ func (r *recorder) at(offset time.Duration) int {
 	return i
 }
 
-// arrive counts an arrival; sent tells whether it was not dropped. It returns
-// the intervals that have ended with all their requests, for putAway: that takes
-// a millisecond, for which no request should wait.
+// arrive counts an arrival; sent is false if it was dropped. It returns the
+// earlier intervals that have no more requests in flight. The caller summarizes
+// them for store, after sending: that takes a millisecond, and no request should
+// wait for it.
 func (r *recorder) arrive(offset time.Duration, sent bool) (ended []*openInterval) {
 	i := r.at(offset)
 	r.series.Intervals[i].Arrivals++
@@ -204,7 +223,7 @@ func (r *recorder) histogram() *hdr.Histogram {
 	return newSummaryHistogram()
 }
 
-// done counts the end of a request that was due at an offset.
+// done counts a completed request that was due at offset.
 func (r *recorder) done(offset, response time.Duration, x Exchange) {
 	if x.Failure == "" {
 		r.series.Intervals[r.at(offset+response)].Ended++
@@ -219,10 +238,10 @@ func (r *recorder) done(offset, response time.Duration, x Exchange) {
 	o.inFlight--
 }
 
-// putAway keeps the summary of an interval that has ended.
-func (r *recorder) putAway(o *openInterval, summary Summary) {
+// store keeps the summary of a finished interval.
+func (r *recorder) store(o *openInterval, summary Summary) {
 	at := &r.series.Intervals[r.at(o.offset)]
-	if at.Response.HDR != "" { // intervals have become coarser meanwhile
+	if at.Response.HDR != "" { // the intervals were coarsened in between
 		var err error
 		if summary, err = mergeSummaries(at.Response, summary); err != nil {
 			panic("decode a histogram of this process: " + err.Error())
@@ -251,11 +270,11 @@ func (r *recorder) coarsen() {
 	}
 }
 
-// result returns the whole series, when all requests have ended.
+// result returns the series; all requests must have ended.
 func (r *recorder) result() Series {
 	for i, o := range r.open {
 		delete(r.open, i)
-		r.putAway(o, summarize(o.histogram, o.longest))
+		r.store(o, summarize(o.histogram, o.longest))
 	}
 	return r.series
 }

@@ -6,15 +6,15 @@ import (
 	"time"
 )
 
-// Client sends one request and takes its whole answer.
+// Client sends one request and reads its complete answer.
 type Client interface {
-	// Do asks for a path. Several goroutines call it at once. It has a bound of
-	// its own on how long an answer may take.
+	// Do requests a path. Several goroutines call it concurrently. The client
+	// itself limits how long an answer may take.
 	Do(ctx context.Context, path string) Exchange
 }
 
-// Workers is the Sender that gives each request to a goroutine with a client;
-// at most n requests may be in flight. A nil clock is FineClock.
+// Workers returns a Sender that gives each request to a goroutine that calls
+// client. At most n requests may be in flight. A nil clock means FineClock.
 func Workers(client Client, n int, clock Clock) Sender {
 	if clock == nil {
 		clock = FineClock{}
@@ -42,8 +42,8 @@ func (w *workers) Start(paths []Path, done Done) error {
 
 func (w *workers) SleepUntil(ctx context.Context, t time.Time) { w.clock.SleepUntil(ctx, t) }
 
-// Send gives a request to a worker that waits for one, or to a new one. With as
-// many as may be in flight, one of them is about to wait.
+// Send gives a request to an idle worker, or to a new one. When all n workers
+// exist, at least one is idle or about to be.
 func (w *workers) Send(r Request) {
 	select {
 	case w.due <- r:
@@ -58,9 +58,9 @@ func (w *workers) Send(r Request) {
 	w.running.Go(func() { w.work(r) })
 }
 
-// work sends requests, one after the other, as they arrive.
+// work sends one request after the other as they become due.
 func (w *workers) work(r Request) {
-	// Requests in flight get to end when the run does.
+	// Requests in flight may finish when the run is interrupted.
 	ctx := context.Background()
 	for ok := true; ok; r, ok = <-w.due {
 		sent := time.Now()

@@ -4,6 +4,7 @@ package report
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 
@@ -22,13 +23,13 @@ func ReadJSON(r io.Reader) (*openloop.Result, error) {
 	d := json.NewDecoder(r)
 	var result openloop.Result
 	if err := d.Decode(&result); err != nil {
-		return nil, fmt.Errorf("read a result: %w", err)
+		return nil, fmt.Errorf("read load report: %w", err)
 	}
 	if _, err := d.Token(); err != io.EOF {
-		return nil, fmt.Errorf("read a result: more than one is there")
+		return nil, errors.New("read load report: unexpected data after the report")
 	}
 	if err := result.Check(); err != nil {
-		return nil, fmt.Errorf("read a result: %w", err)
+		return nil, fmt.Errorf("read load report: %w", err)
 	}
 	return &result, nil
 }

@@ -31,9 +31,9 @@ func TestDuration(t *testing.T) {
 func TestReadJSONRefuses(t *testing.T) {
 	for in, want := range map[string]string{
 		"":                                 "EOF",
-		"{}":                               "not a result of a run",
+		"{}":                               "not the result of a run",
 		"[]":                               "cannot unmarshal",
-		`{"start":"2026-01-01T00:00:00Z"}`: "not a result of a run",
+		`{"start":"2026-01-01T00:00:00Z"}`: "not the result of a run",
 		`{"start":"2026-01-01T00:00:00Z","lateness":{"hdr":"?"}}`: "hdr",
 	} {
 		if _, err := ReadJSON(strings.NewReader(in)); err == nil || !strings.Contains(err.Error(), want) {
