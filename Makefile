@@ -38,18 +38,38 @@ needs:
 check: lint test ## what lands or rejects a change
 
 .PHONY: lint
-lint: bin/staticcheck bin/govulncheck ## formatting, vet, linters, known vulnerabilities
+lint: tools bin/licenses-checked ## formatting, vet, linters, plain English, licenses, known vulnerabilities
 	scripts/need 'shellcheck=shellcheck' 'curl=curl,ca-certificates'
 	@unformatted=$$(gofmt -l .); [[ ! $$unformatted ]] || { echo "gofmt -w $$unformatted"; exit 1; }
-	for module in . e2e loadgen/bench deploy/verify/{agent,vm,containers}; do (cd $$module && go vet ./... && $(CURDIR)/bin/staticcheck ./...); done
+	bin/prose
+	for module in . e2e loadgen/bench tools deploy/verify/{agent,vm,containers}; do (cd $$module && go vet ./... && $(CURDIR)/bin/staticcheck ./...); done
 	git ls-files -z ':!*.md' | xargs -0 grep -lZ -m1 -E '^#!.*\b(ba)?sh\b' | xargs -0 shellcheck
+	bin/actionlint
 	@if curl -fsSo /dev/null -m 10 https://vuln.go.dev/index/db.json 2>/dev/null; \
 	then bin/govulncheck ./...; \
 	else echo 'govulncheck is skipped: its database (vuln.go.dev) cannot be reached'; fi
 
 # Built without the flags of the tests: -race would only make them slower.
-bin/staticcheck bin/govulncheck &: tools/go.mod
+TOOLS := $(addprefix bin/,actionlint go-licenses govulncheck prose staticcheck)
+.PHONY: tools
+tools: $(TOOLS)
+$(TOOLS) &: tools/go.mod tools/go.sum $(wildcard tools/*/*)
 	cd tools && GOFLAGS= go build -o ../bin/ tool
+
+# Licenses whose code may be part of a program under Apache-2.0.
+LICENSES := Apache-2.0,BSD-2-Clause,BSD-3-Clause,ISC,MIT,MPL-2.0
+SYSTEMS := linux darwin windows
+# Which modules are linked depends on the system. The flags at the end keep out a
+# warning for each assembly file.
+go-licenses = GOFLAGS= GOOS=$(1) bin/go-licenses $(2) ./cmd/... ./loadgen \
+	--logtostderr=false --log_file=/dev/null --stderrthreshold=ERROR
+
+bin/licenses-checked: bin/go-licenses go.mod go.sum Makefile
+	$(foreach os,$(SYSTEMS),$(call go-licenses,$(os),check --allowed_licenses=$(LICENSES)) &&) touch $@
+
+.PHONY: licenses
+licenses: bin/go-licenses ## licenses and notices of all linked modules, in bin/licenses
+	$(foreach os,$(SYSTEMS),$(call go-licenses,$(os),save --force --save_path=bin/licenses/$(os)) &&) true
 
 .PHONY: build
 build: ## the service and loadgen, in bin/
