@@ -7,30 +7,31 @@ import (
 	"strings"
 )
 
-// Config names the service and says what to emit.
+// Config names the service and selects what it emits.
 type Config struct {
-	// Service, Env and Version are Datadog's unified service tags. Env may be
-	// empty, the others are not.
+	// Service, Env and Version are Datadog's unified service tags. Only Env may be
+	// empty.
 	Service, Env, Version string
-	// Tracing, Profiling and LogsInjection are on unless their variable says
-	// otherwise.
+	// Tracing, Profiling and LogsInjection are on unless their variable turns them
+	// off.
 	Tracing, Profiling, LogsInjection bool
-	// LogLevel is the least severe level that is logged.
+	// LogLevel is the lowest level that is logged.
 	LogLevel slog.Level
 
 	errorStatuses statusRanges
 }
 
-// DatabaseService is the name of the database in the service list.
+// DatabaseService returns the name of the database in the service list.
 func (c Config) DatabaseService() string { return c.Service + "-mysql" }
 
-// JobsService is the name of the periodic jobs in the service list.
+// JobsService returns the name of the periodic jobs in the service list.
 func (c Config) JobsService() string { return c.Service + "-jobs" }
 
 // ConfigFromEnv reads DD_SERVICE, DD_ENV, DD_VERSION, DD_TAGS,
 // DD_TRACE_ENABLED, DD_PROFILING_ENABLED, DD_LOGS_INJECTION and
-// DD_TRACE_HTTP_SERVER_ERROR_STATUSES; the tracer and the profiler read their
-// other variables themselves. An error names the variable.
+// DD_TRACE_HTTP_SERVER_ERROR_STATUSES. The tracer and the profiler read their
+// other variables themselves. service and version are the defaults of DD_SERVICE
+// and DD_VERSION. An error names the variable.
 func ConfigFromEnv(getenv func(string) string, service, version string) (Config, error) {
 	tags := parseTags(getenv("DD_TAGS"))
 	cfg := Config{
@@ -67,8 +68,8 @@ func first(values ...string) string {
 	return ""
 }
 
-// enabled reads an on/off variable that is on when unset. DD_PROFILING_ENABLED
-// also knows auto, which the profiler itself understands.
+// enabled parses a variable that is true if unset. DD_PROFILING_ENABLED may also
+// be auto, which the profiler itself interprets.
 func enabled(value string) (bool, error) {
 	switch strings.ToLower(value) {
 	case "", "auto":
@@ -81,8 +82,8 @@ func enabled(value string) (bool, error) {
 	return on, nil
 }
 
-// parseTags reads DD_TAGS: key:value pairs, separated by commas or, where there
-// is none, by spaces.
+// parseTags parses DD_TAGS: key:value pairs separated by commas, or by spaces if
+// there is no comma.
 func parseTags(s string) map[string]string {
 	separator := ","
 	if !strings.Contains(s, separator) {
@@ -109,7 +110,7 @@ func (s statusRanges) contain(status int) bool {
 	return false
 }
 
-// parseStatusRanges reads a list such as "500-599,404".
+// parseStatusRanges parses a list such as "500-599,404".
 func parseStatusRanges(s string) (statusRanges, error) {
 	var ranges statusRanges
 	for part := range strings.SplitSeq(s, ",") {

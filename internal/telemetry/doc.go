@@ -1,9 +1,9 @@
-// Package telemetry starts and stops what Datadog sees of a process (traces,
-// profiles, logs), and is the one place that imports the tracer: the rest of
-// the service asks this package to trace a handler, a database pool or a job,
-// and to put an error on the span at hand. Moving to the tracer's v2 import
-// paths is a change of this package alone.
+// Package telemetry starts and stops traces, profiles and logs for Datadog. It
+// is the only package of the service that imports the tracer: other packages
+// call it to trace a handler, a database pool or a job, and to record an error on
+// the current span. So a move to the tracer's v2 import paths changes only this
+// package of the service.
 //
-// Each DD_* variable keeps the meaning that Datadog documents. What this
-// package emits is written down in docs/telemetry.md.
+// Each DD_* variable has the meaning that Datadog documents. docs/telemetry.md
+// lists what this package emits.
 package telemetry

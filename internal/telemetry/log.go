@@ -7,9 +7,9 @@ import (
 	slogtrace "gopkg.in/DataDog/dd-trace-go.v1/contrib/log/slog"
 )
 
-// NewLogger returns a logger of JSON lines that name the service. Lines logged
-// with the context of a request name its trace and span too, unless
-// DD_LOGS_INJECTION is off.
+// NewLogger returns a logger that writes JSON lines with the service's name, env
+// and version. Lines logged with a request's context also have its trace ID and
+// span ID, unless DD_LOGS_INJECTION is off.
 func NewLogger(w io.Writer, cfg Config) *slog.Logger {
 	var handler slog.Handler = slog.NewJSONHandler(w, &slog.HandlerOptions{
 		Level:       cfg.LogLevel,
@@ -25,8 +25,8 @@ func NewLogger(w io.Writer, cfg Config) *slog.Logger {
 	)
 }
 
-// datadogNames calls slog's time by a name that Datadog takes a log's date from
-// (its default list has timestamp and date, but not time).
+// datadogNames renames slog's time to timestamp. Datadog reads a log's date from
+// timestamp or date by default, but not from time.
 func datadogNames(groups []string, a slog.Attr) slog.Attr {
 	if len(groups) == 0 && a.Key == slog.TimeKey {
 		a.Key = "timestamp"

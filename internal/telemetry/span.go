@@ -14,12 +14,12 @@ import (
 
 // IDs identify a span.
 type IDs struct {
-	// TraceID is the 128-bit trace ID in 32 hex digits, SpanID the span's in 16.
+	// TraceID is the 128-bit trace ID in 32 hex digits. SpanID has 16 hex digits.
 	TraceID, SpanID string
 	sampled         bool
 }
 
-// SpanIDs returns the IDs of the span in ctx; false where there is none.
+// SpanIDs returns the IDs of the span in ctx, or false if there is no span.
 func SpanIDs(ctx context.Context) (IDs, bool) {
 	span, ok := tracer.SpanFromContext(ctx)
 	if !ok {
@@ -38,8 +38,8 @@ func SpanIDs(ctx context.Context) (IDs, bool) {
 	return ids, true
 }
 
-// TraceResponse is the value of the traceresponse header that W3C Trace Context
-// Level 2 defines: https://www.w3.org/TR/trace-context-2/#traceresponse-header
+// TraceResponse returns the value of the traceresponse header of W3C Trace
+// Context Level 2: https://www.w3.org/TR/trace-context-2/#traceresponse-header
 func (i IDs) TraceResponse() string {
 	flags := "00"
 	if i.sampled {
@@ -51,27 +51,27 @@ func (i IDs) TraceResponse() string {
 // endpointLabel is the profiler's label for the resource of a request.
 const endpointLabel = "trace endpoint"
 
-// SetResource names what the span in ctx works on. On a request's span, called
-// before the work, it also labels CPU samples of the work with their endpoint:
-// those of this goroutine at once, and those behind a child span where the work
-// goes on with the context that it returns.
+// SetResource sets the resource of the span in ctx. If the span is a request's,
+// it also labels CPU samples with their endpoint: samples of this goroutine from
+// now on, and, if the work uses the returned context, also those after a child
+// span ended.
 func SetResource(ctx context.Context, resource string) context.Context {
 	span, ok := tracer.SpanFromContext(ctx)
 	if !ok {
 		return ctx
 	}
 	span.SetTag(ext.ResourceName, resource)
-	// The end of a child span gives the goroutine the labels of its context
-	// back; the tag has changed the goroutine's alone.
+	// SetTag changed the labels of the goroutine only. When a child span ends, the
+	// tracer sets the goroutine's labels to those of the context again.
 	if _, labelled := pprof.Label(ctx, endpointLabel); labelled {
 		ctx = pprof.WithLabels(ctx, pprof.Labels(endpointLabel, resource))
 	}
 	return ctx
 }
 
-// SetError makes the span in ctx an error: its type is the innermost cause's,
-// its stack the one of the place that made it. (The tracer's own way has the
-// outermost type, and no stack.)
+// SetError marks the span in ctx as an error, with the type of the innermost
+// cause and the stack of the place where the error was made. (The tracer's own
+// function uses the outermost type and has no stack.)
 func SetError(ctx context.Context, err error) {
 	if span, ok := tracer.SpanFromContext(ctx); ok {
 		setError(span, err)
@@ -87,10 +87,10 @@ func setError(span ddtrace.Span, err error) {
 	}
 }
 
-// Job is one run of a periodic job, with a trace of its own.
+// Job is one run of a periodic job. It is a trace of its own.
 type Job struct{ span ddtrace.Span }
 
-// StartJob begins the trace of a run; the context is for what the run does.
+// StartJob starts the trace of a run. The run uses the returned context.
 func StartJob(ctx context.Context, cfg Config, resource string) (*Job, context.Context) {
 	span, ctx := tracer.StartSpanFromContext(ctx, "job.run",
 		tracer.ServiceName(cfg.JobsService()),
@@ -103,10 +103,10 @@ func StartJob(ctx context.Context, cfg Config, resource string) (*Job, context.C
 	return &Job{span}, ctx
 }
 
-// Count notes how many of something the run has dealt with.
+// Count records a number of processed items as a tag.
 func (j *Job) Count(name string, n int) { j.span.SetTag(name, n) }
 
-// End ends the run, as an error when err is not nil.
+// End ends the run. If err is not nil, the run is an error.
 func (j *Job) End(err error) {
 	if err != nil {
 		setError(j.span, err)

@@ -11,20 +11,20 @@ import (
 	"gopkg.in/DataDog/dd-trace-go.v1/profiler"
 )
 
-// flushOnExit has the profiler send what it has when it is stopped. Without it
-// a run shorter than a period leaves no profile at all.
+// flushOnExit makes the profiler send its data when it stops. Without it, a run
+// shorter than one period of 60 s leaves no profile.
 const flushOnExit = "DD_PROFILING_FLUSH_ON_EXIT"
 
-// Start starts the tracer and the profiler as cfg asks. There need be no Agent:
-// what cannot be sent is dropped, and the tracer says so now and then through
-// logger. StopProfiler and StopTracer end them, in that order, around the
-// closing of whatever is still traced.
+// Start starts the tracer and the profiler according to cfg. It works without an
+// Agent: the tracer drops what it cannot send and logs a warning to logger from
+// time to time. At the end, call StopProfiler, close what is traced, then call
+// StopTracer.
 func Start(cfg Config, logger *slog.Logger) error {
 	ddtrace.UseLogger(tracerLog{logger})
 	tracer.Start(
 		tracer.WithService(cfg.Service),
 		tracer.WithEnv(cfg.Env),
-		// Each of the three services is of this build.
+		// All three services have the version of this build.
 		tracer.WithUniversalVersion(cfg.Version),
 		tracer.WithTraceEnabled(cfg.Tracing),
 	)
@@ -40,7 +40,7 @@ func Start(cfg Config, logger *slog.Logger) error {
 		profiler.WithService(cfg.Service),
 		profiler.WithEnv(cfg.Env),
 		profiler.WithVersion(cfg.Version),
-		// Block profiles are left out: upstream discourages them for their cost.
+		// No block profiles: Datadog discourages them because of their cost.
 		profiler.WithProfileTypes(profiler.CPUProfile, profiler.HeapProfile, profiler.GoroutineProfile, profiler.MutexProfile),
 	)
 }
@@ -51,14 +51,14 @@ func StopProfiler() { profiler.Stop() }
 // StopTracer sends the remaining traces and their statistics and stops the
 // tracer.
 func StopTracer() {
-	// Stop alone sends the last traces without the word that they are counted
-	// already, and the Agent counts them again.
+	// Stop alone sends the last traces without the mark that their statistics are
+	// computed, so the Agent would count them twice.
 	tracer.Flush()
 	tracer.Stop()
 }
 
-// tracerLog is the tracer's way into the service's log. Its errors are
-// warnings here: the service works without an Agent.
+// tracerLog writes the tracer's messages to the service's log. The tracer's
+// errors become warnings, because the service works without an Agent.
 type tracerLog struct{ logger *slog.Logger }
 
 func (l tracerLog) Log(msg string) {
