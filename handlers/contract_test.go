@@ -48,7 +48,9 @@ func TestFlaskContract(t *testing.T) {
 			})
 		}
 		t.Run("OPTIONS "+tc.target, func(t *testing.T) {
-			w := do(h, httptest.NewRequest(http.MethodOptions, target, nil))
+			r := httptest.NewRequest(http.MethodOptions, target, nil)
+			r.Header.Set("Accept", "application/json")
+			w := do(h, r)
 			if w.Code != 200 || w.Body.Len() != 0 || w.Header().Get("Content-Length") != "0" || w.Header().Get("Content-Type") != html {
 				t.Errorf("%d with %d bytes, headers %v; want 200 with none, %s", w.Code, w.Body.Len(), w.Header(), html)
 			}
@@ -162,6 +164,9 @@ func TestAccept(t *testing.T) {
 		{"application/*;q=0.1, application/json;q=0.9, text/html;q=0.5", json},
 		{"application/json;q=0.1, application/*;q=0.9, text/html;q=0.5", html},
 		{"application/*;q=0.1, */*;q=0.9", html},
+		{"text/html;q=1, application/json", html},
+		// Of equal ranges the first counts.
+		{"application/json;q=0.9, application/json;q=0.1, text/html;q=0.5", json},
 		// Invalid elements are ignored.
 		{"application/json;q=high", html},
 		{"application/json;q=high, application/*", json},

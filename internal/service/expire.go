@@ -23,13 +23,12 @@ type expirer interface {
 // expire deletes visits that are older than Retention, once per
 // RetentionInterval, until ctx ends. Each run is a trace of its own.
 func expire(ctx context.Context, visits expirer, cfg Config, logger *slog.Logger) {
-	tick := time.NewTicker(cfg.RetentionInterval)
-	defer tick.Stop()
+	tick := time.Tick(cfg.RetentionInterval)
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case <-tick:
 			expireOnce(ctx, visits, cfg, logger)
 		}
 	}
