@@ -1,7 +1,6 @@
 package containers
 
 import (
-	"bufio"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -12,13 +11,22 @@ import (
 	"apmapp/internal/testing/poll"
 )
 
-// run starts a container as the deployments do: read-only, without capabilities, on
-// this machine's loopback.
+// container is a running container.
+type container struct {
+	w      *workshop
+	name   string
+	cmd    *exec.Cmd
+	output lockedbuffer.Buffer
+	exited chan error
+}
+
+// run starts a container as the deployments do: read-only and without capabilities.
+// It shares this machine's network, so that the tests reach it.
 func (w *workshop) run(name, image string, options []string, args ...string) *container {
 	w.t.Helper()
 	all := []string{"run", "--rm", "--name", name, "--network", "host", "--log-driver", "none",
 		"--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges",
-		// podman's own defaults are above what this machine may allow.
+		// podman's defaults may be higher than this machine allows.
 		"--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024"}
 	all = append(append(append(all, options...), image), args...)
 	c := &container{w: w, name: name, cmd: w.command("podman", all...), exited: make(chan error, 1)}
@@ -33,19 +41,10 @@ func (w *workshop) run(name, image string, options []string, args ...string) *co
 			<-c.exited
 		}
 		if w.t.Failed() {
-			w.t.Logf("%s said:\n%s", name, &c.output)
+			w.t.Logf("output of %s:\n%s", name, &c.output)
 		}
 	})
 	return c
-}
-
-// container is one that runs.
-type container struct {
-	w      *workshop
-	name   string
-	cmd    *exec.Cmd
-	output lockedbuffer.Buffer
-	exited chan error
 }
 
 // until waits until holds returns true. It fails the test if the container ends first.
@@ -58,14 +57,14 @@ func (c *container) until(what string, holds func() bool) {
 		select {
 		case err := <-c.exited:
 			c.exited <- err
-			c.w.t.Fatalf("%s ended before its %s: %v\n%s", c.name, what, err, &c.output)
+			c.w.t.Fatalf("%s ended before its %s: %v", c.name, what, err)
 		default:
 		}
 		return false
 	})
 }
 
-// wait returns the exit status.
+// wait waits for the container's end and returns its exit status.
 func (c *container) wait() int {
 	c.w.t.Helper()
 	select {
@@ -77,16 +76,24 @@ func (c *container) wait() int {
 	}
 }
 
-// process is what the kernel says of the container's first process.
+// stop sends SIGTERM to the container and returns its exit status.
+func (c *container) stop() int {
+	c.w.t.Helper()
+	c.w.do("podman", "kill", "--signal", "TERM", c.name)
+	return c.wait()
+}
+
+// process returns a file of /proc for the container's first process.
 func (c *container) process(file string) string {
 	c.w.t.Helper()
 	return read(c.w.t, filepath.Join("/proc", c.w.do("podman", "inspect", "--format", "{{.State.Pid}}", c.name), file))
 }
 
-// readOnlyRoot reads proc_pid_mountinfo(5).
+// readOnlyRoot reports whether mountinfo, as in proc_pid_mountinfo(5), has a read-only
+// root.
 func readOnlyRoot(mountinfo string) bool {
-	for scanner := bufio.NewScanner(strings.NewReader(mountinfo)); scanner.Scan(); {
-		fields := strings.Fields(scanner.Text())
+	for line := range strings.Lines(mountinfo) {
+		fields := strings.Fields(line)
 		if len(fields) > 5 && fields[4] == "/" {
 			return slices.Contains(strings.Split(fields[5], ","), "ro")
 		}

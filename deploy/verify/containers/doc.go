@@ -1,5 +1,5 @@
-// Package containers verifies the Dockerfile, deploy/compose and
-// deploy/kubernetes, without an engine or a cluster: the images are built and run,
-// and the files are read by the libraries that the tools themselves read them with.
-// It has nothing but tests, and is a module of its own because of what they need.
+// Package containers tests the Dockerfile, deploy/compose and deploy/kubernetes
+// without Docker and without a cluster. The images are built and run; the files are
+// read with the same libraries that the tools use. The package has only tests. It is
+// a module of its own because these libraries have many dependencies.
 package containers

@@ -3,132 +3,88 @@ package containers
 import (
 	"debug/elf"
 	"fmt"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 )
 
-// largest is how many bytes the image of the service may have.
-const largest = 35e6
-
-// imageProblems says what is wrong with the image of the service.
-func imageProblems(i inspected) (problems []string) {
-	say := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
-	if i.Size > largest {
-		say("it has %.1f MB, %.0f are allowed", float64(i.Size)/1e6, largest/1e6)
-	}
-	// By number, since Kubernetes' runAsNonRoot cannot tell who a name is.
-	if user, _, _ := strings.Cut(i.User, ":"); !regexp.MustCompile(`^[1-9][0-9]*$`).MatchString(user) {
-		say("its user is %q", i.User)
-	}
-	for label, want := range map[string]string{"title": "apmapp", "version": "v1.2.3", "revision": revision, "source": "https://example.com/apmapp"} {
-		if got := i.Config.Labels["org.opencontainers.image."+label]; got != want {
-			say("the label %s is %q, want %q", label, got, want)
-		}
-	}
-	for _, want := range []string{"DD_VERSION=v1.2.3", "DD_GIT_COMMIT_SHA=" + revision, "DD_GIT_REPOSITORY_URL=https://example.com/apmapp"} {
-		if !slices.Contains(i.Config.Env, want) {
-			say("its environment has no %s: %q", want, i.Config.Env)
-		}
-	}
-	if test := i.Healthcheck.Test; len(test) < 2 || test[0] != "CMD" || !slices.Contains(i.Config.Entrypoint, test[1]) {
-		say("its health check is %q, which is not the program itself", test)
-	}
-	return problems
-}
-
-func TestBrokenImages(t *testing.T) {
-	for want, broken := range map[string]func(*inspected){
-		"":                         func(*inspected) {},
-		"it has 36.0 MB":           func(i *inspected) { i.Size = 36e6 },
-		`its user is ""`:           func(i *inspected) { i.User = "" },
-		`its user is "0:0"`:        func(i *inspected) { i.User = "0:0" },
-		`its user is "nonroot"`:    func(i *inspected) { i.User = "nonroot" },
-		"the label revision is":    func(i *inspected) { delete(i.Config.Labels, "org.opencontainers.image.revision") },
-		"has no DD_VERSION=v1.2.3": func(i *inspected) { i.Config.Env = i.Config.Env[1:] },
-		"its health check is": func(i *inspected) {
-			i.Healthcheck.Test = []string{"CMD-SHELL", "curl -f http://localhost:5050/healthz"}
-		},
-	} {
-		i := inspected{Size: 20e6, User: "65532:65532"}
-		i.Config.Env = []string{"DD_VERSION=v1.2.3", "DD_GIT_COMMIT_SHA=" + revision, "DD_GIT_REPOSITORY_URL=https://example.com/apmapp"}
-		i.Config.Entrypoint = []string{"/apmapp"}
-		i.Config.Labels = map[string]string{}
-		for label, value := range map[string]string{"title": "apmapp", "version": "v1.2.3", "revision": revision, "source": "https://example.com/apmapp"} {
-			i.Config.Labels["org.opencontainers.image."+label] = value
-		}
-		i.Healthcheck.Test = []string{"CMD", "/apmapp", "-healthcheck"}
-		broken(&i)
-		complain(t, imageProblems(i), want)
-	}
-}
-
+// TestImages builds the images, runs their programs, and lets them work together.
 func TestImages(t *testing.T) {
+	t.Parallel()
 	w := newWorkshop(t)
 	w.static(runtime.GOARCH)
 	service := w.build("", runtime.GOARCH)
 	generator := w.build("loadgen", runtime.GOARCH)
 	localAgent := w.build("localagent", runtime.GOARCH)
 
-	t.Run("what the service's image says", func(t *testing.T) {
+	t.Run("properties of the service's image", func(t *testing.T) {
 		w := w.in(t)
 		got := w.inspect(service)
-		complain(t, imageProblems(got), "")
+		wantNoProblems(t, imageProblems(got))
 		t.Logf("%.1f MB", float64(got.Size)/1e6)
 	})
-	t.Run("programs", func(t *testing.T) {
+	t.Run("programs are static", func(t *testing.T) {
 		w := w.in(t)
 		for _, image := range []string{service, generator, localAgent} {
-			for _, p := range w.program(image).Progs {
+			for _, p := range w.executable(w.program(image)).Progs {
 				if p.Type == elf.PT_INTERP {
-					t.Errorf("%s: its program asks for libraries that the image has not", image)
+					t.Errorf("%s: its program needs shared libraries, which the image does not have", image)
 				}
 			}
 		}
-		version := w.run("version", service, nil, "-version")
+	})
+	t.Run("version", func(t *testing.T) {
+		version := w.in(t).run("version", service, nil, "-version")
 		if status := version.wait(); status != 0 || !strings.Contains(version.output.String(), "apmapp v1.2.3\nrevision "+revision) {
-			t.Errorf("status %d: %s", status, &version.output)
+			t.Errorf("-version: status %d, want 0 with v1.2.3 and the revision: %s", status, &version.output)
 		}
 	})
 	t.Run("flags of the deployments", func(t *testing.T) {
 		w := w.in(t)
-		images := map[string]string{"apmapp": service, "loadgen": generator, "localagent": localAgent}
-		for i, args := range deployedFlags(t) {
-			// Flags are read in their order, and -help ends the reading.
-			c := w.run("flags-"+strconv.Itoa(i), images[args[0]], nil, append(args[1:], "-help")...)
-			if status := c.wait(); status != 0 {
-				t.Errorf("%q: status %d: %s", args, status, &c.output)
+		programs := map[string]string{"apmapp": w.program(service), "loadgen": w.program(generator), "localagent": w.program(localAgent)}
+		for _, args := range deployedFlags(t) {
+			// Flags are parsed in order, and -help ends the program.
+			out, err := exec.Command(programs[args[0]], append(args[1:], "-help")...).CombinedOutput()
+			if err != nil {
+				t.Errorf("%q: %v: %s", args, err, out)
 			}
 		}
 	})
-	t.Run("together", func(t *testing.T) { together(t, w, service, generator, localAgent) })
-	t.Run("foreign architecture", func(t *testing.T) { foreign(t, w) })
+	t.Run("together", func(t *testing.T) {
+		t.Parallel()
+		together(w.in(t), service, generator, localAgent)
+	})
+	t.Run("foreign architecture", func(t *testing.T) {
+		t.Parallel()
+		foreign(w.in(t))
+	})
 }
 
-// foreign builds the image for the other architecture. It cannot be run here; that
-// its program is for there can be seen.
-func foreign(t *testing.T, w *workshop) {
-	w = w.in(t)
+// foreign builds an image for another architecture. This machine cannot run it, so
+// the test reads the image's and the program's architecture. It is the image of
+// loadgen: the Dockerfile builds all three the same way, and compiling the service
+// again would take a minute.
+func foreign(w *workshop) {
 	arch, machine := "arm64", elf.EM_AARCH64
 	if runtime.GOARCH == "arm64" {
 		arch, machine = "amd64", elf.EM_X86_64
 	}
 	w.static(arch)
-	image := w.build("apmapp", arch)
+	image := w.build("loadgen", arch)
 	if got := w.inspect(image).Architecture; got != arch {
-		t.Errorf("the image is for %s", got)
+		w.t.Errorf("the image is for %s, want %s", got, arch)
 	}
-	if got := w.program(image).Machine; got != machine {
-		t.Errorf("the program is for %s", got)
+	if got := w.executable(w.program(image)).Machine; got != machine {
+		w.t.Errorf("the program is for %s, want %s", got, machine)
 	}
 }
 
-// deployedFlags are the command lines that the deployments give to our programs,
-// each with its program first.
+// deployedFlags returns the command lines that the deployments give to our programs,
+// starting with the program's name.
 func deployedFlags(t *testing.T) (all [][]string) {
 	t.Helper()
 	for _, profile := range []string{"local", "datadog"} {
@@ -142,9 +98,7 @@ func deployedFlags(t *testing.T) (all [][]string) {
 			}
 		}
 	}
-	deploy := deployment(t)
-	allSecrets(t, deploy)
-	for _, w := range buildOverlay(t, deploy, "local").workloads {
+	for _, w := range buildOverlay(t, deployment(t), "local").workloads {
 		for _, c := range w.template.Spec.Containers {
 			if program, ours := strings.CutPrefix(c.Image, "apmapp-"); ours && len(c.Args) > 0 {
 				program, _, _ = strings.Cut(program, ":")
@@ -157,7 +111,80 @@ func deployedFlags(t *testing.T) (all [][]string) {
 		}
 	}
 	if len(all) != 4 {
-		t.Fatalf("compose says loadgen twice and localagent, Kubernetes loadgen, but here are %q", all)
+		t.Fatalf("got the command lines %q, want loadgen twice and localagent from compose, loadgen from Kubernetes", all)
 	}
 	return all
+}
+
+// largest is the limit for the size of the service's image, in bytes.
+const largest = 35e6
+
+// imageProblems returns what is wrong with the service's image.
+func imageProblems(i inspected) (problems []string) {
+	report := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
+	if i.Size > largest {
+		report("it has %.1f MB, the limit is %.0f", float64(i.Size)/1e6, largest/1e6)
+	}
+	// Kubernetes' runAsNonRoot accepts only a number: it cannot look up a name.
+	if user, _, _ := strings.Cut(i.User, ":"); !regexp.MustCompile(`^[1-9][0-9]*$`).MatchString(user) {
+		report("its user is %q, want a number other than 0", i.User)
+	}
+	for _, label := range imageLabels {
+		if got := i.Config.Labels[label.name]; got != label.value {
+			report("the label %s is %q, want %q", label.name, got, label.value)
+		}
+	}
+	for _, want := range imageEnv {
+		if !slices.Contains(i.Config.Env, want) {
+			report("its environment has no %s: %q", want, i.Config.Env)
+		}
+	}
+	if test := i.Healthcheck.Test; len(test) < 2 || test[0] != "CMD" || !slices.Contains(i.Config.Entrypoint, test[1]) {
+		report("its health check is %q, want the program itself", test)
+	}
+	return problems
+}
+
+// What the build arguments of workshop.build set in the service's image.
+var (
+	imageLabels = []struct{ name, value string }{
+		{"org.opencontainers.image.title", "apmapp"},
+		{"org.opencontainers.image.version", "v1.2.3"},
+		{"org.opencontainers.image.revision", revision},
+		{"org.opencontainers.image.source", "https://example.com/apmapp"},
+	}
+	imageEnv = []string{"DD_VERSION=v1.2.3", "DD_GIT_COMMIT_SHA=" + revision, "DD_GIT_REPOSITORY_URL=https://example.com/apmapp"}
+)
+
+func TestImageProblems(t *testing.T) {
+	valid := func() inspected {
+		i := inspected{Size: largest, User: "65532:65532"}
+		i.Config.Env = slices.Clone(imageEnv)
+		i.Config.Entrypoint = []string{"/apmapp"}
+		i.Config.Labels = map[string]string{}
+		for _, label := range imageLabels {
+			i.Config.Labels[label.name] = label.value
+		}
+		i.Healthcheck.Test = []string{"CMD", "/apmapp", "-healthcheck"}
+		return i
+	}
+	wantNoProblems(t, imageProblems(valid()))
+	for _, tc := range []struct {
+		want     string
+		breakIts func(*inspected)
+	}{
+		{"it has 36.0 MB", func(i *inspected) { i.Size = 36e6 }},
+		{`its user is ""`, func(i *inspected) { i.User = "" }},
+		{`its user is "0:0"`, func(i *inspected) { i.User = "0:0" }},
+		{`its user is "nonroot"`, func(i *inspected) { i.User = "nonroot" }},
+		{"the label org.opencontainers.image.revision is", func(i *inspected) { delete(i.Config.Labels, "org.opencontainers.image.revision") }},
+		{"has no DD_VERSION=v1.2.3", func(i *inspected) { i.Config.Env = i.Config.Env[1:] }},
+		{"its health check is", func(i *inspected) {
+			i.Healthcheck.Test = []string{"CMD-SHELL", "curl -f http://localhost:5050/healthz"}
+		}},
+	} {
+		i := valid()
+		tc.breakIts(&i)
+		wantProblem(t, imageProblems(i), tc.want)
+	}
 }

@@ -9,13 +9,15 @@ import (
 	core "k8s.io/api/core/v1"
 )
 
-// checkAgent looks at the way to the Agent.
+// checkAgent checks how the service reaches the Agent, and what the Agent can read.
 func (c *cluster) checkAgent(overlay string, pod core.PodTemplateSpec, env map[string]core.EnvVar) (problems []string) {
-	say := func(format string, args ...any) { problems = append(problems, fmt.Sprintf("apmapp: "+format, args...)) }
+	report := func(format string, args ...any) {
+		problems = append(problems, fmt.Sprintf("apmapp: "+format, args...))
+	}
 	if overlay != "datadog" {
 		host := env["DD_AGENT_HOST"].Value
 		if !slices.ContainsFunc(c.services, func(s *core.Service) bool { return s.Name == host }) {
-			say("DD_AGENT_HOST is %q, which is no Service", host)
+			report("DD_AGENT_HOST is %q, which is no Service", host)
 		}
 		return problems
 	}
@@ -23,57 +25,61 @@ func (c *cluster) checkAgent(overlay string, pod core.PodTemplateSpec, env map[s
 	if agent == nil {
 		return []string{"there is no DatadogAgent"}
 	}
-	for variable, feature := range map[string]string{"DD_TRACE_AGENT_URL": "apm", "DD_DOGSTATSD_URL": "dogstatsd"} {
-		socket, _ := dig(agent, "spec", "features", feature, "unixDomainSocketConfig", "path").(string)
-		if env[variable].Value != "unix://"+socket {
-			say("%s is %s, the Agent's socket is %s", variable, env[variable].Value, socket)
+	for _, s := range []struct{ variable, feature string }{
+		{"DD_TRACE_AGENT_URL", "apm"},
+		{"DD_DOGSTATSD_URL", "dogstatsd"},
+	} {
+		socket, _ := dig(agent, "spec", "features", s.feature, "unixDomainSocketConfig", "path").(string)
+		if env[s.variable].Value != "unix://"+socket {
+			report("%s is %s, the Agent's socket is %s", s.variable, env[s.variable].Value, socket)
 		}
 		if !slices.ContainsFunc(pod.Spec.Volumes, func(v core.Volume) bool { return v.HostPath != nil && v.HostPath.Path == filepath.Dir(socket) }) ||
 			!slices.ContainsFunc(pod.Spec.Containers[0].VolumeMounts, func(m core.VolumeMount) bool { return m.MountPath == filepath.Dir(socket) }) {
-			say("%s of the host is not mounted there", filepath.Dir(socket))
+			report("%s of the node is not mounted at the same path", filepath.Dir(socket))
 		}
 	}
 	namespace := dig(agent, "metadata", "namespace").(string)
 	for _, credential := range []string{"apiSecret", "appSecret"} {
 		name, _ := dig(agent, "spec", "global", "credentials", credential, "secretName").(string)
 		key, _ := dig(agent, "spec", "global", "credentials", credential, "keyName").(string)
-		if secret := c.secrets[namespace+"/"+name]; secret == nil || len(secret.Data[key]) == 0 {
-			say("the Agent's %s is not in %s/%s", credential, namespace, name)
+		if !c.hasKey(namespace, name, key) {
+			report("the Agent's %s is not in the Secret %s/%s", credential, namespace, name)
 		}
 	}
 	for _, w := range c.workloads {
-		checks := w.template.Annotations["ad.datadoghq.com/mysql.checks"]
 		if w.name != "mysql" {
 			continue
 		}
+		checks := w.template.Annotations["ad.datadoghq.com/mysql.checks"]
 		if err := validChecks(checks); err != nil {
-			say("mysql.checks: %v", err)
+			report("mysql.checks: %v", err)
 		} else if err := sameCheck(checks, filepath.Join(root, "deploy/agent/conf.d/mysql.d/conf.yaml")); err != nil {
-			say("mysql.checks: %v", err)
+			report("mysql.checks: %v", err)
 		}
 		problems = append(problems, c.checkHandle(agent, checks)...)
 	}
 	return problems
 }
 
-// checkHandle finds the Secret that ENC[k8s_secret@namespace/name/key] names, and
-// the Agent's right to read it.
+// checkHandle checks that the Secret of ENC[k8s_secret@namespace/name/key] exists and
+// that the Agent may read it.
 func (c *cluster) checkHandle(agent map[string]any, checks string) (problems []string) {
 	_, handle, _ := strings.Cut(checks, "ENC[k8s_secret@")
 	handle, _, _ = strings.Cut(handle, "]")
 	part := strings.Split(handle, "/")
-	if len(part) != 3 || c.secrets[part[0]+"/"+part[1]] == nil || len(c.secrets[part[0]+"/"+part[1]].Data[part[2]]) == 0 {
+	if len(part) != 3 || !c.hasKey(part[0], part[1], part[2]) {
 		return []string{fmt.Sprintf("no Secret has the Agent's password %q", handle)}
 	}
 	roles, _ := dig(agent, "spec", "global", "secretBackend", "roles").([]any)
 	for _, role := range roles {
-		if names, ok := dig(role.(map[string]any), "secrets").([]any); ok && dig(role.(map[string]any), "namespace") == part[0] && slices.Contains(names, any(part[1])) {
+		if names, ok := dig(role, "secrets").([]any); ok && dig(role, "namespace") == part[0] && slices.Contains(names, any(part[1])) {
 			return nil
 		}
 	}
 	return []string{fmt.Sprintf("the Agent may not read the Secret %s/%s", part[0], part[1])}
 }
 
+// dig returns the value at a path of keys, or nil if a key is missing.
 func dig(v any, path ...string) any {
 	for _, key := range path {
 		m, ok := v.(map[string]any)

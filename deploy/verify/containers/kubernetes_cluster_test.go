@@ -19,17 +19,15 @@ import (
 	networking "k8s.io/api/networking/v1"
 	policy "k8s.io/api/policy/v1"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/util/intstr"
 	"sigs.k8s.io/json"
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 	"sigs.k8s.io/yaml"
 )
 
-// cluster is what an overlay, with the traffic beside it, would put into one.
+// cluster holds the objects that an overlay and the traffic would add to a cluster.
 type cluster struct {
-	problems []string // of objects by themselves
+	problems []string // of single objects
 
 	namespaces   map[string]*core.Namespace
 	workloads    []workload
@@ -43,7 +41,7 @@ type cluster struct {
 	custom       map[string]map[string]any // by kind
 }
 
-// workload is what makes pods.
+// workload is an object that creates pods.
 type workload struct {
 	kind, namespace, name string
 	selector              *meta.LabelSelector
@@ -75,8 +73,8 @@ func build(t *testing.T, dirs ...string) *cluster {
 	return c
 }
 
-// add decodes an object into its published type; a field that this has not is an
-// error.
+// add decodes an object into its published type. A field that the type does not have
+// is an error.
 func (c *cluster) add(t *testing.T, text []byte) error {
 	var kind meta.TypeMeta
 	if err := yaml.Unmarshal(text, &kind); err != nil {
@@ -153,18 +151,18 @@ func (c *cluster) add(t *testing.T, text []byte) error {
 			return err
 		}
 		c.custom[kind.Kind] = o
-		return published(t, strings.ToLower(kind.Kind)+"s_"+filepath.Base(kind.APIVersion), asJSON)
+		return validateCustom(t, strings.ToLower(kind.Kind)+"s_"+filepath.Base(kind.APIVersion), asJSON)
 	}
-	return fmt.Errorf("%s %s is not a kind that is verified here", kind.APIVersion, kind.Kind)
+	return fmt.Errorf("the tests do not know the kind %s %s", kind.APIVersion, kind.Kind)
 }
 
-// The Operator's release, and what its module's content is, as go.sum has it.
+// The release of the Datadog Operator, and the sum of its module in go.sum's format.
 const (
 	operator    = "github.com/DataDog/datadog-operator@v1.30.0"
 	operatorSum = "h1:0EsfnraJBrMD7B6/sU268Na9uuUUNIfyWRwVwzL/Rpo="
 )
 
-// operatorSchemas is where the Operator's release has the schemas of its resources.
+// operatorSchemas returns the folder with the JSON schemas of the Operator's resources.
 var operatorSchemas = sync.OnceValues(func() (string, error) {
 	var stdout bytes.Buffer
 	cmd := exec.Command("go", "mod", "download", "-json", operator)
@@ -182,9 +180,9 @@ var operatorSchemas = sync.OnceValues(func() (string, error) {
 	return filepath.Join(module.Dir, "config/crd/bases/v1"), nil
 })
 
-// published checks an object against the schema that Datadog publishes. It allows
-// no field that it does not name.
-func published(t *testing.T, name string, asJSON []byte) error {
+// validateCustom validates an object with the schema that Datadog publishes. A field
+// that the schema does not have is an error.
+func validateCustom(t *testing.T, name string, asJSON []byte) error {
 	t.Helper()
 	dir, err := operatorSchemas()
 	if err != nil {
@@ -200,31 +198,4 @@ func published(t *testing.T, name string, asJSON []byte) error {
 		return err
 	}
 	return schema.Validate(object)
-}
-
-func selects(s *meta.LabelSelector, set map[string]string) bool {
-	selector, err := meta.LabelSelectorAsSelector(s)
-	return err == nil && selector.Matches(labels.Set(set))
-}
-
-func servesAll(w workload, s *core.Service) bool {
-	for _, p := range s.Spec.Ports {
-		if port(w, p.TargetPort, p.Protocol) == 0 {
-			return false
-		}
-	}
-	return true
-}
-
-// port finds a container's port by its number or its name.
-func port(w workload, want intstr.IntOrString, protocol core.Protocol) int32 {
-	for _, c := range w.template.Spec.Containers {
-		for _, p := range c.Ports {
-			if first(string(p.Protocol), "TCP") == first(string(protocol), "TCP") &&
-				(want.Type == intstr.String && p.Name == want.StrVal || want.Type == intstr.Int && p.ContainerPort == want.IntVal) {
-				return p.ContainerPort
-			}
-		}
-	}
-	return 0
 }

@@ -12,47 +12,11 @@ import (
 	core "k8s.io/api/core/v1"
 )
 
-func (c *cluster) checkAutoscaler(h *autoscaling.HorizontalPodAutoscaler) (problems []string) {
-	say := func(format string, args ...any) {
-		problems = append(problems, fmt.Sprintf("HorizontalPodAutoscaler %s: "+format, append([]any{h.Name}, args...)...))
-	}
-	if !slices.ContainsFunc(c.workloads, func(w workload) bool {
-		return w.kind == h.Spec.ScaleTargetRef.Kind && w.name == h.Spec.ScaleTargetRef.Name && w.namespace == h.Namespace
-	}) {
-		say("there is no %s %s", h.Spec.ScaleTargetRef.Kind, h.Spec.ScaleTargetRef.Name)
-	}
-	if h.Spec.MinReplicas == nil || *h.Spec.MinReplicas < 2 {
-		say("one replica at least is no spare")
-	}
-	for _, m := range h.Spec.Metrics {
-		if m.External == nil {
-			continue
-		}
-		metric := c.custom["DatadogMetric"]
-		if metric == nil {
-			say("no DatadogMetric")
-			continue
-		}
-		if want := fmt.Sprintf("datadogmetric@%s:%s", dig(metric, "metadata", "namespace"), dig(metric, "metadata", "name")); m.External.Metric.Name != want {
-			say("its metric is %s, the DatadogMetric is %s", m.External.Metric.Name, want)
-		}
-		query, _ := dig(metric, "spec", "query").(string)
-		if !strings.Contains(query, "default_zero(") {
-			say("%s has no value without traffic, and then nothing is sized down", query)
-		}
-		for _, w := range c.workloads {
-			tags := fmt.Sprintf("trace.http.request.hits{service:%s,env:%s}", w.template.Labels["tags.datadoghq.com/service"], w.template.Labels["tags.datadoghq.com/env"])
-			if w.name == h.Spec.ScaleTargetRef.Name && !strings.Contains(query, tags) {
-				say("%s does not ask for %s", query, tags)
-			}
-		}
-	}
-	return problems
-}
-
-// checkService looks at the service's own pods.
+// checkService checks the pods of the service itself.
 func (c *cluster) checkService(overlay string) (problems []string) {
-	say := func(format string, args ...any) { problems = append(problems, fmt.Sprintf("apmapp: "+format, args...)) }
+	report := func(format string, args ...any) {
+		problems = append(problems, fmt.Sprintf("apmapp: "+format, args...))
+	}
 	i := slices.IndexFunc(c.workloads, func(w workload) bool { return w.name == "apmapp" })
 	if i < 0 {
 		return []string{"there is no apmapp"}
@@ -64,63 +28,70 @@ func (c *cluster) checkService(overlay string) (problems []string) {
 		env[e.Name] = e
 	}
 
-	for variable, label := range map[string]string{"DD_SERVICE": "service", "DD_ENV": "env", "DD_VERSION": "version"} {
-		label = "tags.datadoghq.com/" + label
-		if pod.Labels[label] == "" {
-			say("no label %s", label)
+	for _, tag := range []struct{ variable, label string }{
+		{"DD_SERVICE", "tags.datadoghq.com/service"},
+		{"DD_ENV", "tags.datadoghq.com/env"},
+		{"DD_VERSION", "tags.datadoghq.com/version"},
+	} {
+		if pod.Labels[tag.label] == "" {
+			report("no label %s", tag.label)
 		}
-		if v := env[variable].ValueFrom; v == nil || v.FieldRef == nil || v.FieldRef.FieldPath != "metadata.labels['"+label+"']" {
-			say("%s is not the label %s", variable, label)
+		if v := env[tag.variable].ValueFrom; v == nil || v.FieldRef == nil || v.FieldRef.FieldPath != "metadata.labels['"+tag.label+"']" {
+			report("%s is not the label %s", tag.variable, tag.label)
 		}
 	}
 	if _, tag, _ := strings.Cut(container.Image, ":"); tag != pod.Labels["tags.datadoghq.com/version"] {
-		say("the image is %s, its version is said to be %s", container.Image, pod.Labels["tags.datadoghq.com/version"])
+		report("the image is %s, its version label is %s", container.Image, pod.Labels["tags.datadoghq.com/version"])
 	}
 	if err := validLogs(pod.Annotations["ad.datadoghq.com/"+container.Name+".logs"], pod.Labels["tags.datadoghq.com/service"]); err != nil {
-		say("logs: %v", err)
+		report("logs: %v", err)
 	}
 
-	// A Service's name makes variables, of which some may be the service's own.
+	// Kubernetes derives variables from a Service's name. Some would replace ours.
 	if links := pod.Spec.EnableServiceLinks; links == nil || *links {
-		say("enableServiceLinks makes APMAPP_PORT of the Service's address")
+		report("enableServiceLinks sets APMAPP_PORT to the Service's address")
 	}
 	grace := time.Duration(0)
 	if g := pod.Spec.TerminationGracePeriodSeconds; g != nil {
 		grace = time.Duration(*g) * time.Second
 	}
 	if l := container.Lifecycle; l == nil || l.PreStop == nil || l.PreStop.Sleep == nil {
-		say("it stops before others know; there is no preStop")
+		report("no preStop: it stops while nodes still send it connections")
 	} else if need := time.Duration(l.PreStop.Sleep.Seconds)*time.Second + drainTime; grace < need {
-		say("terminationGracePeriodSeconds are %s, to stop takes up to %s", grace, need)
+		report("terminationGracePeriodSeconds is %s, a stop takes up to %s", grace, need)
 	}
-	for name, want := range map[string]string{"startup": "/healthz", "liveness": "/healthz", "readiness": "/readyz"} {
-		probe := map[string]*core.Probe{"startup": container.StartupProbe, "liveness": container.LivenessProbe, "readiness": container.ReadinessProbe}[name]
-		if probe == nil || probe.HTTPGet == nil || probe.HTTPGet.Path != want {
-			say("the %s probe does not ask %s", name, want)
+	paths := map[string]string{"startup": "/healthz", "liveness": "/healthz", "readiness": "/readyz"}
+	for _, p := range probes(container) {
+		if p.probe == nil || p.probe.HTTPGet == nil || p.probe.HTTPGet.Path != paths[p.name] {
+			report("the %s probe does not ask %s", p.name, paths[p.name])
 		}
 	}
 	if share := memoryShare(container); !headroom(share) {
-		say("GOMEMLIMIT is %.1f %% of the limit", 100*share)
+		report("GOMEMLIMIT is %.1f %% of the limit", 100*share)
 	}
 	problems = append(problems, c.checkAgent(overlay, pod, env)...)
 
+	want := "mysql:3306"
+	if overlay == "tidb" {
+		want = "apmapp-tidb.tidb:4000"
+	}
 	dsn := string(c.secrets["apmapp/apmapp-database"].Data["dsn"])
 	_, address, _ := strings.Cut(dsn, "@tcp(")
 	address, _, _ = strings.Cut(address, ")")
-	if want := map[string]string{"tidb": "apmapp-tidb.tidb:4000"}[overlay]; address != first(want, "mysql:3306") {
-		say("its database is at %s", address)
+	if address != want {
+		report("its database is at %s, want %s", address, want)
 	}
 	return problems
 }
 
-// memoryShare evaluates GOMEMLIMIT as the kubelet does, and returns its share of
-// the limit.
+// memoryShare evaluates GOMEMLIMIT as the kubelet does, and returns its share of the
+// container's memory limit.
 func memoryShare(container core.Container) float64 {
 	limit := container.Resources.Limits.Memory().Value()
 	var value string
 	known := map[string]string{}
 	for _, e := range container.Env {
-		// A variable is known to those behind it.
+		// $(NAME) is replaced only if NAME is defined earlier in the list.
 		value = e.Value
 		for name, v := range known {
 			value = strings.ReplaceAll(value, "$("+name+")", v)
@@ -139,4 +110,43 @@ func memoryShare(container core.Container) float64 {
 		return math.NaN()
 	}
 	return float64(bytes) / float64(limit)
+}
+
+// checkAutoscaler checks what an autoscaler scales, and by which metric.
+func (c *cluster) checkAutoscaler(h *autoscaling.HorizontalPodAutoscaler) (problems []string) {
+	report := func(format string, args ...any) {
+		problems = append(problems, fmt.Sprintf("HorizontalPodAutoscaler %s: %s", h.Name, fmt.Sprintf(format, args...)))
+	}
+	if !slices.ContainsFunc(c.workloads, func(w workload) bool {
+		return w.kind == h.Spec.ScaleTargetRef.Kind && w.name == h.Spec.ScaleTargetRef.Name && w.namespace == h.Namespace
+	}) {
+		report("there is no %s %s", h.Spec.ScaleTargetRef.Kind, h.Spec.ScaleTargetRef.Name)
+	}
+	if h.Spec.MinReplicas == nil || *h.Spec.MinReplicas < 2 {
+		report("minReplicas must be at least 2: one pod has no replacement")
+	}
+	for _, m := range h.Spec.Metrics {
+		if m.External == nil {
+			continue
+		}
+		metric := c.custom["DatadogMetric"]
+		if metric == nil {
+			report("no DatadogMetric")
+			continue
+		}
+		if want := fmt.Sprintf("datadogmetric@%s:%s", dig(metric, "metadata", "namespace"), dig(metric, "metadata", "name")); m.External.Metric.Name != want {
+			report("its metric is %s, the DatadogMetric is %s", m.External.Metric.Name, want)
+		}
+		query, _ := dig(metric, "spec", "query").(string)
+		if !strings.Contains(query, "default_zero(") {
+			report("%s has no value without traffic, so it never scales down", query)
+		}
+		for _, w := range c.workloads {
+			tags := fmt.Sprintf("trace.http.request.hits{service:%s,env:%s}", w.template.Labels["tags.datadoghq.com/service"], w.template.Labels["tags.datadoghq.com/env"])
+			if w.name == h.Spec.ScaleTargetRef.Name && !strings.Contains(query, tags) {
+				report("%s does not ask for %s", query, tags)
+			}
+		}
+	}
+	return problems
 }

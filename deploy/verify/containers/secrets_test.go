@@ -14,7 +14,7 @@ import (
 
 func TestSecretsAreMadeOnce(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "secrets")
-	said := makeSecrets(t, keys, dir)
+	printed := output(t, secretsScript(keys, dir))
 	made := map[string]string{}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -26,72 +26,80 @@ func TestSecretsAreMadeOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		if info.Mode().Perm() != 0o644 {
-			t.Errorf("%s has mode %s; a container's user could not read it", e.Name(), info.Mode())
+			t.Errorf("%s has mode %s, want 0644: a container's user could not read it", e.Name(), info.Mode())
 		}
 		made[e.Name()] = read(t, filepath.Join(dir, e.Name()))
 	}
 	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
-		t.Errorf("%s is open to others: %v, %v", dir, info.Mode(), err)
+		t.Errorf("%s has mode %v, want 0700: other users could read the secrets (%v)", dir, info.Mode(), err)
 	}
 	password := regexp.MustCompile(`^[0-9a-f]{48}$`)
 	seen := map[string]bool{}
 	for _, user := range []string{"root", "apmapp", "datadog"} {
 		p := made["mysql_"+user+"_password"]
 		if !password.MatchString(p) || seen[p] {
-			t.Errorf("the password of %s is %q", user, p)
+			t.Errorf("the password of %s is %q, want 48 hexadecimal digits of its own", user, p)
 		}
 		seen[p] = true
-		if strings.Contains(said, p) {
-			t.Errorf("the password of %s is printed", user)
+		if strings.Contains(printed, p) {
+			t.Errorf("secrets.sh printed the password of %s", user)
 		}
 	}
 	if want := "apmapp:" + made["mysql_apmapp_password"] + "@tcp(mysql:3306)/apmapp"; made["dsn"] != want {
 		t.Errorf("the DSN is %q, want %q", made["dsn"], want)
 	}
 	if made["dd_api_key"] != "an API key" || len(made) != 5 {
-		t.Errorf("made %q", made)
+		t.Errorf("secrets.sh made %q, want three passwords, dsn and dd_api_key", made)
 	}
 
-	makeSecrets(t, []string{"DD_API_KEY=another"}, dir)
-	for name, before := range made {
-		if after := read(t, filepath.Join(dir, name)); after != before {
-			t.Errorf("the second run changed %s", name)
+	output(t, secretsScript([]string{"DD_API_KEY=another"}, dir))
+	for _, e := range entries {
+		if after := read(t, filepath.Join(dir, e.Name())); after != made[e.Name()] {
+			t.Errorf("the second run changed %s", e.Name())
 		}
 	}
 }
 
-func TestSecretsWithoutAKey(t *testing.T) {
+func TestSecretsWithoutKeys(t *testing.T) {
 	dir := t.TempDir()
-	makeSecrets(t, nil, dir) // the profile local needs none
+	output(t, secretsScript(nil, dir)) // the profile local needs no key
 	if _, err := os.Stat(filepath.Join(dir, "dd_api_key")); err == nil {
-		t.Error("there is a key")
+		t.Error("secrets.sh made dd_api_key without DD_API_KEY")
 	}
-	for status, args := range map[int][]string{1: {dir, "datadog"}, 2: {dir, "mysqld"}} {
+	for _, tc := range []struct {
+		args   []string
+		status int
+		want   string
+	}{
+		{[]string{dir, "datadog"}, 1, "DD_API_KEY is not set"},
+		{[]string{dir, "mysqld"}, 2, "usage: secrets.sh"},
+		{nil, 2, "usage: secrets.sh"},
+	} {
 		var stderr bytes.Buffer
-		cmd := exec.Command(filepath.Join(root, "deploy/secrets.sh"), args...)
-		cmd.Env, cmd.Stderr = []string{"PATH=" + os.Getenv("PATH")}, &stderr
+		cmd := secretsScript(nil, tc.args...)
+		cmd.Stderr = &stderr
 		_ = cmd.Run()
-		if got := cmd.ProcessState.ExitCode(); got != status || stderr.Len() == 0 {
-			t.Errorf("%q: status %d, want %d: %s", args, got, status, &stderr)
+		if got := cmd.ProcessState.ExitCode(); got != tc.status || !strings.Contains(stderr.String(), tc.want) {
+			t.Errorf("secrets.sh %q: status %d, want %d with %q: %s", tc.args, got, tc.status, tc.want, &stderr)
 		}
 	}
 }
 
-// TestTheImageOfMySQLMakesTheAgentsUser runs what the image of MySQL runs, on a
-// server that is as the image leaves it: with root's password set, reached by its
-// socket.
-func TestTheImageOfMySQLMakesTheAgentsUser(t *testing.T) {
+// TestInitdbMakesTheAgentsUser runs initdb.sh as the MySQL image does: on a server
+// whose root has a password, through the server's socket.
+func TestInitdbMakesTheAgentsUser(t *testing.T) {
+	t.Parallel()
 	need(t, "mysql")
 	socket := filepath.Join(t.TempDir(), "s")
 	server := mysqltest.Start(t, "--socket="+socket)
 	secrets := t.TempDir()
-	makeSecrets(t, nil, secrets)
+	output(t, secretsScript(nil, secrets))
 	server.Exec(t, "CREATE DATABASE apmapp")
 	server.Exec(t, "CREATE USER keeper@localhost IDENTIFIED BY '"+read(t, filepath.Join(secrets, "mysql_root_password"))+"'")
 	server.Exec(t, "GRANT ALL ON *.* TO keeper@localhost WITH GRANT OPTION")
 
-	// The test's server keeps its root without a password, for its own end: the
-	// script is to log in as another that has one.
+	// mysqltest needs root without a password. So the script logs in as another
+	// administrator, who has one.
 	script := filepath.Join(t.TempDir(), "initdb.sh")
 	if err := os.WriteFile(script, []byte(read(t, filepath.Join(root, "deploy/agent/mysql/initdb.sh"))), 0o755); err != nil {
 		t.Fatal(err)
@@ -109,6 +117,6 @@ func TestTheImageOfMySQLMakesTheAgentsUser(t *testing.T) {
 	login := exec.Command("mysql", "--user=datadog", "--batch", "--skip-column-names", "--execute=SELECT CURRENT_USER()")
 	login.Env = append(os.Environ(), "HOME="+home, "MYSQL_PWD="+read(t, filepath.Join(secrets, "mysql_datadog_password")))
 	if got := strings.TrimSpace(output(t, login)); got != "datadog@%" {
-		t.Errorf("the Agent's password logs in as %q", got)
+		t.Errorf("the Agent's password logs in as %q, want datadog@%%", got)
 	}
 }

@@ -1,7 +1,6 @@
 package containers
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"net"
@@ -18,10 +17,10 @@ import (
 	"apmapp/internal/testing/mysqltest"
 )
 
-// together runs the images as compose.yaml's profile local would: the service on a
-// real server, its telemetry over a socket to the local agent, and traffic.
-func together(t *testing.T, w *workshop, service, generator, localAgent string) {
-	w = w.in(t)
+// together runs the images as the profile local of compose.yaml does: the service on
+// a real MySQL server, its telemetry through sockets to the local agent, and traffic.
+func together(w *workshop, service, generator, localAgent string) {
+	t := w.t
 	server := mysqltest.Start(t)
 	dsn := filepath.Join(t.TempDir(), "dsn")
 	w.file("/", dsn, []byte(server.Database(t)), 0o644)
@@ -49,17 +48,19 @@ func together(t *testing.T, w *workshop, service, generator, localAgent string) 
 		"DD_ENV=test", "DD_TRACE_AGENT_URL=unix:///var/run/datadog/apm.socket", "DD_DOGSTATSD_URL=unix:///var/run/datadog/dsd.socket", "GOMEMLIMIT=244MiB"} {
 		options = append(options, "--env", variable)
 	}
-	// Nothing listens yet: the image's own check has to say so.
 	check := w.inspect(service).Healthcheck.Test
 	if len(check) < 2 {
-		t.Fatalf("the health check is %q", check)
+		t.Fatalf("the health check is %q, want a command", check)
 	}
 	if status := w.run("early", service, options, check[2:]...).wait(); status != 1 {
-		t.Errorf("without a service its health check ends with %d", status)
+		t.Errorf("before the service runs, its health check ends with status %d, want 1", status)
 	}
 
 	app := w.run("apmapp", service, options)
-	app.until("readiness", func() bool { return answers("http://"+addr+"/readyz", http.StatusOK) })
+	app.until("readiness", func() bool {
+		status, _, err := get("http://" + addr + "/readyz")
+		return err == nil && status == http.StatusOK
+	})
 	w.do("podman", append([]string{"exec", "apmapp"}, check[1:]...)...)
 
 	status := app.process("status")
@@ -69,12 +70,12 @@ func together(t *testing.T, w *workshop, service, generator, localAgent string) 
 		}
 	}
 	if !readOnlyRoot(app.process("mountinfo")) {
-		t.Error("the service's root can be written to")
+		t.Error("the service has a writable root")
 	}
 
-	traffic := w.run("loadgen", generator, nil, "-rps", "20", "-duration", "2s", "-max-error-rate", "0", "-url", "http://"+addr)
+	traffic := w.run("loadgen", generator, nil, "-rps", "20", "-duration", "1s", "-max-error-rate", "0", "-url", "http://"+addr)
 	if status := traffic.wait(); status != 0 {
-		t.Errorf("loadgen ended with %d", status)
+		t.Errorf("loadgen ended with status %d", status)
 	}
 	agent.until("trace", func() bool { return found(t, pages+"/api/traces?service=apmapp", "GET /api/trace") })
 	agent.until("metric", func() bool {
@@ -82,62 +83,47 @@ func together(t *testing.T, w *workshop, service, generator, localAgent string) 
 	})
 	agent.until("span of the database", func() bool { return found(t, pages+"/api/services", `"apmapp-mysql"`) })
 
-	if err := w.command("podman", "kill", "--signal", "TERM", "apmapp").Run(); err != nil {
-		t.Fatal(err)
-	}
-	if status := app.wait(); status != 0 {
-		t.Errorf("after SIGTERM the service ended with %d", status)
+	if status := app.stop(); status != 0 {
+		t.Errorf("after SIGTERM the service ended with status %d", status)
 	}
 	for _, want := range []string{`"msg":"stopped"`, `"dd.version":"v1.2.3"`, "git.commit.sha:" + revision, "git.repository_url:https://example.com/apmapp"} {
 		if !strings.Contains(app.output.String(), want) {
 			t.Errorf("the service's log has no %s", want)
 		}
 	}
-	// The last profile is sent at the end.
+	// The service sends its last profile when it stops.
 	agent.until("profile", func() bool { return found(t, pages+"/api/profiles?service=apmapp", `"cpu"`) })
-	if err := w.command("podman", "kill", "--signal", "TERM", "localagent").Run(); err != nil {
-		t.Fatal(err)
-	}
-	if status := agent.wait(); status != 0 {
-		t.Errorf("after SIGTERM the local agent ended with %d", status)
+	if status := agent.stop(); status != 0 {
+		t.Errorf("after SIGTERM the local agent ended with status %d", status)
 	}
 	if strings.Contains(agent.output.String(), "level=ERROR") {
-		t.Errorf("the local agent had errors:\n%s", &agent.output)
+		t.Errorf("the local agent logged errors:\n%s", &agent.output)
 	}
 }
 
-func get(url string) (*http.Response, error) {
+// get returns the status and the body of a GET request.
+func get(url string) (status int, body string, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return nil, err
+		return 0, "", err
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return nil, err
+		return 0, "", err
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	resp.Body = io.NopCloser(bytes.NewReader(body))
-	return resp, err
+	content, err := io.ReadAll(resp.Body)
+	return resp.StatusCode, string(content), err
 }
 
-func answers(url string, status int) bool {
-	resp, err := get(url)
-	return err == nil && resp.StatusCode == status
-}
-
-// found tells whether an answer of the local agent has a text.
+// found reports whether a page of the local agent contains a text.
 func found(t *testing.T, url, text string) bool {
 	t.Helper()
-	resp, err := get(url)
-	if err != nil {
-		t.Fatal(err)
+	status, body, err := get(url)
+	if err != nil || status != http.StatusOK {
+		t.Fatalf("GET %s: status %d, %v: %s", url, status, err, body)
 	}
-	body, _ := io.ReadAll(resp.Body)
-	if resp.StatusCode != http.StatusOK {
-		t.Fatalf("%s: %s: %s", url, resp.Status, body)
-	}
-	return bytes.Contains(body, []byte(text))
+	return strings.Contains(body, text)
 }

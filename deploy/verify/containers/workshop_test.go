@@ -14,28 +14,29 @@ import (
 	"time"
 )
 
-// The names that the Dockerfile builds on.
+// The base images of the Dockerfile.
 const (
 	golangImage = "docker.io/library/golang:1.26-alpine"
 	staticImage = "gcr.io/distroless/static-debian12:nonroot"
 )
 
-// workshop builds images and runs them, in a storage of its own.
+// workshop builds and runs images. Its image storage is a temporary folder. The base
+// images are made from files of this machine, so no registry is needed.
 type workshop struct {
 	t       *testing.T
 	dir     string
 	goroot  string
 	gocache string
-	proxy   string // what go has downloaded, as a proxy serves it
+	proxy   string // Go's download cache, which has the layout of a module proxy
 }
 
 func newWorkshop(t *testing.T) *workshop {
 	t.Helper()
 	need(t, "buildah", "podman", "runc", "busybox")
 	if os.Getuid() != 0 {
-		missing(t, "images are built and run by root here")
+		missing(t, "building and running images needs root")
 	}
-	// Not t.TempDir: its path is too long for the sockets that podman makes.
+	// Not t.TempDir: podman makes sockets below, and its path is too long for them.
 	dir, err := os.MkdirTemp("", "images")
 	if err != nil {
 		t.Fatal(err)
@@ -45,13 +46,9 @@ func newWorkshop(t *testing.T) *workshop {
 			t.Error(err)
 		}
 	})
-	// Read outside of the module, whose environment the build has not.
 	variables := strings.Fields(output(t, exec.Command("go", "env", "GOROOT", "GOCACHE", "GOMODCACHE")))
 	w := &workshop{t: t, dir: dir, goroot: variables[0], gocache: variables[1], proxy: filepath.Join(variables[2], "cache/download")}
-	for _, sub := range []string{"tmp", w.proxy} {
-		if !filepath.IsAbs(sub) {
-			sub = filepath.Join(dir, sub)
-		}
+	for _, sub := range []string{filepath.Join(dir, "tmp"), w.proxy} {
 		if err := os.MkdirAll(sub, 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -60,13 +57,14 @@ func newWorkshop(t *testing.T) *workshop {
 	return w
 }
 
-// in is the workshop for a subtest.
+// in returns the workshop for a subtest.
 func (w *workshop) in(t *testing.T) *workshop {
 	sub := *w
 	sub.t = t
 	return &sub
 }
 
+// command returns a command of buildah or podman on the workshop's storage.
 func (w *workshop) command(program string, args ...string) *exec.Cmd {
 	storage := []string{"--root", filepath.Join(w.dir, "root"), "--runroot", filepath.Join(w.dir, "run"), "--storage-driver", "vfs"}
 	if program == "podman" {
@@ -74,17 +72,18 @@ func (w *workshop) command(program string, args ...string) *exec.Cmd {
 			"--cgroup-manager", "cgroupfs", "--events-backend", "none")
 	}
 	cmd := exec.Command(program, append(storage, args...)...)
-	// Caches of the Dockerfile's mounts are made in TMPDIR.
+	// buildah keeps the caches of RUN --mount=type=cache in TMPDIR.
 	cmd.Env = append(os.Environ(), "TMPDIR="+filepath.Join(w.dir, "tmp"))
 	return cmd
 }
 
+// do runs a command and returns its trimmed output.
 func (w *workshop) do(program string, args ...string) string {
 	w.t.Helper()
 	return strings.TrimSpace(output(w.t, w.command(program, args...)))
 }
 
-// image makes an image of a tree, under a name that the Dockerfile builds on.
+// image makes a base image from a folder.
 func (w *workshop) image(name, arch, tree string, config ...string) {
 	w.t.Helper()
 	container := w.do("buildah", "from", "--arch", arch, "scratch")
@@ -93,8 +92,8 @@ func (w *workshop) image(name, arch, tree string, config ...string) {
 	w.do("buildah", "commit", "--quiet", "--rm", container, name)
 }
 
-// golang stands for the image of Go on Alpine: a busybox, CA certificates, and the
-// Go of this machine, mounted when there is something to build.
+// golang makes a stand-in for golang:alpine: busybox and CA certificates. A build
+// mounts the Go of this machine into it.
 func (w *workshop) golang() {
 	w.t.Helper()
 	tree := w.t.TempDir()
@@ -112,13 +111,13 @@ func (w *workshop) golang() {
 	w.image(golangImage, runtime.GOARCH, tree,
 		"--env", "PATH=/go/bin:/usr/local/go/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 		"--env", "GOPATH=/go", "--env", "GOTOOLCHAIN=local",
-		// What this machine has downloaded and built is not done again. The
-		// Dockerfile leaves both to the image, unless told otherwise.
+		// Builds take modules and compiled packages from this machine's caches. The
+		// Dockerfile sets neither variable, so the image's values apply.
 		"--env", "GOPROXY=file:///proxy,"+proxy, "--env", "GOCACHE=/gocache")
 }
 
-// static stands for the image of Distroless that holds static programs: CA
-// certificates, time zones, and no program at all.
+// static makes a stand-in for distroless/static: CA certificates, time zones, and no
+// program.
 func (w *workshop) static(arch string) {
 	w.t.Helper()
 	tree := w.t.TempDir()
@@ -159,6 +158,7 @@ func (w *workshop) tmp(tree string) {
 	}
 }
 
+// file writes a file below tree, and the folders above it.
 func (w *workshop) file(tree, name string, content []byte, mode os.FileMode) {
 	w.t.Helper()
 	name = filepath.Join(tree, name)
@@ -170,13 +170,16 @@ func (w *workshop) file(tree, name string, content []byte, mode os.FileMode) {
 	}
 }
 
-// build builds a target of the Dockerfile; "" is what docker build does untold.
+// revision is the commit that the images are built with.
+const revision = "0123456789abcdef0123456789abcdef01234567"
+
+// build builds a target of the Dockerfile, or its default if target is empty.
 func (w *workshop) build(target, arch string) (image string) {
 	w.t.Helper()
 	image = "localhost/" + first(target, "default") + ":" + arch
 	args := []string{"bud", "--isolation", "chroot", "--pull-never", "--format", "docker",
 		"--platform", "linux/" + arch,
-		// Newer releases of buildah know it by themselves, as Docker does.
+		// Docker and newer releases of buildah set it themselves.
 		"--build-arg", "BUILDPLATFORM=linux/" + runtime.GOARCH,
 		"--build-arg", "VERSION=v1.2.3", "--build-arg", "REVISION=" + revision, "--build-arg", "SOURCE=https://example.com/apmapp",
 		"--volume", w.goroot + ":/usr/local/go:ro", "--volume", w.gocache + ":/gocache", "--volume", w.proxy + ":/proxy:ro",
@@ -185,7 +188,7 @@ func (w *workshop) build(target, arch string) (image string) {
 		args = append(args, "--target", target)
 	}
 	if arch != runtime.GOARCH {
-		// Debian 12's buildah takes one stage's platform for the next one's too.
+		// The buildah of Debian 12 uses the platform of one stage for the next, too.
 		dockerfile := filepath.Join(w.dir, "Dockerfile")
 		w.file("/", dockerfile, []byte(read(w.t, filepath.Join(root, "Dockerfile"))), 0o644)
 		replace(w.t, dockerfile, "\nFROM "+staticImage, "\nFROM --platform=linux/"+arch+" "+staticImage)
@@ -197,9 +200,7 @@ func (w *workshop) build(target, arch string) (image string) {
 	return image
 }
 
-const revision = "0123456789abcdef0123456789abcdef01234567"
-
-// inspected is what an image says of itself.
+// inspected is the part of podman image inspect that the tests read.
 type inspected struct {
 	Architecture string
 	Size         int64
@@ -216,21 +217,27 @@ func (w *workshop) inspect(image string) inspected {
 	w.t.Helper()
 	var images []inspected
 	if err := json.Unmarshal([]byte(w.do("podman", "image", "inspect", image)), &images); err != nil || len(images) != 1 {
-		w.t.Fatalf("%s: %d images, %v", image, len(images), err)
+		w.t.Fatalf("podman image inspect %s: %d images, want 1: %v", image, len(images), err)
 	}
 	return images[0]
 }
 
-// program opens the program of an image.
-func (w *workshop) program(image string) *elf.File {
+// program returns the path on this machine of the program that an image starts.
+func (w *workshop) program(image string) string {
 	w.t.Helper()
 	entrypoint := w.inspect(image).Config.Entrypoint
 	if len(entrypoint) != 1 {
-		w.t.Fatalf("%s starts with %q", image, entrypoint)
+		w.t.Fatalf("%s has the entrypoint %q, want one program", image, entrypoint)
 	}
 	mounted := w.do("podman", "image", "mount", image)
 	w.t.Cleanup(func() { w.do("podman", "image", "unmount", image) })
-	f, err := elf.Open(filepath.Join(mounted, entrypoint[0]))
+	return filepath.Join(mounted, entrypoint[0])
+}
+
+// executable opens a program.
+func (w *workshop) executable(program string) *elf.File {
+	w.t.Helper()
+	f, err := elf.Open(program)
 	if err != nil {
 		w.t.Fatal(err)
 	}
