@@ -1,6 +1,6 @@
 """Sends the gauge my_metric, a random whole number from 0 to 1000.
 
-How often it runs, and with which tags, is said in conf.d/my_metric.yaml alone.
+Only conf.d/my_metric.yaml sets how often it runs and with which tags.
 """
 
 import random

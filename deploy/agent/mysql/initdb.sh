@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Runs datadog.sql in the MySQL image, which executes what it finds in
-# /docker-entrypoint-initdb.d when it has made the database.
+# Runs datadog.sql in the MySQL image. The image runs the scripts in
+# /docker-entrypoint-initdb.d after it has created the database.
 set -euo pipefail
 secrets=${SECRETS:-/run/secrets}
 
-# By the environment and standard input: in no process list.
+# Passwords in the environment and on standard input are in no process list.
 MYSQL_PWD=$(< "$secrets/mysql_root_password")
 export MYSQL_PWD
 {

@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// logConfig are the settings of a log source that are used here, after
+// logConfig has the settings of a log source that the product uses, from
 // https://docs.datadoghq.com/agent/logs/advanced_log_collection.
 type logConfig struct {
 	Type, Path, Source, Service string
@@ -21,11 +21,11 @@ type logConfig struct {
 func TestLogConfiguration(t *testing.T) {
 	path := agentFiles + "conf.d/apmapp.d/conf.yaml"
 	conf := decode[struct{ Logs []logConfig }](t, path)
-	// The file that the service's unit writes to.
+	// The log file in the service's unit.
 	unit := read(t, repository+"/deploy/vm/apmapp.service")
 	output := regexp.MustCompile(`(?m)^StandardOutput=append:(\S+)$`).FindStringSubmatch(unit)
 	if output == nil {
-		t.Fatal("apmapp.service appends to no file")
+		t.Fatal("apmapp.service has no StandardOutput=append:FILE")
 	}
 	want := []logConfig{{Type: "file", Path: output[1], Source: "go", Service: "apmapp"}}
 	if !slices.Equal(conf.Logs, want) {
@@ -33,10 +33,10 @@ func TestLogConfiguration(t *testing.T) {
 	}
 }
 
-// mysqlOptions are the options of an instance of the MySQL check, and of its
-// sections that are used here, by name: from mysql/assets/configuration/spec.yaml of
-// github.com/DataDog/integrations-core, with the templates instances/db and
-// instances/default that it includes. KnownFields refuses any other.
+// mysqlOptions has the options of the MySQL check that the product uses or may use.
+// Their names are from mysql/assets/configuration/spec.yaml of
+// github.com/DataDog/integrations-core, and from the templates instances/db and
+// instances/default that it includes. Decoding refuses all other options.
 type mysqlOptions struct {
 	InitConfig struct {
 		PropagateAgentTags  *bool `yaml:"propagate_agent_tags"`
@@ -84,17 +84,17 @@ func TestMySQLConfiguration(t *testing.T) {
 	path := agentFiles + "conf.d/mysql.d/conf.yaml"
 	conf := decode[mysqlOptions](t, path)
 	if len(conf.Instances) != 1 {
-		t.Fatalf("%s has %d instances", path, len(conf.Instances))
+		t.Fatalf("%s has %d instances, want 1", path, len(conf.Instances))
 	}
 	instance := conf.Instances[0]
 	if instance.Host != "127.0.0.1" || instance.Port != 3306 || instance.Username != "datadog" || !instance.DBM || len(instance.Tags) == 0 {
-		t.Errorf("%s: %+v", path, instance)
+		t.Errorf("%s: %+v, want datadog at 127.0.0.1:3306 with dbm and tags", path, instance)
 	}
 	if instance.Password != "ENC[mysql_password]" {
-		t.Errorf("%s: the password is not that of the secret mysql_password", path)
+		t.Errorf("%s: the password is not the secret mysql_password", path)
 	}
 	if instance.Service != "apmapp-mysql" {
-		t.Errorf("%s: the service is %s, that of the spans is apmapp-mysql", path, instance.Service)
+		t.Errorf("%s: the service is %s, want apmapp-mysql as in the spans", path, instance.Service)
 	}
 	for _, bad := range []string{
 		"instances: [{hots: 127.0.0.1}]",
@@ -103,7 +103,7 @@ func TestMySQLConfiguration(t *testing.T) {
 		"instances: [{port: three}]",
 	} {
 		if strictly([]byte(bad), new(mysqlOptions)) == nil {
-			t.Errorf("the check's specification lets %s pass", bad)
+			t.Errorf("mysqlOptions accepts %s", bad)
 		}
 	}
 }
@@ -119,11 +119,11 @@ func TestMyMetric(t *testing.T) {
 		Instances  []instance
 	}](t, agentFiles+"conf.d/my_metric.yaml")
 	if len(conf.Instances) != 1 || conf.Instances[0].MinCollectionInterval != 45 || len(conf.Instances[0].Tags) == 0 {
-		t.Fatalf("my_metric.yaml: %+v", conf.Instances)
+		t.Fatalf("my_metric.yaml: %+v, want one instance every 45 s with tags", conf.Instances)
 	}
 	check := read(t, agentFiles+"checks.d/my_metric.py")
 	if found := regexp.MustCompile(`45|interval`).FindString(check); found != "" {
-		t.Errorf("the check knows how often it runs: %q", found)
+		t.Errorf("the check contains %q: only my_metric.yaml may set the interval", found)
 	}
 
 	config, err := json.Marshal(map[string]any{"tags": conf.Instances[0].Tags, "min_collection_interval": 45})
@@ -147,20 +147,20 @@ func TestMyMetric(t *testing.T) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	if len(sent) != runs {
-		t.Errorf("%d runs sent %d metrics", runs, len(sent))
+		t.Errorf("%d runs sent %d metrics, want one per run", runs, len(sent))
 	}
 	values := map[float64]int{}
 	for _, metric := range sent {
 		if metric.Kind != "gauge" || metric.Name != "my_metric" || metric.Value < 0 || metric.Value > 1000 || metric.Value != math.Trunc(metric.Value) {
-			t.Fatalf("it sent %+v", metric)
+			t.Fatalf("the check sent %+v, want the gauge my_metric with a whole number from 0 to 1000", metric)
 		}
 		if !slices.Equal(metric.Tags, conf.Instances[0].Tags) {
-			t.Fatalf("its tags are %q, the configuration's are %q", metric.Tags, conf.Instances[0].Tags)
+			t.Fatalf("the check sent the tags %q, want those of the configuration: %q", metric.Tags, conf.Instances[0].Tags)
 		}
 		values[metric.Value]++
 	}
-	// Of 1001 values, 200 draws have 181 different ones, give or take 4.
+	// 200 draws from 1001 values give 181 different ones, plus or minus 4.
 	if len(values) < 150 {
-		t.Errorf("%d runs sent %d different values: %v", runs, len(values), values)
+		t.Errorf("%d runs sent %d different values, want at least 150: %v", runs, len(values), values)
 	}
 }

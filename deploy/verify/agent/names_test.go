@@ -2,6 +2,7 @@ package agent
 
 import (
 	"fmt"
+	"maps"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -9,34 +10,44 @@ import (
 	"testing"
 )
 
-// kinds are the kinds of names, how each looks in a text, and what knows it. The
-// groups of an expression are the names.
+// kindOfName is a kind of names: how a text contains them, and which are known.
+type kindOfName struct {
+	name string
+	// looks are the expressions that find a name. Their groups are the names.
+	looks []*regexp.Regexp
+	// codeOnly is true if prose may use the same words. Then only code is searched.
+	codeOnly bool
+	known    names
+	// unknown is the reason that a report gives.
+	unknown string
+}
+
 func (v vocabulary) kinds() []kindOfName {
 	return []kindOfName{
 		{
-			name:  "variable",
-			looks: []*regexp.Regexp{regexp.MustCompile(`\b(DD_[A-Z0-9_]*\*?)`)},
-			known: v.variables,
-			by:    "neither the tracer, nor the Agent, nor the product reads it",
+			name:    "variable",
+			looks:   []*regexp.Regexp{regexp.MustCompile(`\b(DD_[A-Z0-9_]*\*?)`)},
+			known:   v.variables,
+			unknown: "neither the tracer, nor the Agent, nor the product reads it",
 		},
 		{
 			name: "port",
 			looks: []*regexp.Regexp{
-				// After a host. Not after a quote: that is any value in JSON.
+				// After a host, but not after a quote: in JSON that can be any value.
 				regexp.MustCompile(`(?:[A-Za-z0-9)\].*}-]|[/\s(]|^):([0-9]{4,5})\b(?::([0-9]{4,5})\b)?`),
-				// Said to be one.
+				// After the word "port".
 				regexp.MustCompile(`(?i)ports?["']?\s*[:=]?\s*["'\[]*([0-9]{2,5})(?:[^0-9.]|\.?$)`),
 				regexp.MustCompile(`\bEXPOSE ([0-9]+)`),
 				regexp.MustCompile(`/dev/tcp/[^/\s]+/([0-9]+)`),
 			},
-			known: v.ports,
-			by:    "nothing here listens there",
+			known:   v.ports,
+			unknown: "nothing listens on it",
 		},
 		{
-			name:  "socket",
-			looks: []*regexp.Regexp{regexp.MustCompile(`(?:unix:/+)?(/[\w./-]*\.sock(?:et)?)\b`)},
-			known: v.sockets,
-			by:    "neither the tracer nor the Agent has it by default",
+			name:    "socket",
+			looks:   []*regexp.Regexp{regexp.MustCompile(`(?:unix:/+)?(/[\w./-]*\.sock(?:et)?)\b`)},
+			known:   v.sockets,
+			unknown: "it is no default of the tracer or the Agent",
 		},
 		{
 			name: "metric",
@@ -46,32 +57,23 @@ func (v vocabulary) kinds() []kindOfName {
 				regexp.MustCompile(`\b(?:avg|sum|min|max|count|p[0-9]{2}):([A-Za-z_][\w.]*)`),
 				regexp.MustCompile(`\b(my_[a-z]+)\b`),
 			},
-			known: v.metrics,
-			by:    "docs/telemetry.md has none of that name, and no check sends it",
+			known:   v.metrics,
+			unknown: "it is not in docs/telemetry.md, and no check sends it",
 		},
 		{
 			name: "service",
 			looks: []*regexp.Regexp{
 				regexp.MustCompile(`(?:(?:^|[\s"'{,(/.\x60-])service|\bDD_SERVICE)["']?\s*[:=]\s*["']?([A-Za-z][\w.-]*)`),
 			},
-			code:  true,
-			known: v.services,
-			by:    "docs/telemetry.md has no service of that name",
+			codeOnly: true,
+			known:    v.services,
+			unknown:  "docs/telemetry.md has no service of that name",
 		},
 	}
 }
 
-type kindOfName struct {
-	name  string
-	looks []*regexp.Regexp
-	// code is whether prose may use such words: then only code is looked at.
-	code  bool
-	known names
-	by    string
-}
-
-// knows is whether a name is known. A name that ends in a star stands for those that
-// begin so.
+// knows reports whether a name is known. A name that ends with a star stands for all
+// names with that prefix.
 func (k kindOfName) knows(name string) bool {
 	prefix, isPattern := strings.CutSuffix(name, "*")
 	if !isPattern {
@@ -85,59 +87,66 @@ func (k kindOfName) knows(name string) bool {
 	return false
 }
 
-// complaints are what is wrong with a text, as path:line: words, and how many names
-// of each kind it has.
-func (v vocabulary) complaints(path, text string) (complaints []string, count map[string]int) {
+// in returns the names of this kind in a line, sorted.
+func (k kindOfName) in(line string) []string {
+	found := names{}
+	for _, look := range k.looks {
+		for _, match := range look.FindAllStringSubmatch(line, -1) {
+			for _, name := range match[1:] {
+				if name != "" {
+					found.add(name)
+				}
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(found))
+}
+
+// user:group, as numbers, looks like host:port.
+var owner = regexp.MustCompile(`(?i)\b(user|chown)[=: "']+[0-9]+:[0-9]+`)
+
+var inlineCode = regexp.MustCompile("`[^`]+`")
+
+// unknownNames returns the unknown names in a text as "path:line: reason", and how many
+// names of each kind the text has.
+func unknownNames(kinds []kindOfName, path, text string) (unknown []string, count map[string]int) {
 	count = map[string]int{}
 	isMarkdown := filepath.Ext(path) == ".md"
 	var number int
 	var fenced bool
-	// user:group, in numbers, looks like an address.
-	owner := regexp.MustCompile(`(?i)\b(user|chown)[=: "']+[0-9]+:[0-9]+`)
 	for line := range strings.Lines(text) {
 		number++
 		line = owner.ReplaceAllString(strings.TrimSuffix(line, "\n"), "$1")
-		// "the service: it does this" is prose, in a code block too.
+		// "the service: it does this" is prose, also in a code block.
 		code := strings.ReplaceAll(line, "the service:", "the service")
 		if isMarkdown {
 			if strings.HasPrefix(strings.TrimSpace(line), "```") {
 				fenced = !fenced
 			}
 			if !fenced {
-				code = strings.Join(regexp.MustCompile("`[^`]+`").FindAllString(code, -1), "\n")
+				code = strings.Join(inlineCode.FindAllString(code, -1), "\n")
 			}
 		}
-		for _, kind := range v.kinds() {
-			in := line
-			if kind.code {
-				in = code
+		for _, kind := range kinds {
+			searched := line
+			if kind.codeOnly {
+				searched = code
 			}
-			found := names{}
-			for _, look := range kind.looks {
-				for _, match := range look.FindAllStringSubmatch(in, -1) {
-					for _, name := range match[1:] {
-						if name != "" {
-							found.add(name)
-						}
-					}
-				}
-			}
-			for name := range found {
+			for _, name := range kind.in(searched) {
 				count[kind.name]++
 				if !kind.knows(name) {
-					complaints = append(complaints, fmt.Sprintf("%s:%d: the %s %s is not known: %s", path, number, kind.name, name, kind.by))
+					unknown = append(unknown, fmt.Sprintf("%s:%d: the %s %s is unknown: %s", path, number, kind.name, name, kind.unknown))
 				}
 			}
 		}
 	}
-	slices.Sort(complaints)
-	return complaints, count
+	return unknown, count
 }
 
-// TestNames holds that every variable, port, socket, metric and service that deploy/,
-// docs/, the README or the Dockerfile name is one that the code knows.
+// TestNames checks that the code knows every variable, port, socket, metric and service
+// that deploy/, docs/, the README and the Dockerfile name.
 func TestNames(t *testing.T) {
-	v := readVocabulary(t)
+	kinds := readVocabulary(t).kinds()
 	count := map[string]int{}
 	for _, root := range []string{"README.md", "Dockerfile", "docs", "deploy"} {
 		walk(t, filepath.Join(repository, root), func(path string) {
@@ -145,7 +154,7 @@ func TestNames(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			// What verifies has names that are wrong on purpose.
+			// Tests contain wrong names on purpose.
 			if strings.HasPrefix(name, "deploy/verify/") || strings.HasSuffix(name, "_test.go") {
 				return
 			}
@@ -153,9 +162,9 @@ func TestNames(t *testing.T) {
 			if strings.ContainsRune(text, 0) {
 				return // a picture
 			}
-			complaints, found := v.complaints(name, text)
-			for _, complaint := range complaints {
-				t.Error(complaint)
+			unknown, found := unknownNames(kinds, name, text)
+			for _, problem := range unknown {
+				t.Error(problem)
 			}
 			for kind, n := range found {
 				count[kind] += n
@@ -163,29 +172,28 @@ func TestNames(t *testing.T) {
 		})
 	}
 	if t.Failed() {
-		t.Log("a name of something that is not ours goes, with its source, to deploy/verify/agent/testdata/names.yaml")
+		t.Log("if the name belongs to another product, add it with its source to deploy/verify/agent/testdata/names.yaml")
 	}
-	// Whoever breaks the way that one of them looks breaks this.
-	for _, kind := range v.kinds() {
+	// If an expression of a kind is broken, it finds nothing.
+	for _, kind := range kinds {
 		if count[kind.name] == 0 {
-			t.Errorf("no %s was found anywhere", kind.name)
+			t.Errorf("found no %s in any file", kind.name)
 		}
 	}
 	t.Log(count)
 }
 
-// TestNamesComplaints holds what is found and what is not, line by line.
-func TestNamesComplaints(t *testing.T) {
-	v := readVocabulary(t)
+// TestUnknownNames shows, line by line, which names are found and which are unknown.
+func TestUnknownNames(t *testing.T) {
+	kinds := readVocabulary(t).kinds()
 	for _, tc := range []struct {
 		path, line string
-		// unknown are the names to complain of.
-		unknown []string
+		unknown    []string
 	}{
 		{"x.yaml", "  DD_TRACE_AGENT_URL: unix:///var/run/datadog/apm.socket", nil},
 		{"x.yaml", "  DD_TRCE_AGENT_URL: http://agent:8126", []string{"variable DD_TRCE_AGENT_URL"}},
 		{"x.service", "Environment=DD_ENV=dev DD_LOG_INJECTION=true", []string{"variable DD_LOG_INJECTION"}},
-		{"x.md", "`DD_LOGS_INJECTION` is the product's own, `DD_APM_RECEIVER_SOCKET` the Agent's.", nil},
+		{"x.md", "The product reads `DD_LOGS_INJECTION`, the Agent `DD_APM_RECEIVER_SOCKET`.", nil},
 		{"Dockerfile", "ENV DD_GIT_COMMIT_SHA=$REVISION DD_GIT_REPOSITORY=$SOURCE", []string{"variable DD_GIT_REPOSITORY"}},
 		{"x.md", "DD_VERSION and DD_GIT_*, DD_GIT_HUB_*", []string{"variable DD_GIT_HUB_*"}},
 		{"x.md", "http://127.0.0.1:5050/ and localhost:8127, at 12:34:56 on 2026-11-25", nil},
@@ -217,18 +225,16 @@ func TestNamesComplaints(t *testing.T) {
 		{"x.yaml", `com.datadoghq.ad.logs: '[{"source": "go", "service": "apmap"}]'`, []string{"service apmap"}},
 		{"x.yaml", `query: "service:${service} service:$service"`, nil},
 		{"x.service", "Environment=DD_SERVICE=apmapp_", []string{"service apmapp_"}},
-		{"x.md", "The service: it listens. `service:apmapp` is a tag, `service:appmap` is none.", []string{"service appmap"}},
+		{"x.md", "The service: it listens. `service:apmapp` is a tag, `service:appmap` is not.", []string{"service appmap"}},
 		{"x.yaml", "fieldPath: metadata.labels['tags.datadoghq.com/service']", nil},
 	} {
-		complaints, _ := v.complaints(tc.path, tc.line+"\n")
-		if len(complaints) != len(tc.unknown) {
-			t.Errorf("%s: %q, want %q", tc.line, complaints, tc.unknown)
-			continue
+		got, _ := unknownNames(kinds, tc.path, tc.line+"\n")
+		var want []string
+		for _, name := range tc.unknown {
+			want = append(want, fmt.Sprintf("%s:1: the %s is unknown: ", tc.path, name))
 		}
-		for i, want := range tc.unknown {
-			if !strings.HasPrefix(complaints[i], fmt.Sprintf("%s:1: the %s is not known: ", tc.path, want)) {
-				t.Errorf("%s: %q, want %q", tc.line, complaints, tc.unknown)
-			}
+		if !slices.EqualFunc(got, want, strings.HasPrefix) {
+			t.Errorf("%s: got %q, want %q", tc.line, got, want)
 		}
 	}
 }

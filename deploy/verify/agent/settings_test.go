@@ -11,10 +11,11 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// datadogYAML is a datadog.yaml, or a part of one.
+// datadogYAML is a datadog.yaml or a part of one.
 type datadogYAML map[string]any
 
-// flat is the file with dotted keys, as the Agent's table has them.
+// flat returns the file's values by dotted keys, the form of the Agent's table of
+// settings.
 func (file datadogYAML) flat(known map[string]any) map[string]any {
 	flat := map[string]any{}
 	for key, value := range file {
@@ -33,8 +34,8 @@ func (file datadogYAML) flat(known map[string]any) map[string]any {
 	return flat
 }
 
-// isSetting is whether a key is one that has a value. Sections are in the Agent's
-// table as well, some of them, and so are settings whose value is a map.
+// isSetting reports whether a key is a setting and not a section of settings. The
+// Agent's table also lists some sections, and settings whose value is a map.
 func isSetting(known map[string]any, key string) bool {
 	if _, ok := known[key]; !ok {
 		return false
@@ -47,36 +48,37 @@ func isSetting(known map[string]any, key string) bool {
 	return true
 }
 
-// complaints are what the Agent's own table of settings has against a file: keys
-// that it does not have, values of another kind than its defaults.
-func (file datadogYAML) complaints() (complaints []string) {
+// problems compares the file with the Agent's table of settings. It returns unknown
+// keys, and values of another type than the default.
+func (file datadogYAML) problems() (problems []string) {
 	agent := setup.Datadog()
 	known := agent.GetKnownKeysLowercased()
-	for key, value := range file.flat(known) {
+	flat := file.flat(known)
+	for _, key := range slices.Sorted(maps.Keys(flat)) {
 		if _, ok := known[key]; !ok {
-			complaints = append(complaints, key+" is no setting of the Agent")
+			problems = append(problems, key+" is not a setting of the Agent")
 			continue
 		}
-		if want := kind(agent.Get(key)); want != "" && kind(value) != want {
-			complaints = append(complaints, fmt.Sprintf("%s is %v, a %s; the Agent wants a %s", key, value, kind(value), want))
+		got, want := typeName(flat[key]), typeName(agent.Get(key))
+		if want != "" && got != want {
+			problems = append(problems, fmt.Sprintf("%s is %v, a %s; the Agent wants a %s", key, flat[key], got, want))
 		}
 	}
-	slices.Sort(complaints)
-	return complaints
+	return problems
 }
 
-// kind is what a value looks like in YAML; "" where the Agent's default is nothing
-// and so tells nothing.
-func kind(value any) string {
+// typeName returns the YAML type of a value. It returns "" for nil: if the Agent has
+// no default, the type is unknown.
+func typeName(value any) string {
 	switch value.(type) {
 	case nil:
 		return ""
 	case bool:
-		return "truth value"
+		return "boolean"
 	case int, int64, float64:
 		return "number"
 	case string:
-		return "text"
+		return "string"
 	case []string, []any:
 		return "list"
 	}
@@ -86,30 +88,34 @@ func kind(value any) string {
 func TestDatadogYAML(t *testing.T) {
 	path := agentFiles + "datadog.yaml"
 	file := decode[datadogYAML](t, path)
-	for _, complaint := range file.complaints() {
-		t.Errorf("%s: %s", path, complaint)
+	for _, problem := range file.problems() {
+		t.Errorf("%s: %s", path, problem)
 	}
-	// What the product needs of it.
-	for key, want := range map[string]any{
-		"api_key":             "ENC[api_key]",
-		"secret_backend_type": "file.text",
-		"secret_backend_remove_trailing_line_break": true,
-		"logs_enabled":                              true,
-		"apm_config.enabled":                        true,
-		"apm_config.receiver_port":                  8126,
-		"apm_config.receiver_socket":                "/var/run/datadog/apm.socket",
-		"use_dogstatsd":                             true,
-		"dogstatsd_port":                            8125,
-		"process_config.process_collection.enabled": true,
-		"env": "dev",
+	// The settings that the product needs.
+	flat := file.flat(setup.Datadog().GetKnownKeysLowercased())
+	for _, setting := range []struct {
+		key  string
+		want any
+	}{
+		{"api_key", "ENC[api_key]"},
+		{"secret_backend_type", "file.text"},
+		{"secret_backend_remove_trailing_line_break", true},
+		{"logs_enabled", true},
+		{"apm_config.enabled", true},
+		{"apm_config.receiver_port", 8126},
+		{"apm_config.receiver_socket", "/var/run/datadog/apm.socket"},
+		{"use_dogstatsd", true},
+		{"dogstatsd_port", 8125},
+		{"process_config.process_collection.enabled", true},
+		{"env", "dev"},
 	} {
-		if got := file.flat(setup.Datadog().GetKnownKeysLowercased())[key]; got != want {
-			t.Errorf("%s: %s is %v, want %v", path, key, got, want)
+		if got := flat[setting.key]; got != setting.want {
+			t.Errorf("%s: %s is %v, want %v", path, setting.key, got, setting.want)
 		}
 	}
 	tags, _ := file["tags"].([]any)
 	if len(tags) < 2 {
-		t.Errorf("%s: tags are %v, want several", path, tags)
+		t.Errorf("%s: tags are %v, want at least two", path, tags)
 	}
 	for _, tag := range tags {
 		if key, value, ok := strings.Cut(fmt.Sprint(tag), ":"); !ok || key == "" || value == "" {
@@ -118,25 +124,25 @@ func TestDatadogYAML(t *testing.T) {
 	}
 }
 
-// TestDatadogYAMLComplaints holds that the check above can fail.
-func TestDatadogYAMLComplaints(t *testing.T) {
-	for content, want := range map[string]string{
-		"logs_enable: true":                                              "logs_enable is no setting",
-		"apm_config: {recever_port: 8126}":                               "apm_config.recever_port is no setting",
-		"process_config: {process_collection: {on: true}}":               "process_config.process_collection.on is no setting",
-		"logs_enabled: 'yes'":                                            "logs_enabled is yes, a text; the Agent wants a truth value",
-		"dogstatsd_port: eight":                                          "dogstatsd_port is eight, a text; the Agent wants a number",
-		"tags: project:apmapp":                                           "tags is project:apmapp, a text; the Agent wants a list",
-		"secret_backend: {type: file.text}":                              "secret_backend.type is no setting",
-		"apm_config: {receiver_socket: {path: /tmp/apm.socket}}":         "apm_config.receiver_socket is",
-		"secret_backend_config: {secrets_path: /x}\ndogstatsd_socket: 1": "dogstatsd_socket is 1, a number",
+// TestProblemsOfDatadogYAML shows which mistakes TestDatadogYAML finds.
+func TestProblemsOfDatadogYAML(t *testing.T) {
+	for _, tc := range []struct{ content, want string }{
+		{"logs_enable: true", "logs_enable is not a setting"},
+		{"apm_config: {recever_port: 8126}", "apm_config.recever_port is not a setting"},
+		{"process_config: {process_collection: {on: true}}", "process_config.process_collection.on is not a setting"},
+		{"logs_enabled: 'yes'", "logs_enabled is yes, a string; the Agent wants a boolean"},
+		{"dogstatsd_port: eight", "dogstatsd_port is eight, a string; the Agent wants a number"},
+		{"tags: project:apmapp", "tags is project:apmapp, a string; the Agent wants a list"},
+		{"secret_backend: {type: file.text}", "secret_backend.type is not a setting"},
+		{"apm_config: {receiver_socket: {path: /tmp/apm.socket}}", "apm_config.receiver_socket is"},
+		{"secret_backend_config: {secrets_path: /x}\ndogstatsd_socket: 1", "dogstatsd_socket is 1, a number"},
 	} {
 		var file datadogYAML
-		if err := yaml.Unmarshal([]byte(content), &file); err != nil {
+		if err := yaml.Unmarshal([]byte(tc.content), &file); err != nil {
 			t.Fatal(err)
 		}
-		if got := file.complaints(); len(got) != 1 || !strings.Contains(got[0], want) {
-			t.Errorf("%s: %q, want %q", content, got, want)
+		if got := file.problems(); len(got) != 1 || !strings.Contains(got[0], tc.want) {
+			t.Errorf("%s: got the problems %q, want %q", tc.content, got, tc.want)
 		}
 	}
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/DataDog/datadog-agent/pkg/config/setup"
 )
 
-// names are a set.
+// names is a set of names.
 type names map[string]bool
 
 func (n names) add(all ...string) {
@@ -25,12 +25,12 @@ func (n names) add(all ...string) {
 	}
 }
 
-// vocabulary is what the code knows, by kind.
+// vocabulary holds the names that the code knows, by kind.
 type vocabulary struct {
 	variables, ports, sockets, metrics, services names
 }
 
-// readVocabulary asks each source of names for them.
+// readVocabulary reads the names from all their sources.
 func readVocabulary(t *testing.T) vocabulary {
 	t.Helper()
 	v := vocabulary{names{}, names{}, names{}, names{}, names{}}
@@ -58,8 +58,7 @@ func readVocabulary(t *testing.T) vocabulary {
 	return v
 }
 
-// readAgent takes the environment and the addresses of the Agent's own table of
-// settings.
+// readAgent adds the variables and addresses in the Agent's table of settings.
 func (v vocabulary) readAgent() {
 	agent := setup.Datadog()
 	v.variables.add(agent.GetEnvVars()...)
@@ -67,8 +66,8 @@ func (v vocabulary) readAgent() {
 	v.sockets.add(agent.GetString("apm_config.receiver_socket"), agent.GetString("dogstatsd_socket"))
 }
 
-// readTracer takes the tracer's and profiler's own list of variables, from the
-// version that the product is built with.
+// readTracer adds the variables of the tracer and the profiler, from the version that
+// the product is built with.
 func (v vocabulary) readTracer(t *testing.T) {
 	t.Helper()
 	list := exec.Command("go", "mod", "download", "-json", "github.com/DataDog/dd-trace-go/v2")
@@ -99,8 +98,8 @@ func (v vocabulary) readTracer(t *testing.T) {
 	}
 }
 
-// readProduct takes the variables and the default ports that stand in the product's
-// sources, and the metrics of its check.
+// readProduct adds the variables and default ports in the product's source code, and
+// the metrics of its check.
 func (v vocabulary) readProduct(t *testing.T) {
 	t.Helper()
 	variable := regexp.MustCompile(`^DD_[A-Z0-9_]+$`)
@@ -146,6 +145,7 @@ func (v vocabulary) readProduct(t *testing.T) {
 	})
 }
 
+// at returns values[i], or nil if there is no such value.
 func at(values []ast.Expr, i int) ast.Expr {
 	if i < len(values) {
 		return values[i]
@@ -153,8 +153,8 @@ func at(values []ast.Expr, i int) ast.Expr {
 	return nil
 }
 
-// readTelemetry takes the first column of the tables of docs/telemetry.md, which
-// tests of the service hold.
+// readTelemetry adds the first column of the tables of docs/telemetry.md. Tests of the
+// service compare these tables with what it sends.
 func (v vocabulary) readTelemetry(t *testing.T) {
 	t.Helper()
 	row := regexp.MustCompile("^\\| `([^`]+)` \\|")

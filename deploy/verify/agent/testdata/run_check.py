@@ -1,8 +1,8 @@
 """Runs a custom check a number of times and prints what it sends, as JSON.
 
-The Agent's own base class comes with the Agent alone. The AgentCheck here stands in
-for it: it has the arguments, attributes and gauge() that the Agent documents for
-custom checks, refuses whatever else a check may ask of it, and sends nothing.
+Only the Agent contains its base class for checks. The AgentCheck here replaces it: it
+has the arguments, attributes and gauge() that the Agent documents for custom checks,
+and nothing else. It sends nothing.
 
 usage: run_check.py CHECK.py RUNS < instance.json
 """
@@ -35,7 +35,7 @@ instance = json.load(sys.stdin)
 spec = importlib.util.spec_from_file_location("my_metric", path)
 module = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(module)
-# As the Agent: the one class of the file that is made from AgentCheck.
+# Like the Agent: the only class in the file that extends AgentCheck.
 (check,) = [
     value
     for value in vars(module).values()
