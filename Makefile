@@ -18,33 +18,64 @@ demo: ## everything in one process, without an account: database, service, traff
 	@go build -ldflags '$(LDFLAGS)' -o bin/ ./cmd/demo
 	@exec bin/demo $(ARGS)
 
+# All modules but the root, whose parts import it or need heavier dependencies.
+MODULES := e2e loadgen/bench tools deploy/verify/agent deploy/verify/vm deploy/verify/containers
+
 .PHONY: test
-test: needs ## all tests, on a real MySQL server and in a real browser
+test: test-e2e test-agent test-vm test-containers test-root ## all tests, on a real MySQL server and in a real browser
+
+.PHONY: test-root
+test-root: needs
 	go test -timeout 20m ./...
+
+.PHONY: test-e2e
+test-e2e: needs
 	cd e2e && go test -timeout 10m ./...
-	@# What these look at is not theirs, so Go cannot know when to run them anew.
-	cd deploy/verify/agent && go test -count=1 ./...
-	cd deploy/verify/vm && go test -count=1 ./...
-	cd deploy/verify/containers && go test -count=1 -timeout 15m ./...
+
+# These tests read files outside of their modules. Go does not see when such a
+# file changes, so it must not reuse a result.
+.PHONY: test-agent test-vm test-containers
+test-agent test-vm test-containers: test-%: needs
+	cd deploy/verify/$* && go test -count=1 -timeout 15m ./...
 
 .PHONY: needs
 needs:
 	scripts/need 'mysqld|mariadbd=mariadb-server-core,mariadb-client-core' \
 		'chromium|chromium-browser|google-chrome=chromium' \
 		'python3=python3' 'mmdebstrap=mmdebstrap' 'nsenter=util-linux' 'vagrant=vagrant' \
-		'buildah=buildah' 'podman=podman' 'runc=runc' 'busybox=busybox-static,ca-certificates'
+		'buildah=buildah' 'podman=podman' 'runc=runc' 'busybox=busybox-static,ca-certificates' \
+		'shellcheck=shellcheck' 'curl=curl,ca-certificates'
 
 .PHONY: check
-check: lint test ## what lands or rejects a change
+check: lint test ## lint and test: what a change has to pass
 
 .PHONY: lint
-lint: tools bin/licenses-checked ## formatting, vet, linters, plain English, licenses, known vulnerabilities
-	scripts/need 'shellcheck=shellcheck' 'curl=curl,ca-certificates'
+lint: vet staticcheck prose shellcheck actionlint bin/licenses-checked vulnerabilities ## formatting, vet, linters, plain English, licenses, vulnerabilities
+
+.PHONY: vet
+vet:
 	@unformatted=$$(gofmt -l .); [[ ! $$unformatted ]] || { echo "gofmt -w $$unformatted"; exit 1; }
+	for module in . $(MODULES); do (cd $$module && go vet ./...); done
+
+# After vet, which builds what staticcheck reads.
+.PHONY: staticcheck
+staticcheck: bin/staticcheck vet
+	for module in . $(MODULES); do (cd $$module && $(CURDIR)/bin/staticcheck ./...); done
+
+.PHONY: prose
+prose: bin/prose
 	bin/prose
-	for module in . e2e loadgen/bench tools deploy/verify/{agent,vm,containers}; do (cd $$module && go vet ./... && $(CURDIR)/bin/staticcheck ./...); done
+
+.PHONY: shellcheck
+shellcheck: needs
 	git ls-files -z ':!*.md' | xargs -0 grep -lZ -m1 -E '^#!.*\b(ba)?sh\b' | xargs -0 shellcheck
+
+.PHONY: actionlint
+actionlint: bin/actionlint
 	bin/actionlint
+
+.PHONY: vulnerabilities
+vulnerabilities: bin/govulncheck needs
 	@if curl -fsSo /dev/null -m 10 https://vuln.go.dev/index/db.json 2>/dev/null; \
 	then bin/govulncheck ./...; \
 	else echo 'govulncheck is skipped: its database (vuln.go.dev) cannot be reached'; fi

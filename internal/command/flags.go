@@ -42,7 +42,7 @@ func (f *Flags) Group(name string, define func()) {
 func (f *Flags) Given(name string) bool { return f.given[name] }
 
 // parse reads flags and, for those that are not given, their variables. Flags
-// may stand before, between and after other arguments, which it returns; after
+// may precede and follow other arguments, which it returns; after
 // -- everything is an argument.
 func (f *Flags) parse(args []string, getenv func(string) string) (arguments []string, err error) {
 	f.given = map[string]bool{}

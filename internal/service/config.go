@@ -20,7 +20,7 @@ type Config struct {
 	// DrainDelay is the time from the readiness probe's first 503 until the
 	// listener closes.
 	DrainDelay time.Duration
-	// DrainTimeout is how long requests in flight may take when the service stops.
+	// DrainTimeout bounds the requests in flight when the service stops.
 	DrainTimeout time.Duration
 	// Retention is the age at which a visit is deleted.
 	Retention time.Duration
