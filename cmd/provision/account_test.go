@@ -15,39 +15,41 @@ import (
 	"testing"
 	"time"
 
+	"apmapp/internal/command"
 	"apmapp/internal/provision"
 	"apmapp/internal/provision/standin"
 )
 
-// The tests of this package run the program against a stand-in of the API.
-
-// account is a stand-in, and how the program is run on it.
+// account is a stand-in of Datadog's API. The tests of this package run the program
+// on it.
 type account struct {
 	*standin.Server
 	t   *testing.T
-	dir string                 // of definitions, where not all are needed
-	has map[provision.Kind]int // once all of them are applied
+	env map[string]string      // environment variables of runs, in addition to the keys
+	dir string                 // definitions; "" for the built-in ones
+	has map[provision.Kind]int // resources by kind after apply
 
 	mu    sync.Mutex
 	slept []time.Duration
 }
 
-// newAccount is for all definitions. Under the race detector the client's models
-// take seconds to read them: tests that do so run side by side.
+// newAccount returns an empty account for the built-in definitions. The client's
+// models read them slowly: in seconds under the race detector. Tests that use them
+// run in parallel.
 func newAccount(t *testing.T) *account {
 	a := &account{Server: standin.New(time.Now), t: t,
 		has: map[provision.Kind]int{provision.SLO: 2, provision.Dashboard: 5, provision.Monitor: 10, provision.Downtime: 2}}
 	t.Cleanup(a.Close)
 	t.Cleanup(func() {
 		for _, p := range a.Problems() {
-			t.Errorf("the API had to refuse %s", p)
+			t.Errorf("the API refused %s", p)
 		}
 	})
 	return a
 }
 
-// newSmallAccount is for five definitions, of every kind and with references: what
-// is run hundreds of times takes seconds with it, not minutes.
+// newSmallAccount returns an empty account for five definitions, of every kind and
+// with references. Hundreds of runs with it take seconds, not minutes.
 func newSmallAccount(t *testing.T) *account {
 	a := newAccount(t)
 	a.dir = "testdata/small"
@@ -55,7 +57,7 @@ func newSmallAccount(t *testing.T) *account {
 	return a
 }
 
-// result is what a run leaves.
+// result is the outcome of a run.
 type result struct {
 	status   int
 	out, err string
@@ -63,44 +65,46 @@ type result struct {
 
 func (r result) String() string { return fmt.Sprintf("status %d\n%s%s", r.status, r.out, r.err) }
 
-// run runs the program with nothing to read, and without waiting for retries.
+// run runs the program with empty input. Retries do not wait.
 func (a *account) run(args ...string) result {
 	a.t.Helper()
 	return a.answer(a.t.Context(), "", args...)
 }
 
+// answer runs the program with input.
 func (a *account) answer(ctx context.Context, stdin string, args ...string) result {
 	a.t.Helper()
 	return a.read(ctx, strings.NewReader(stdin), args...)
 }
 
+// read runs the program with a reader as its input.
 func (a *account) read(ctx context.Context, stdin io.Reader, args ...string) result {
 	a.t.Helper()
 	env := map[string]string{"DD_API_KEY": standin.APIKey, "DD_APP_KEY": standin.AppKey, "APMAPP_NOTIFY": "@ops@example.com"}
+	maps.Copy(env, a.env)
 	args = append(args, "-api", a.URL)
 	if a.dir != "" {
 		args = append(args, "-dir", a.dir)
 	}
-	o, err := parse(args, func(name string) string { return env[name] })
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	o.sleep = func(ctx context.Context, d time.Duration) error {
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		a.slept = append(a.slept, d)
-		return ctx.Err()
-	}
 	var out, errOut bytes.Buffer
-	status := execute(ctx, o, stdin, &out, &errOut)
+	p := program{
+		Process: command.Process{Args: args, Getenv: func(name string) string { return env[name] }, Stdin: stdin, Stdout: &out, Stderr: &errOut},
+		sleep: func(ctx context.Context, d time.Duration) error {
+			a.mu.Lock()
+			defer a.mu.Unlock()
+			a.slept = append(a.slept, d)
+			return ctx.Err()
+		},
+	}
+	status := p.execute(ctx)
 	r := result{status, out.String(), errOut.String()}
 	if secret := r.out + r.err; strings.Contains(secret, standin.APIKey) || strings.Contains(secret, standin.AppKey) {
-		a.t.Errorf("a key is printed: %s", r)
+		a.t.Errorf("the output contains a key: %s", r)
 	}
 	return r
 }
 
-// must fails the test unless the run ended well.
+// must fails the test unless the run succeeded.
 func (a *account) must(r result) result {
 	a.t.Helper()
 	if r.status != 0 {
@@ -111,7 +115,7 @@ func (a *account) must(r result) result {
 
 var allKinds = []provision.Kind{provision.SLO, provision.Dashboard, provision.Monitor, provision.Downtime}
 
-// counts are how many resources there are, by kind.
+// counts returns the number of resources by kind.
 func (a *account) counts() map[provision.Kind]int {
 	n := map[provision.Kind]int{}
 	for _, kind := range allKinds {
@@ -120,7 +124,8 @@ func (a *account) counts() map[provision.Kind]int {
 	return n
 }
 
-// complete fails the test unless there is exactly one of each definition.
+// complete fails the test unless the account has exactly one resource for each
+// definition.
 func (a *account) complete() {
 	a.t.Helper()
 	if got := a.counts(); !maps.Equal(got, a.has) {
@@ -131,17 +136,17 @@ func (a *account) complete() {
 		for _, body := range a.All(kind) {
 			m := regexp.MustCompile(`provision(?:-id)?:apmapp/dev/[a-z0-9-]+`).FindString(text(body))
 			if m == "" || seen[string(kind)+m] {
-				a.t.Errorf("%s with marker %q: missing, or there twice", kind, m)
+				a.t.Errorf("%s: marker %q is missing or repeated", kind, m)
 			}
 			seen[string(kind)+m] = true
 			if b := text(body); strings.Contains(b, "${") || strings.Contains(b, "known after") {
-				a.t.Errorf("%s has a variable left: %s", kind, b)
+				a.t.Errorf("%s contains a placeholder: %s", kind, b)
 			}
 		}
 	}
 }
 
-// same fails the test unless a plan finds nothing to do.
+// same fails the test unless plan finds no difference.
 func (a *account) same() {
 	a.t.Helper()
 	all := 0
@@ -149,11 +154,11 @@ func (a *account) same() {
 		all += n
 	}
 	if r := a.run("plan", "-detailed-exitcode"); r.status != 0 || !strings.HasSuffix(r.out, fmt.Sprintf("\n0 to create, 0 to change, %d the same\n", all)) {
-		a.t.Fatalf("a plan finds something to do: %s", r)
+		a.t.Fatalf("plan finds a difference: %s", r)
 	}
 }
 
-// pick returns the ID of the resource whose body contains a text.
+// pick returns the ID of a resource whose body contains a text.
 func (a *account) pick(kind provision.Kind, contains string) string {
 	a.t.Helper()
 	for _, body := range a.All(kind) {
@@ -165,7 +170,7 @@ func (a *account) pick(kind provision.Kind, contains string) string {
 	return ""
 }
 
-// writes are the requests that change something.
+// writes returns the requests since the last call that are not GET.
 func (a *account) writes() []string {
 	return slices.DeleteFunc(a.Requests(), func(r string) bool { return strings.HasPrefix(r, "GET ") })
 }
@@ -178,10 +183,14 @@ func text(v any) string {
 	return string(b)
 }
 
-// copyDefinitions puts the definitions into a folder.
-func copyDefinitions(t *testing.T, dir string) {
-	t.Helper()
-	if err := os.CopyFS(dir, os.DirFS("../../deploy/datadog")); err != nil {
-		t.Fatal(err)
+// copyDefinitions makes the account use a copy of its definitions, which a test may
+// change, and returns the folder.
+func (a *account) copyDefinitions() string {
+	a.t.Helper()
+	dir := a.t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(a.dir)); err != nil {
+		a.t.Fatal(err)
 	}
+	a.dir = dir
+	return dir
 }

@@ -10,13 +10,14 @@ import (
 	"apmapp/internal/provision"
 )
 
-func (p program) export(ctx context.Context, client *provision.Client) error {
+// export writes a resource of the account as a definition.
+func (p *program) export(ctx context.Context, client *provision.Client) error {
 	ref, text, err := client.Export(ctx, p.argument)
 	if err != nil {
 		return err
 	}
 	if p.output == "-" || p.dryRun {
-		_, err = p.out.Write(text)
+		_, err = p.Stdout.Write(text)
 		return err
 	}
 	name := p.output
@@ -31,13 +32,13 @@ func (p program) export(ctx context.Context, client *provision.Client) error {
 	if err := errors.Join(err, f.Close()); err != nil {
 		return fmt.Errorf("export: %w", err)
 	}
-	fmt.Fprintf(p.out, "%s\nIt is a copy: apply makes a %s of its own from it, and leaves %s alone.\n", name, ref.Kind, p.argument)
+	fmt.Fprintf(p.Stdout, "%s\nThe file is a copy: apply creates a new %s from it and does not touch %s.\n", name, ref.Kind, p.argument)
 	return nil
 }
 
-// folder is where exported files go: -dir, else the definitions of a checkout,
-// else here.
-func (p program) folder() string {
+// folder returns the folder for exported files: -dir, else deploy/datadog if it
+// exists, else the current folder.
+func (p *program) folder() string {
 	if p.dirName != "" {
 		return p.dirName
 	}

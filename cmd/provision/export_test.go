@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -30,25 +31,26 @@ func TestExport(t *testing.T) {
 	dir := t.TempDir()
 	for _, id := range ids {
 		r := a.must(a.run("export", id, "-dir", dir))
-		name, _, _ := strings.Cut(r.out, "\n")
+		name, rest, _ := strings.Cut(r.out, "\n")
 		b, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if strings.Contains(string(b), "apmapp-provision") && !strings.Contains(string(b), "manage_status") {
-			t.Errorf("%s has a marker: %s", name, b)
+			t.Errorf("%s contains a marker: %s", name, b)
 		}
-		if r := a.run("export", id, "-dir", dir); r.status != 1 || !strings.Contains(r.err, "file exists") {
-			t.Errorf("a second export writes over the first: %s", r)
+		kind, _, _ := strings.Cut(filepath.Base(name), ".")
+		if want := fmt.Sprintf("The file is a copy: apply creates a new %s from it and does not touch %s.\n", kind, id); rest != want {
+			t.Errorf("export prints %q, want %q", rest, want)
 		}
 	}
 	if _, err := os.Stat(filepath.Join(dir, "monitor.cpu-of-whatever-day.json")); err != nil {
 		t.Error(err)
 	}
-	// What was exported can be applied, and is then what was exported.
+	// Exported definitions can be applied and exported again.
 	b := newAccount(t)
-	args := []string{"-dir", dir}
-	// The exported monitors and downtimes name IDs of the other account; take those out.
+	b.dir = dir
+	// Some monitors and downtimes refer to IDs of the other account.
 	for _, pattern := range []string{"downtime.*", "monitor.*budget*"} {
 		names, _ := filepath.Glob(filepath.Join(dir, pattern))
 		if len(names) == 0 {
@@ -58,14 +60,67 @@ func TestExport(t *testing.T) {
 			os.Remove(name)
 		}
 	}
-	b.must(b.run(append([]string{"apply"}, args...)...))
-	if r := b.run(append([]string{"plan", "-detailed-exitcode"}, args...)...); r.status != 0 {
-		t.Errorf("what was exported is not what is there then: %s", r)
+	b.must(b.run("apply"))
+	if r := b.run("plan", "-detailed-exitcode"); r.status != 0 {
+		t.Errorf("after apply of exported definitions, plan finds a difference: %s", r)
 	}
-	if r := a.run("export", "999999"); r.status != 1 || !strings.Contains(r.err, "404") {
+}
+
+// export writes to -o, else to -dir, else to deploy/datadog of a checkout, else to
+// the current folder. It overwrites nothing.
+func TestExportedFile(t *testing.T) {
+	a := newAccount(t)
+	id, err := a.Add(provision.Monitor, map[string]any{"name": "CPU", "type": "query alert", "query": "avg(last_5m):avg:system.cpu.user{*} > 90"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	here := t.TempDir()
+	t.Chdir(here)
+	export := func(want string, args ...string) {
+		t.Helper()
+		r := a.must(a.run(append([]string{"export", id}, args...)...))
+		if !strings.HasPrefix(r.out, want+"\n") {
+			t.Errorf("%v: %s; want the file %s", args, r, want)
+		}
+		if b, err := os.ReadFile(want); err != nil || !strings.Contains(string(b), `"name": "CPU"`) {
+			t.Errorf("%v: %s, %v", args, b, err)
+		}
+		if r := a.run(append([]string{"export", id}, args...)...); r.status != 1 || !strings.Contains(r.err, "provision: export: open "+want+": file exists") {
+			t.Errorf("%v: the second export: %s", args, r)
+		}
+	}
+	export("monitor.cpu.json")
+	export("cpu.json", "-o", "cpu.json")
+	if err := os.MkdirAll("deploy/datadog", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	export("deploy/datadog/monitor.cpu.json")
+	dir := t.TempDir()
+	export(filepath.Join(dir, "monitor.cpu.json"), "-dir", dir)
+
+	before := files(t, here)
+	for _, args := range [][]string{{"-o", "-"}, {"-dry-run", "-o", "other.json"}} {
+		if r := a.must(a.run(append([]string{"export", id}, args...)...)); !strings.HasPrefix(r.out, "{\n") || !strings.HasSuffix(r.out, "}\n") {
+			t.Errorf("%v prints %s", args, r)
+		}
+	}
+	if after := files(t, here); after != before {
+		t.Errorf("-o - or -dry-run wrote a file: %s, before %s", after, before)
+	}
+	if r := a.run("export", "999999"); r.status != 1 || !strings.Contains(r.err, "read monitor 999999: 404 Not Found") {
 		t.Errorf("no such monitor: %s", r)
 	}
-	if r := a.must(a.run("export", hand, "-o", "-")); !strings.HasPrefix(r.out, "{\n") {
-		t.Errorf("-o - writes %s", r.out)
+}
+
+// files lists the files below a folder.
+func files(t *testing.T, dir string) string {
+	t.Helper()
+	var all []string
+	if err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		all = append(all, path)
+		return err
+	}); err != nil {
+		t.Fatal(err)
 	}
+	return strings.Join(all, " ")
 }

@@ -1,19 +1,21 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"apmapp/internal/provision"
 	"apmapp/internal/provision/standin"
 )
 
-// posts fails the nth creation, and says how.
+// posts returns a function for Fail that gives the nth POST a fault.
 func posts(nth int, f standin.Fault) func(*http.Request) standin.Fault {
 	n := 0
 	return func(r *http.Request) standin.Fault {
@@ -27,30 +29,38 @@ func posts(nth int, f standin.Fault) func(*http.Request) standin.Fault {
 	}
 }
 
-func TestNothingIsMadeTwice(t *testing.T) {
-	for name, f := range map[string]standin.Fault{
-		"done, and the answer is lost":          {Done: true, Drop: true},
-		"done, and the answer is late":          {Done: true, Hang: true},
-		"done, and the answer is an error":      {Done: true, Status: 500},
-		"done, and the gateway's time ran out":  {Done: true, Status: 504},
-		"not done, and the connection breaks":   {Drop: true},
-		"not done, and no answer comes":         {Hang: true},
-		"not done, and the answer is an error":  {Status: 503},
-		"not done, and the rate limit is over":  {Status: 429, Reset: 7 * time.Second},
-		"not done, and the answer has no error": {Status: 502},
+// Whatever happens to a creation, in the end there is one resource.
+func TestNothingIsCreatedTwice(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		fault standin.Fault
+	}{
+		{"done, the answer is lost", standin.Fault{Done: true, Drop: true}},
+		{"done, the answer breaks off", standin.Fault{Done: true, Cut: true}},
+		{"done, the answer is late", standin.Fault{Done: true, Hang: true}},
+		{"done, status 500", standin.Fault{Done: true, Status: 500}},
+		{"done, status 504", standin.Fault{Done: true, Status: 504}},
+		{"done, status 408", standin.Fault{Done: true, Status: 408}},
+		{"not done, the connection breaks", standin.Fault{Drop: true}},
+		{"not done, no answer", standin.Fault{Hang: true}},
+		{"not done, status 503", standin.Fault{Status: 503}},
+		{"not done, status 429", standin.Fault{Status: 429, Reset: 7 * time.Second}},
 	} {
-		for _, lag := range []int{0, 1} {
-			t.Run(fmt.Sprintf("%s, lists %d behind", name, lag), func(t *testing.T) {
+		for _, lag := range []int{0, 1} { // lists that omit a new resource
+			if c.fault.Hang && lag == 0 {
+				continue // each hanging request costs the timeout
+			}
+			t.Run(fmt.Sprintf("%s, lag %d", c.name, lag), func(t *testing.T) {
 				t.Parallel()
 				a := newSmallAccount(t)
 				for nth := range 5 { // an SLO, a dashboard, two monitors, a downtime
-					if f.Hang && nth != 2 {
-						continue // each costs the time that is waited for an answer
+					if c.fault.Hang && nth != 2 {
+						continue
 					}
 					a.Lag(lag)
-					a.Fail(posts(nth+1, f))
-					// Much longer than an answer takes; one that takes longer still, on a busy
-					// machine, is one more fault.
+					a.Fail(posts(nth+1, c.fault))
+					// Much longer than an answer takes. If one takes even longer on a busy
+					// machine, that is one more fault.
 					a.must(a.run("apply", "-timeout", "3s"))
 					a.Fail(nil)
 					a.Lag(0)
@@ -63,25 +73,48 @@ func TestNothingIsMadeTwice(t *testing.T) {
 	}
 }
 
-// A run that is ended at any request leaves what the next one goes on from.
-func TestEndedAnywhere(t *testing.T) {
+// Before a creation is sent again, two lists look for the resource.
+func TestLooksBeforeCreatingAgain(t *testing.T) {
+	a := newSmallAccount(t)
+	a.Fail(posts(1, standin.Fault{Drop: true}))
+	r := a.must(a.run("apply"))
+	requests := strings.Join(a.Requests(), "\n")
+	if want := "POST /api/v1/slo\nGET /api/v1/slo\nGET /api/v1/slo\nPOST /api/v1/slo\n"; !strings.Contains(requests, want) {
+		t.Errorf("the requests are\n%s\nwant among them\n%s", requests, want)
+	}
+	if strings.Count(r.err, "outcome unknown") != 2 || len(a.slept) != 2 {
+		t.Errorf("waits %v: %s", a.slept, r.err)
+	}
+	// It gives up after six attempts.
+	a.must(a.run("destroy", "-yes"))
+	a.Requests()
+	a.Fail(func(r *http.Request) standin.Fault { return standin.Fault{Drop: r.Method == http.MethodPost} })
+	r = a.run("apply")
+	if n := strings.Count(strings.Join(a.Requests(), "\n"), "POST /api/v1/slo"); r.status != 1 || n != 6 || !strings.Contains(r.err, "effect (after 6 attempts)") {
+		t.Errorf("%d attempts: %s", n, r)
+	}
+}
+
+// A run that is interrupted during any request leaves an account that the next run
+// completes.
+func TestInterruptedAnywhere(t *testing.T) {
 	a := newSmallAccount(t)
 	for nth := 1; ; nth++ {
-		ctx, end := context.WithCancel(t.Context())
+		ctx, interrupt := context.WithCancel(t.Context())
 		n := 0
 		a.Fail(func(r *http.Request) standin.Fault {
 			if n++; n >= nth {
-				end() // while this request is under way
+				interrupt()
 				return standin.Fault{Done: n == nth, Drop: true}
 			}
 			return standin.Fault{}
 		})
 		r := a.answer(ctx, "", "apply")
-		end()
+		interrupt()
 		a.Fail(nil)
 		if r.status == 0 {
 			if nth <= 4+5 { // four lists, five creations
-				t.Fatalf("it took %d requests: %s", nth, r)
+				t.Fatalf("apply succeeded with %d requests: %s", nth, r)
 			}
 			break
 		}
@@ -92,32 +125,32 @@ func TestEndedAnywhere(t *testing.T) {
 	}
 }
 
-// Faults at random, on anything: in the end all is there once.
-func TestFaultsAtRandom(t *testing.T) {
+// Random faults on any request: after some runs, every resource exists once.
+func TestRandomFaults(t *testing.T) {
 	for seed := range uint64(8) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			a := newSmallAccount(t)
 			random := rand.New(rand.NewPCG(seed, 0))
-			faults := []standin.Fault{{Status: 429, Reset: 3 * time.Second}, {Status: 500}, {Status: 500, Done: true}, {Status: 503}, {Drop: true}, {Drop: true, Done: true}}
+			faults := []standin.Fault{{Status: 429, Reset: 3 * time.Second}, {Status: 500}, {Status: 500, Done: true}, {Status: 503}, {Drop: true}, {Drop: true, Done: true}, {Cut: true, Done: true}}
 			fault := func(*http.Request) standin.Fault {
 				if random.IntN(4) > 0 {
 					return standin.Fault{}
 				}
 				return faults[random.IntN(len(faults))]
 			}
-			for _, command := range [][]string{{"apply"}, {"destroy", "-yes"}, {"apply"}} {
+			for _, args := range [][]string{{"apply"}, {"destroy", "-yes"}, {"apply"}} {
 				a.Fail(fault)
-				done := false
-				for range 5 { // it gives up now and then; running it again is what it says to do
-					if r := a.run(command...); r.status == 0 {
-						done = true
+				succeeded := false
+				for range 5 { // a run may give up; its error says to run it again
+					if r := a.run(args...); r.status == 0 {
+						succeeded = true
 						break
 					}
 				}
 				a.Fail(nil)
-				if !done {
-					t.Fatalf("%v has not come to an end", command)
+				if !succeeded {
+					t.Fatalf("%v failed five times", args)
 				}
 			}
 			a.complete()
@@ -126,32 +159,45 @@ func TestFaultsAtRandom(t *testing.T) {
 	}
 }
 
-func TestRateLimitIsWaitedFor(t *testing.T) {
+func TestWaitsForTheRateLimit(t *testing.T) {
 	a := newSmallAccount(t)
 	a.Fail(posts(1, standin.Fault{Status: 429, Reset: 42 * time.Second}))
 	r := a.must(a.run("apply"))
-	if len(a.slept) != 1 || a.slept[0] < 42*time.Second || a.slept[0] > 43*time.Second {
-		t.Errorf("it has waited %v, want the 42 s of the reset and a bit", a.slept)
+	if len(a.slept) != 1 || a.slept[0] < 42*time.Second || a.slept[0] >= 42500*time.Millisecond {
+		t.Errorf("apply waited %v, want the 42 s until the reset and less than half a second more", a.slept)
 	}
-	if !strings.Contains(r.err, "429 Too Many Requests") {
-		t.Errorf("it says nothing of the wait: %s", r.err)
-	}
-	a.Fail(posts(1, standin.Fault{Status: 429, Reset: time.Hour}))
-	a.must(a.run("destroy", "-yes"))
-	if r := a.run("apply"); r.status != 1 || !strings.Contains(r.err, "the rate limit did not end in time") {
-		t.Errorf("an hour's wait: %s", r)
+	if want := "provision: create slo availability: 429 Too Many Requests: Too Many Requests; the rate limit did not end in time; retry in 42."; !strings.HasPrefix(r.err, want) {
+		t.Errorf("got %q; want %q", r.err, want)
 	}
 }
 
-func TestRetriesEndAndBackOff(t *testing.T) {
+// Two minutes are the longest wait.
+func TestRateLimitThatIsTooLong(t *testing.T) {
+	for _, c := range []struct {
+		reset  time.Duration
+		status int
+	}{{2 * time.Minute, 0}, {2*time.Minute + time.Second, 1}} {
+		a := newSmallAccount(t)
+		a.Fail(posts(1, standin.Fault{Status: 429, Reset: c.reset}))
+		r := a.run("apply")
+		if r.status != c.status || c.status == 1 && (len(a.slept) > 0 || !strings.Contains(r.err, "the rate limit did not end in time (after 1 attempts)")) {
+			t.Errorf("a rate limit of %s: waits %v, %s; want status %d", c.reset, a.slept, r, c.status)
+		}
+	}
+}
+
+func TestRetriesBackOffAndEnd(t *testing.T) {
 	a := newSmallAccount(t)
 	a.Fail(func(*http.Request) standin.Fault { return standin.Fault{Status: 500} })
 	r := a.run("plan")
 	if n := len(a.Requests()); r.status != 1 || n != 6 || !strings.Contains(r.err, "list slos: 500 Internal Server Error") || !strings.Contains(r.err, "after 6 attempts") {
 		t.Errorf("%d requests: %s", n, r)
 	}
+	if len(a.slept) != 5 {
+		t.Errorf("%d waits, want 5", len(a.slept))
+	}
 	for i, d := range a.slept {
-		// Twice the wait before, give or take half of it, and up to half a second more.
+		// Waits double, with a jitter of half the wait and up to half a second more.
 		base := time.Second << i
 		if d < base/2 || d > base*3/2+500*time.Millisecond {
 			t.Errorf("wait %d is %v, want about %v", i, d, base)
@@ -159,21 +205,35 @@ func TestRetriesEndAndBackOff(t *testing.T) {
 	}
 }
 
+func TestTimeout(t *testing.T) {
+	a := newSmallAccount(t)
+	a.Fail(func(*http.Request) standin.Fault { return standin.Fault{Hang: true} })
+	if r := a.run("plan", "-timeout", "10ms"); r.status != 1 || !strings.Contains(r.err, "list slos: no answer within 10ms: outcome unknown") {
+		t.Errorf("got %s", r)
+	}
+}
+
+// One permission is missing: apply creates what it can. The next run creates the
+// rest.
 func TestPartialFailure(t *testing.T) {
-	t.Parallel()
-	a := newAccount(t)
+	a := newSmallAccount(t)
 	a.Deny("monitors_write")
 	r := a.run("apply")
-	for _, want := range []string{
-		"create monitor my-metric: 403 Forbidden: Forbidden; the application key, its scopes and its owner's role need the permission monitors_write",
-		"downtime nights: not done, it needs monitor my-metric",
-		"done: slo availability, slo latency, dashboard apm-overview,",
-		"not done: monitor availability-burn-fast,",
-		"run it again to go on",
-	} {
-		if r.status != 1 || !strings.Contains(r.err, want) {
-			t.Errorf("it does not say %q: %s", want, r)
-		}
+	const forbidden = ": 403 Forbidden: Forbidden; the application key, its scopes and its owner's role need the permission monitors_write (or the keys belong to another DD_SITE)\n"
+	const want = "provision: create monitor availability-burn-fast" + forbidden +
+		"create monitor my-metric" + forbidden +
+		"downtime weekends: skipped, because it needs monitor my-metric\n" +
+		"done: slo availability, dashboard timeboard\n" +
+		"not done: monitor availability-burn-fast, monitor my-metric, downtime weekends\n" +
+		"run apply again to continue\n"
+	if r.status != 1 || r.err != want {
+		t.Errorf("got %s; want %s", r, want)
+	}
+	if strings.Count(r.out, "\nfailed   ") != 3 {
+		t.Errorf("apply does not print a line for each failure: %s", r.out)
+	}
+	if r := a.run("apply"); r.status != 1 || !strings.Contains(r.err, "\nnothing was changed\nnot done: ") {
+		t.Errorf("a second run: %s", r)
 	}
 	a.Deny()
 	a.must(a.run("apply"))
@@ -181,36 +241,112 @@ func TestPartialFailure(t *testing.T) {
 	a.same()
 }
 
-func TestPermissions(t *testing.T) {
-	for permission, command := range map[string][]string{
-		"slos_read": {"plan"}, "dashboards_read": {"plan"}, "monitors_read": {"plan"}, "monitors_downtime": {"plan"},
-		"slos_write": {"apply"}, "dashboards_write": {"apply"}, "monitors_write": {"apply"},
-		"dashboards_public_share": {"share", "timeboard", "-yes"},
+// An interrupted apply names everything that is not done.
+func TestInterruptedApplyNamesTheRest(t *testing.T) {
+	a := newSmallAccount(t)
+	ctx, interrupt := context.WithCancel(t.Context())
+	a.Fail(func(r *http.Request) standin.Fault {
+		if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/dashboard") {
+			interrupt()
+			return standin.Fault{Drop: true}
+		}
+		return standin.Fault{}
+	})
+	r := a.answer(ctx, "", "apply")
+	if r.status != 1 || !strings.Contains(r.err, "context canceled") ||
+		!strings.Contains(r.err, "not done: dashboard timeboard, monitor availability-burn-fast, monitor my-metric, downtime weekends\n") {
+		t.Errorf("got %s", r)
+	}
+}
+
+func TestMissingPermissionIsNamed(t *testing.T) {
+	for _, c := range []struct {
+		permission string
+		args       []string
+	}{
+		{"slos_read", []string{"plan"}}, {"dashboards_read", []string{"plan"}}, {"monitors_read", []string{"plan"}}, {"monitors_downtime", []string{"plan"}},
+		{"slos_write", []string{"apply"}}, {"dashboards_write", []string{"apply"}}, {"monitors_write", []string{"apply"}},
+		{"dashboards_public_share", []string{"share", "timeboard", "-yes"}},
 	} {
-		t.Run(permission, func(t *testing.T) {
+		t.Run(c.permission, func(t *testing.T) {
 			a := newSmallAccount(t)
-			if command[0] == "share" {
+			if c.args[0] == "share" {
 				a.must(a.run("apply"))
 			}
-			a.Deny(permission)
-			if r := a.run(command...); r.status != 1 || !strings.Contains(r.err, "permission "+permission) {
-				t.Errorf("it does not name the permission: %s", r)
+			a.Deny(c.permission)
+			if r := a.run(c.args...); r.status != 1 || !strings.Contains(r.err, "permission "+c.permission) {
+				t.Errorf("the error does not name the permission: %s", r)
 			}
 			if len(a.slept) > 0 {
-				t.Errorf("what is forbidden was tried again")
+				t.Errorf("a request that is forbidden was sent again")
 			}
 		})
 	}
 }
 
-func TestWrongKeys(t *testing.T) {
-	s := standin.New(time.Now)
-	defer s.Close()
-	secret := "feedfacefeedfacefeedfacefeedface"
-	var out, errOut bytes.Buffer
-	env := map[string]string{"DD_API_KEY": secret, "DD_APP_KEY": secret, "APMAPP_NOTIFY": "@a"}
-	status := run(t.Context(), []string{"plan", "-api", s.URL}, func(name string) string { return env[name] }, strings.NewReader(""), &out, &errOut)
-	if got := errOut.String(); status != 1 || strings.Contains(got, secret) || !strings.Contains(got, "slos_read (or the keys are not of this DD_SITE)") {
-		t.Errorf("status %d: %s", status, got)
+// The keys are secret: not even an API that returns them makes them appear.
+func TestKeysAreNotPrinted(t *testing.T) {
+	a := newSmallAccount(t)
+	for _, key := range []string{standin.APIKey, standin.AppKey} {
+		echo := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(http.StatusForbidden)
+			fmt.Fprintf(w, `{"errors": ["unknown key %s"]}`, key)
+		}))
+		defer echo.Close()
+		a.URL = echo.URL
+		if r := a.run("plan"); r.status != 1 || !strings.Contains(r.err, "unknown key [DD_AP") { // a.run looks for keys
+			t.Errorf("got %s", r)
+		}
+	}
+}
+
+// A redirect is an error: its target would receive both keys.
+func TestRedirectIsNotFollowed(t *testing.T) {
+	for _, status := range []int{http.StatusMovedPermanently, http.StatusFound, http.StatusTemporaryRedirect, http.StatusPermanentRedirect} {
+		var reached atomic.Int64
+		other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			reached.Add(1)
+			fmt.Fprint(w, `{"data": []}`)
+		}))
+		defer other.Close()
+		target := strings.Replace(other.URL, "127.0.0.1", "localhost", 1) // another host
+		redirect := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, target+r.URL.Path, status)
+		}))
+		defer redirect.Close()
+		a := newSmallAccount(t)
+		a.URL = redirect.URL
+		if r := a.run("plan"); r.status != 1 || !strings.Contains(r.err, fmt.Sprintf("list slos: %d ", status)) || !strings.Contains(r.err, "redirects are not followed") {
+			t.Errorf("status %d: %s", status, r)
+		}
+		if n := reached.Load(); n > 0 {
+			t.Errorf("status %d: the target received %d requests", status, n)
+		}
+		a.URL = a.Server.URL
+	}
+}
+
+// A creation is redirected, too, with its body and the keys.
+func TestRedirectOfACreationIsNotFollowed(t *testing.T) {
+	a := newSmallAccount(t)
+	target := standin.New(time.Now)
+	defer target.Close()
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			http.Redirect(w, r, strings.Replace(target.URL, "127.0.0.1", "localhost", 1)+r.URL.Path, http.StatusTemporaryRedirect)
+			return
+		}
+		a.ServeHTTP(w, r)
+	}))
+	defer proxy.Close()
+	a.URL = proxy.URL
+	if r := a.run("apply"); r.status != 1 || !strings.Contains(r.err, "create slo availability: 307 Temporary Redirect") {
+		t.Errorf("got %s", r)
+	}
+	if n := target.Requests(); len(n) > 0 {
+		t.Errorf("the target received %v", n)
+	}
+	if n := len(a.All(provision.SLO)); n > 0 {
+		t.Errorf("%d SLOs exist", n)
 	}
 }

@@ -6,46 +6,49 @@ import (
 	"fmt"
 	"strings"
 
+	"apmapp/internal/command"
 	"apmapp/internal/provision"
 )
 
-func (p program) share(ctx context.Context, client *provision.Client) error {
+// share creates a public link of a dashboard.
+func (p *program) share(ctx context.Context, client *provision.Client) error {
 	s, err := client.Shared(ctx, p.argument, p.values)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(p.out, "A public link of %q shows, to anybody who has it, without a login, until unshare:\n", s.Title)
-	fmt.Fprintf(p.out, "  live graphs of the past hour: %s\n", strings.Join(s.Graphs, "; "))
-	fmt.Fprintf(p.out, "  with the names of hosts, services, routes and statements that these read:\n")
+	fmt.Fprintf(p.Stdout, "With a public link anybody can see %q without a login, until you run unshare:\n", s.Title)
+	fmt.Fprintf(p.Stdout, "  live graphs of the past hour: %s\n", strings.Join(s.Graphs, "; "))
+	fmt.Fprintf(p.Stdout, "  the names of hosts, services, routes and statements that these queries return:\n")
 	for _, q := range s.Queries {
-		fmt.Fprintf(p.out, "    %s\n", q)
+		fmt.Fprintf(p.Stdout, "    %s\n", q)
 	}
 	if s.Unlisted {
-		fmt.Fprintln(p.out, "This account's API lists no public links: if there is one already, this is one more.")
+		fmt.Fprintln(p.Stdout, "The API does not list this account's public links: if the dashboard has one, this creates a second one.")
 	}
 	if p.dryRun {
 		return nil
 	}
-	if err := p.confirm(ctx, "Make the link"); err != nil {
+	if err := p.confirm(ctx, "Create the link"); err != nil {
 		return err
 	}
-	url, made, err := client.Publish(ctx, s)
+	url, created, err := client.Publish(ctx, s)
 	if err != nil {
 		return err
 	}
-	if !made {
-		fmt.Fprintln(p.out, "It has one:")
+	if !created {
+		fmt.Fprintln(p.Stdout, "The dashboard already has a link:")
 	}
-	fmt.Fprintln(p.out, url)
+	fmt.Fprintln(p.Stdout, url)
 	return nil
 }
 
-func (p program) unshare(ctx context.Context, client *provision.Client) error {
+// unshare revokes the public links of a dashboard, or the link that is given.
+func (p *program) unshare(ctx context.Context, client *provision.Client) error {
 	var links []provision.Share
 	if strings.Contains(p.argument, "://") {
 		l, err := provision.ParseShare(p.argument)
 		if err != nil {
-			return usageError{fmt.Errorf("unshare: %w", err)}
+			return command.UsageError{Err: fmt.Errorf("unshare: %w", err)}
 		}
 		links = append(links, l)
 	} else {
@@ -54,21 +57,21 @@ func (p program) unshare(ctx context.Context, client *provision.Client) error {
 		case err != nil:
 			return err
 		case s.Unlisted:
-			return errors.New("this account's API lists no public links; give unshare the link itself")
+			return errors.New("the API does not list this account's public links; give the URL of the link to unshare")
 		case len(s.Links) == 0:
-			fmt.Fprintf(p.out, "%q has no public link.\n", s.Title)
+			fmt.Fprintf(p.Stdout, "%q has no public link.\n", s.Title)
 		}
 		links = s.Links
 	}
 	for _, l := range links {
 		if p.dryRun {
-			fmt.Fprintf(p.out, "would revoke %s\n", l.URL)
+			fmt.Fprintf(p.Stdout, "would revoke %s\n", l.URL)
 			continue
 		}
 		if err := client.Revoke(ctx, l); err != nil {
 			return err
 		}
-		fmt.Fprintf(p.out, "revoked %s\n", l.URL)
+		fmt.Fprintf(p.Stdout, "revoked %s\n", l.URL)
 	}
 	return nil
 }

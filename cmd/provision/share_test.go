@@ -2,66 +2,123 @@ package main
 
 import (
 	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"apmapp/internal/provision"
 	"apmapp/internal/provision/standin"
 )
 
+// unlisted is a function for Fail: the list of links, which is in preview, is missing.
+func unlisted(r *http.Request) standin.Fault {
+	if strings.HasSuffix(r.URL.Path, "/shared") {
+		return standin.Fault{Status: 404}
+	}
+	return standin.Fault{}
+}
+
 func TestShare(t *testing.T) {
-	t.Parallel()
 	a := newAccount(t)
-	if r := a.run("share", "timeboard", "-yes"); r.status != 1 || !strings.Contains(r.err, "apply makes it") {
-		t.Errorf("nothing to share: %s", r)
+	a.dir, a.has = t.TempDir(), map[provision.Kind]int{provision.SLO: 0, provision.Dashboard: 1, provision.Monitor: 0, provision.Downtime: 0}
+	timeboard, err := os.ReadFile("../../deploy/datadog/dashboard.timeboard.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(a.dir, "dashboard.timeboard.json"), timeboard, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if r := a.run("share", "timeboard", "-yes"); r.status != 1 || r.err != "provision: the account has no dashboard timeboard of apmapp/dev; create it with apply\n" {
+		t.Errorf("no dashboard: %s", r)
 	}
 	a.must(a.run("apply"))
 	if links := a.Links(); len(links) > 0 {
-		t.Fatalf("apply has shared %v", links)
+		t.Fatalf("apply created the links %v", links)
 	}
 	r := a.run("share", "timeboard")
 	if r.status != 1 || len(a.Links()) > 0 {
-		t.Errorf("it was shared without a yes: %s", r)
+		t.Errorf("share created a link without a yes: %s", r)
 	}
-	for _, want := range []string{"to anybody who has it, without a login", "my_metric by host", "avg:my_metric{$env,$host} by {host}"} {
-		if !strings.Contains(r.out, want) {
-			t.Errorf("it does not say %q: %s", want, r)
-		}
+	const want = `With a public link anybody can see "apmapp timeboard (dev)" without a login, until you run unshare:
+  live graphs of the past hour: my_metric by host; MySQL queries, with anomalies; my_metric, sum per hour
+  the names of hosts, services, routes and statements that these queries return:
+    avg:my_metric{$env,$host} by {host}
+    avg:mysql.performance.queries{$env,$host} by {host}
+    sum:my_metric{$env,$host} by {host}.rollup(sum, 3600)
+`
+	if r.out != want+"Create the link? Type yes to confirm: \n" {
+		t.Errorf("got %s; want %s", r, want)
 	}
+	if r := a.must(a.run("share", "timeboard", "-dry-run", "-yes")); r.out != want || len(a.Links()) > 0 {
+		t.Errorf("-dry-run: links %v; %s", a.Links(), r)
+	}
+	// The answer is lost. The link is found in the list, not created again.
 	a.Fail(posts(1, standin.Fault{Done: true, Drop: true}))
 	r = a.must(a.answer(t.Context(), "yes\n", "share", "timeboard"))
 	a.Fail(nil)
+	links := a.Links()
+	if len(links) != 1 || !strings.HasSuffix(r.out, "confirm: "+links[0]+"\n") {
+		t.Errorf("links %v; %s", links, r)
+	}
 	again := a.must(a.run("share", "timeboard", "-yes"))
-	if links := a.Links(); len(links) != 1 || !strings.Contains(r.out, links[0]) || !strings.Contains(again.out, links[0]) {
-		t.Errorf("links %v; %s; %s", links, r, again)
+	if len(a.Links()) != 1 || again.out != want+"The dashboard already has a link:\n"+links[0]+"\n" {
+		t.Errorf("links %v; %s", a.Links(), again)
 	}
 	a.same()
-	a.must(a.run("unshare", "timeboard", "-dry-run"))
-	if len(a.Links()) != 1 {
-		t.Error("-dry-run has revoked the link")
+}
+
+func TestShareRetries(t *testing.T) {
+	a := newSmallAccount(t)
+	a.must(a.run("apply"))
+	a.Fail(posts(1, standin.Fault{Drop: true})) // not done
+	if r := a.must(a.run("share", "timeboard", "-yes")); len(a.Links()) != 1 || len(a.slept) != 1 {
+		t.Errorf("links %v, waits %v; %s", a.Links(), a.slept, r)
 	}
 	a.must(a.run("unshare", "timeboard"))
-	if r := a.must(a.run("unshare", "timeboard")); len(a.Links()) != 0 || !strings.Contains(r.out, "has no public link") {
+	a.Fail(func(r *http.Request) standin.Fault { return standin.Fault{Drop: r.Method == http.MethodPost} })
+	a.Requests()
+	r := a.run("share", "timeboard", "-yes")
+	posted := slices.DeleteFunc(a.Requests(), func(r string) bool { return !strings.HasPrefix(r, "POST ") })
+	if r.status != 1 || len(posted) != 6 || len(a.Links()) != 0 {
+		t.Errorf("%d attempts, want 6; %s", len(posted), r)
+	}
+}
+
+func TestUnshare(t *testing.T) {
+	a := newSmallAccount(t)
+	a.must(a.run("apply"))
+	a.must(a.run("share", "timeboard", "-yes"))
+	link := a.Links()[0]
+	if r := a.must(a.run("unshare", "timeboard", "-dry-run")); len(a.Links()) != 1 || r.out != "would revoke "+link+"\n" {
+		t.Errorf("-dry-run: links %v; %s", a.Links(), r)
+	}
+	if r := a.must(a.run("unshare", "timeboard")); len(a.Links()) != 0 || r.out != "revoked "+link+"\n" {
 		t.Errorf("links %v; %s", a.Links(), r)
 	}
+	if r := a.must(a.run("unshare", "timeboard")); r.out != `"apmapp (dev)" has no public link.`+"\n" {
+		t.Errorf("no link: %s", r)
+	}
+	a.must(a.run("unshare", link)) // revoked already
 	a.must(a.run("share", "timeboard", "-yes"))
-	if r := a.run("unshare", "https://example.com/"); r.status != 2 || len(a.Links()) != 1 {
-		t.Errorf("what is no link: %s", r)
-	}
 	a.must(a.run("unshare", a.Links()[0]))
-	// Where the list of links, which is in preview, is not there.
-	a.Fail(func(r *http.Request) standin.Fault {
-		if strings.HasSuffix(r.URL.Path, "/shared") {
-			return standin.Fault{Status: 404}
-		}
-		return standin.Fault{}
-	})
-	if r := a.must(a.run("share", "timeboard", "-yes")); len(a.Links()) != 1 || !strings.Contains(r.out, "lists no public links") {
-		t.Errorf("without the list: %s", r)
+	if links := a.Links(); len(links) != 0 {
+		t.Errorf("links %v", links)
 	}
-	if r := a.run("unshare", "timeboard"); r.status != 1 || !strings.Contains(r.err, "give unshare the link itself") {
-		t.Errorf("without the list: %s", r)
+}
+
+func TestShareWithoutAListOfLinks(t *testing.T) {
+	a := newSmallAccount(t)
+	a.must(a.run("apply"))
+	a.Fail(unlisted)
+	if r := a.must(a.run("share", "timeboard", "-yes")); len(a.Links()) != 1 || !strings.Contains(r.out, "The API does not list this account's public links: if the dashboard has one, this creates a second one.\n") {
+		t.Errorf("share: links %v; %s", a.Links(), r)
+	}
+	if r := a.run("unshare", "timeboard"); r.status != 1 || !strings.Contains(r.err, "give the URL of the link to unshare") {
+		t.Errorf("unshare: %s", r)
 	}
 	if r := a.run("share", "no-such", "-yes"); r.status != 1 {
-		t.Errorf("no such dashboard: %s", r)
+		t.Errorf("share no-such: %s", r)
 	}
 }

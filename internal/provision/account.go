@@ -22,7 +22,7 @@ type object struct {
 
 func (o object) ID() string { return fmt.Sprint(o.id) }
 
-// title is what people know it by.
+// title returns the name that people see in the pages.
 func (o object) title() string {
 	for _, field := range []string{"title", "name"} {
 		if s, ok := o.body[field].(string); ok && s != "" {
@@ -34,7 +34,7 @@ func (o object) title() string {
 	return first
 }
 
-// link is the page of an object.
+// link returns the URL of an object's page.
 func (c *Client) link(o object) string {
 	switch o.kind {
 	case SLO:
@@ -48,7 +48,7 @@ func (c *Client) link(o object) string {
 	}
 }
 
-// ids that the API gives, by kind.
+// idOf returns the ID in a body from the API, or nil.
 func idOf(kind Kind, body map[string]any) any {
 	if data, ok := body["data"].(map[string]any); ok && kind == Downtime {
 		return data["id"]
@@ -56,9 +56,10 @@ func idOf(kind Kind, body map[string]any) any {
 	return body["id"]
 }
 
+// newObject reads the API's answer to a request for one resource.
 func newObject(kind Kind, body any) (object, error) {
 	if o, ok := body.(map[string]any); ok && kind == SLO {
-		// In data, and there in a list after creation.
+		// The SLO is in data; after a creation data is a list with it.
 		body = o["data"]
 		if list, ok := body.([]any); ok && len(list) == 1 {
 			body = list[0]
@@ -70,18 +71,19 @@ func newObject(kind Kind, body any) (object, error) {
 	case string, json.Number:
 		return object{kind, id, o}, nil
 	}
-	return object{}, fmt.Errorf("the API's answer has no %s with an ID", kind)
+	return object{}, fmt.Errorf("the API's answer contains no %s with an ID", kind)
 }
 
-// model turns a body into the client's model M.
+// model converts a body to the client's model M.
 func model[M any](body map[string]any) (M, error) {
 	var m M
 	err := json.Unmarshal(marshal(body), &m)
 	return m, err
 }
 
-// list returns all of a kind that may be managed here. Of dashboards it knows
-// the summary only.
+// list returns the resources of a kind that may carry a marker: tagged SLOs and
+// monitors, and all dashboards and downtimes. Dashboards are summaries without
+// widgets.
 func (c *Client) list(ctx context.Context, kind Kind) ([]object, error) {
 	read, _ := kind.permissions()
 	var all []object
@@ -128,18 +130,18 @@ func (c *Client) list(ctx context.Context, kind Kind) ([]object, error) {
 		}
 		elements, ok := body.([]any)
 		if !ok && body != nil {
-			return nil, fmt.Errorf("%s: the API's answer is no list", op.name)
+			return nil, fmt.Errorf("%s: the API's answer is not a list", op.name)
 		}
 		for _, e := range elements {
 			o, _ := e.(map[string]any)
 			if kind == Downtime {
 				o = map[string]any{"data": o}
 				if status, _ := attributes(o)["status"].(string); status == "canceled" || status == "ended" {
-					continue // over; the list has them for some time
+					continue // the API lists downtimes for some time after their end
 				}
 			}
 			id := idOf(kind, o)
-			// What is made or deleted between two pages may come twice.
+			// A creation or deletion between two pages can make a resource appear twice.
 			if id != nil && !seen[fmt.Sprint(id)] {
 				seen[fmt.Sprint(id)] = true
 				all = append(all, object{kind, id, o})
@@ -181,8 +183,9 @@ func (c *Client) get(ctx context.Context, kind Kind, id string) (object, error) 
 	return newObject(kind, body)
 }
 
-// create makes a resource that carries mark. What is in doubt is looked for
-// before it is asked for again, so that there is never a second one.
+// create creates a resource that carries mark. If the outcome of a request is
+// unknown, create looks for the marker before it sends the request again, so that
+// there is never a second resource.
 func (c *Client) create(ctx context.Context, ref Ref, body map[string]any, mark string) (object, error) {
 	_, write := ref.Kind.permissions()
 	op := operation{name: "create " + ref.String(), permission: write, once: true}
@@ -193,11 +196,11 @@ func (c *Client) create(ctx context.Context, ref Ref, body map[string]any, mark 
 	for attempt := 1; ; attempt++ {
 		answer, err := c.do(ctx, op)
 		if err == nil {
-			made, err := newObject(ref.Kind, answer)
-			if err == nil {
-				return made, nil
+			created, err := newObject(ref.Kind, answer)
+			if err != nil {
+				return object{}, fmt.Errorf("%s: %w", op.name, err)
 			}
-			return object{}, fmt.Errorf("%s: %w", op.name, err)
+			return created, nil
 		}
 		if !errors.Is(err, errUnknown) {
 			return object{}, err
@@ -205,7 +208,7 @@ func (c *Client) create(ctx context.Context, ref Ref, body map[string]any, mark 
 		if attempt == attempts {
 			return object{}, fmt.Errorf("%w (after %d attempts)", err, attempt)
 		}
-		// Lists may lag behind what was made, so one look that finds nothing is not enough.
+		// A new resource may appear in lists late, so one look is not enough.
 		const looks = 2
 		for range looks {
 			if err := c.pause(ctx, wait.NextBackOff(), err); err != nil {
@@ -213,7 +216,7 @@ func (c *Client) create(ctx context.Context, ref Ref, body map[string]any, mark 
 			}
 			found, lookErr := c.find(ctx, ref, mark)
 			if lookErr != nil {
-				return object{}, fmt.Errorf("%w; and then: %w", err, lookErr)
+				return object{}, fmt.Errorf("%w; then: %w", err, lookErr)
 			}
 			if found != nil {
 				return *found, nil
@@ -222,7 +225,7 @@ func (c *Client) create(ctx context.Context, ref Ref, body map[string]any, mark 
 	}
 }
 
-// creation sets the call of op to the one that makes body.
+// creation sets op.call to the request that creates body.
 func (c *Client) creation(kind Kind, body map[string]any, op *operation) (err error) {
 	switch kind {
 	case SLO:
@@ -266,16 +269,16 @@ func (c *Client) find(ctx context.Context, ref Ref, mark string) (*object, error
 	if err != nil || found == nil {
 		return nil, err
 	}
-	if ref.Kind == Dashboard { // the list has no widgets
+	if ref.Kind == Dashboard { // the list omits widgets
 		o, err := c.get(ctx, ref.Kind, found.ID())
 		return &o, err
 	}
 	return found, nil
 }
 
-// withMark returns the one of all that carries mark, or nil. Two that do are an
-// error: one is a copy that somebody made in the pages, and which of them is to
-// be changed or deleted only people can say.
+// withMark returns the resource that carries mark, or nil. Two are an error: one
+// is probably a copy made in the pages, and only people can decide which one to
+// change or delete.
 func withMark(c *Client, ref Ref, all []object, mark string) (*object, error) {
 	var found []object
 	for _, o := range all {
@@ -295,10 +298,10 @@ func withMark(c *Client, ref Ref, all []object, mark string) (*object, error) {
 	for _, o := range found {
 		links = append(links, c.link(o))
 	}
-	return nil, fmt.Errorf("%s: %d resources carry its marker, a copy perhaps: %s; delete one of them, or its marker", ref, len(found), strings.Join(links, " "))
+	return nil, fmt.Errorf("%s: %d resources carry its marker: %s; one is probably a copy: delete it, or remove its marker", ref, len(found), strings.Join(links, " "))
 }
 
-// update makes a resource as body says.
+// update changes a resource to body.
 func (c *Client) update(ctx context.Context, ref Ref, o object, body map[string]any) (object, error) {
 	_, write := ref.Kind.permissions()
 	op := operation{name: "change " + ref.String(), permission: write}
@@ -348,7 +351,7 @@ func (c *Client) update(ctx context.Context, ref Ref, o object, body map[string]
 	return newObject(ref.Kind, answer)
 }
 
-// remove deletes a resource; one that is gone already is fine.
+// remove deletes a resource. It succeeds if the resource no longer exists.
 func (c *Client) remove(ctx context.Context, o object) error {
 	_, write := o.kind.permissions()
 	_, err := c.do(ctx, operation{name: fmt.Sprintf("delete %s %s", o.kind, o.ID()), permission: write,

@@ -9,9 +9,10 @@ import (
 	"strings"
 )
 
-// Apply does what a plan says, and prints each resource as it is done. One that
-// fails keeps only those from being done that refer to it. The error says what
-// failed; running it again goes on from there.
+// Apply creates and changes resources until the account matches the definitions.
+// It prints a line for each resource. If one fails, Apply skips those that refer
+// to it and continues with the rest. The error lists what failed. Running Apply
+// again continues from there.
 func (c *Client) Apply(ctx context.Context, all Definitions, values Values, w io.Writer) error {
 	p, err := c.Plan(ctx, all, values)
 	if err != nil {
@@ -35,10 +36,10 @@ func (c *Client) Apply(ctx context.Context, all Definitions, values Values, w io
 			break
 		}
 		if needs := d.missing(targets); len(needs) > 0 {
-			fail(d, fmt.Errorf("%s: not done, it needs %s", d.Ref, strings.Join(needs, " and ")))
+			fail(d, fmt.Errorf("%s: skipped, because it needs %s", d.Ref, strings.Join(needs, " and ")))
 			continue
 		}
-		// With the IDs of what was made just now.
+		// Compare again, now with the IDs of resources that this run created.
 		step = c.compare(ctx, d, values, p.objects[d.Kind], targets)
 		verb, o, err := c.carryOut(ctx, step, values, w)
 		if err != nil {
@@ -52,7 +53,7 @@ func (c *Client) Apply(ctx context.Context, all Definitions, values Values, w io
 		fmt.Fprintf(w, "%-8s %-32s %s\n", verb, d.Ref, c.link(o))
 	}
 	for _, l := range p.Left {
-		fmt.Fprintf(w, "%-8s %-32s %s has no definition any more; destroy removes it\n", "left", l.Ref, l.Link)
+		fmt.Fprintf(w, "%-8s %-32s %s no longer has a definition; destroy deletes it\n", "left", l.Ref, l.Link)
 	}
 	if len(errs) == 0 {
 		return nil
@@ -61,10 +62,10 @@ func (c *Client) Apply(ctx context.Context, all Definitions, values Values, w io
 	if len(done) > 0 {
 		summary = "done: " + strings.Join(done, ", ")
 	}
-	return fmt.Errorf("%w\n%s\nnot done: %s\nrun it again to go on", errors.Join(errs...), summary, strings.Join(failed, ", "))
+	return fmt.Errorf("%w\n%s\nnot done: %s\nrun apply again to continue", errors.Join(errs...), summary, strings.Join(failed, ", "))
 }
 
-// missing are the definitions that d refers to and that do not exist.
+// missing returns the definitions that d refers to and that have no resource yet.
 func (d Definition) missing(targets map[Ref]Target) []string {
 	var all []string
 	for ref := range d.references() {
@@ -76,6 +77,8 @@ func (d Definition) missing(targets map[Ref]Target) []string {
 	return all
 }
 
+// carryOut creates or changes the resource of step. It warns on w if the API did
+// not accept every value.
 func (c *Client) carryOut(ctx context.Context, step Step, values Values, w io.Writer) (verb string, o object, err error) {
 	switch step.Action {
 	case Failed:
@@ -93,14 +96,13 @@ func (c *Client) carryOut(ctx context.Context, step Step, values Values, w io.Wr
 		return "", object{}, err
 	}
 	if kept := diff(step.Kind, step.body, o.body, step.moving()); len(kept) > 0 {
-		fmt.Fprintf(w, "the API did not take all of %s:\n", step.Ref)
+		fmt.Fprintf(w, "the API did not accept all of %s:\n", step.Ref)
 		writeChanges(w, kept)
 	}
 	return verb, o, nil
 }
 
-// Managed are the resources of a deployment, in the order in which they can be
-// removed.
+// Managed returns the resources of a deployment, in the order of deletion.
 func (c *Client) Managed(ctx context.Context, values Values) ([]Left, error) {
 	var all []Left
 	for _, kind := range slices.Backward(kinds) {
@@ -108,26 +110,25 @@ func (c *Client) Managed(ctx context.Context, values Values) ([]Left, error) {
 		if err != nil {
 			return nil, err
 		}
-		byKey := map[string][]object{}
 		for _, o := range objects {
 			for _, m := range marks(kind, o.body) {
-				if key := keyOf(m, values.Stack()); key != "" {
-					byKey[key] = append(byKey[key], o)
-					all = append(all, Left{Ref{kind, key}, c.link(o), o})
+				key := keyOf(m, values.Stack())
+				if key == "" {
+					continue
 				}
-			}
-		}
-		for key := range byKey {
-			if _, err := withMark(c, Ref{kind, key}, objects, mark(values.Stack(), key)); err != nil {
-				return nil, err
+				ref := Ref{kind, key}
+				if _, err := withMark(c, ref, objects, m); err != nil {
+					return nil, err
+				}
+				all = append(all, Left{ref, c.link(o), o})
 			}
 		}
 	}
 	return all, nil
 }
 
-// Destroy removes resources that Managed has returned. Each is read again before:
-// what has lost its marker since is no longer this program's.
+// Destroy deletes resources that Managed returned. It reads each one again first,
+// and keeps it if somebody has removed its marker meanwhile.
 func (c *Client) Destroy(ctx context.Context, all []Left, values Values, w io.Writer) error {
 	var errs []error
 	var rest []string
@@ -151,7 +152,7 @@ func (c *Client) Destroy(ctx context.Context, all []Left, values Values, w io.Wr
 	if len(errs) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%w\nstill there: %s\nrun it again to go on", errors.Join(errs...), strings.Join(rest, ", "))
+	return fmt.Errorf("%w\nnot deleted: %s\nrun destroy again to continue", errors.Join(errs...), strings.Join(rest, ", "))
 }
 
 func (c *Client) destroy(ctx context.Context, l Left, values Values) error {
@@ -163,7 +164,7 @@ func (c *Client) destroy(ctx context.Context, l Left, values Values) error {
 		return err
 	}
 	if !slices.Contains(marks(l.Kind, o.body), mark(values.Stack(), l.Key)) {
-		return fmt.Errorf("%s: %s has no marker any more, so it stays", l.Ref, l.Link)
+		return fmt.Errorf("%s: not deleted, because %s no longer carries the marker", l.Ref, l.Link)
 	}
 	return c.remove(ctx, o)
 }

@@ -21,34 +21,43 @@ import (
 	"github.com/cenkalti/backoff/v5"
 )
 
-// Sites are where Datadog keeps accounts, as DD_SITE names them.
+// Sites are Datadog's sites, by their values of DD_SITE.
 var Sites = []string{"datadoghq.com", "us3.datadoghq.com", "us5.datadoghq.com", "datadoghq.eu", "ap1.datadoghq.com",
 	"ap2.datadoghq.com", "uk1.datadoghq.com", "ddog-gov.com", "us2.ddog-gov.com"}
 
-// Config says whose account it is and how patient to be with it.
+// Config names the account and bounds the requests to it.
 type Config struct {
 	APIKey, AppKey string
-	Site           string // of Sites; empty is the first
-	API            string // the API's base URL instead of the site's; for proxies and tests
+	Site           string // one of Sites; "" is the first
+	API            string // the API's base URL instead of the site's, for proxies and tests
 
 	Timeout time.Duration                              // of one request; 0 is 30 s
-	Sleep   func(context.Context, time.Duration) error // waits before a retry; nil waits
-	Notice  func(string)                               // hears of retries; nil drops them
+	Sleep   func(context.Context, time.Duration) error // waits before a retry; nil is a timer
+	Notice  func(string)                               // is called before each retry; may be nil
 }
 
 const (
-	// A dashboard takes the API a second or two to store; 30 s is no answer.
+	// The API stores a dashboard within a second or two. After 30 s it will not answer.
 	defaultTimeout = 30 * time.Second
-	// With waits that double from 1 s, five retries are half a minute: a restart of
-	// something, not an outage. Running it again costs nothing.
+	// Waits double from 1 s, so five retries take half a minute: long enough for a
+	// restart on the server's side, too short for an outage. Then people can run the
+	// command again, at no cost.
 	attempts = 6
-	// Limits of the API reset within a minute; a longer wait is somebody's mistake.
+	// Rate limits of the API reset within a minute. A longer wait is a mistake.
 	longestWait = 2 * time.Minute
-	// Pages of the lists: the most that monitors allow is 1000, the default 100.
+	// Resources per page of a list. Monitors allow 1000; the default is 100.
 	pageSize = 100
 )
 
-// Client talks to one account.
+// CheckSite returns an error unless site is one of Sites.
+func CheckSite(site string) error {
+	if slices.Contains(Sites, site) {
+		return nil
+	}
+	return fmt.Errorf("DD_SITE %q is not a site of Datadog; the sites are %s", site, strings.Join(Sites, ", "))
+}
+
+// Client sends requests to one account.
 type Client struct {
 	cfg        Config
 	dashboards *datadogV1.DashboardsApi
@@ -58,34 +67,33 @@ type Client struct {
 	sharing    *datadogV2.DashboardSharingApi
 }
 
-// NewClient checks cfg; it sends nothing.
+// NewClient validates cfg. It sends nothing.
 func NewClient(cfg Config) (*Client, error) {
 	if cfg.Site == "" {
 		cfg.Site = Sites[0]
 	}
-	if !slices.Contains(Sites, cfg.Site) {
-		return nil, fmt.Errorf("DD_SITE: %q is not a site; these are %s", cfg.Site, strings.Join(Sites, ", "))
+	if err := CheckSite(cfg.Site); err != nil {
+		return nil, err
 	}
 	var missing []string
-	for name, key := range map[string]string{"DD_API_KEY": cfg.APIKey, "DD_APP_KEY": cfg.AppKey} {
-		if key == "" {
-			missing = append(missing, name)
-		} else if strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }) {
-			return nil, fmt.Errorf("%s has a space or another character in it that no key has", name)
+	for _, v := range []struct{ name, key string }{{"DD_API_KEY", cfg.APIKey}, {"DD_APP_KEY", cfg.AppKey}} {
+		if v.key == "" {
+			missing = append(missing, v.name)
+		} else if strings.ContainsFunc(v.key, func(r rune) bool { return r <= ' ' || r > '~' }) {
+			return nil, fmt.Errorf("%s contains a space or a character that is not ASCII", v.name) // the key is secret
 		}
 	}
 	if len(missing) > 0 {
-		slices.Sort(missing)
 		return nil, fmt.Errorf("%s not set", strings.Join(missing, " and "))
 	}
 	base := "https://api." + cfg.Site
 	if cfg.API != "" {
 		u, err := url.Parse(cfg.API)
 		if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Scheme != "https" && u.Scheme != "http" {
-			return nil, errors.New("-api: not a URL such as https://proxy.example.com")
+			return nil, errors.New("-api is not a URL such as https://proxy.example.com") // it may contain a password
 		}
 		if ip := net.ParseIP(u.Hostname()); u.Scheme == "http" && u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()) {
-			return nil, errors.New("-api: keys go over https, or to this machine")
+			return nil, fmt.Errorf("-api %s must begin with https://, because the keys are sent there; http is allowed only to this machine", cfg.API)
 		}
 		base = strings.TrimSuffix(u.String(), "/")
 	}
@@ -103,13 +111,13 @@ func NewClient(cfg Config) (*Client, error) {
 	conf.Servers = datadog.ServerConfigurations{{URL: base}}
 	conf.HTTPClient = &http.Client{
 		Transport: http.DefaultTransport.(*http.Transport).Clone(),
-		// A redirect would take the keys along.
+		// The client would send the keys to the target of a redirect.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	// The client's own retries stay off: they send a POST again after a 5xx,
-	// though it may have been done.
+	// The client's own retries stay off: they repeat a POST after a 5xx, although it
+	// may have taken effect.
 	conf.RetryConfiguration.EnableRetry = false
-	// In preview: the only way to learn which public links a dashboard has.
+	// This operation is in preview. It is the only way to list a dashboard's public links.
 	conf.SetUnstableOperationEnabled("v2.ListSharedDashboardsByDashboardId", true)
 	api := datadog.NewAPIClient(conf)
 	return &Client{cfg: cfg,
@@ -130,12 +138,12 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// APIError is an answer that is not success.
+// APIError is an answer with a status of 300 or more.
 type APIError struct {
-	Op         string // what was asked for
+	Op         string // the request, for people
 	Status     int
-	Message    string // the API's own words
-	Permission string // what the key needs for it
+	Message    string // from the API
+	Permission string // that the request needs
 }
 
 func (e *APIError) Error() string {
@@ -145,35 +153,39 @@ func (e *APIError) Error() string {
 	}
 	switch e.Status {
 	case http.StatusForbidden:
-		s += fmt.Sprintf("; the application key, its scopes and its owner's role need the permission %s (or the keys are not of this DD_SITE)", e.Permission)
+		s += fmt.Sprintf("; the application key, its scopes and its owner's role need the permission %s (or the keys belong to another DD_SITE)", e.Permission)
 	case http.StatusUnauthorized:
-		s += "; DD_API_KEY or DD_APP_KEY is wrong, or not of this DD_SITE"
+		s += "; DD_API_KEY or DD_APP_KEY is wrong, or belongs to another DD_SITE"
 	case http.StatusTooManyRequests:
 		s += "; the rate limit did not end in time"
+	}
+	if e.Status < 400 {
+		s += "; redirects are not followed, because the keys would be sent along: check DD_SITE and -api"
 	}
 	return s
 }
 
-// notFound says whether err is that there is no such thing.
+// notFound reports whether err is an answer with status 404.
 func notFound(err error) bool {
 	var e *APIError
 	return errors.As(err, &e) && e.Status == http.StatusNotFound
 }
 
-// errUnknown is a request of which nobody knows whether it was done: no answer
-// came, or one that says that something broke.
-var errUnknown = errors.New("no one knows whether it was done")
+// errUnknown means that a request got no answer, or one that reports a server
+// error.
+var errUnknown = errors.New("outcome unknown: the request may or may not have taken effect")
 
-// operation is a request: its name for people, and what its key needs.
+// operation is a request to the API.
 type operation struct {
-	name       string
-	permission string
-	// once: doing it twice makes two, so what is in doubt is not done again.
+	name       string // for people
+	permission string // that the application key needs
+	// once: repeating the request creates a second resource, so do does not repeat
+	// it when its outcome is unknown.
 	once bool
 	call func(context.Context) (*http.Response, error)
 }
 
-// do performs op, again if need be, and returns the body of the answer.
+// do performs op, with retries, and returns the body of the answer.
 func (c *Client) do(ctx context.Context, op operation) (any, error) {
 	wait := newBackOff()
 	for attempt := 1; ; attempt++ {
@@ -200,15 +212,16 @@ func newBackOff() *backoff.ExponentialBackOff {
 	return b
 }
 
-// pause waits before a retry, and says so. Beyond d it waits some more, by chance,
-// so that several who wait for the same reset do not come back together.
+// pause announces a retry and waits for d and up to half a second more. The random
+// part spreads out clients that wait for the same reset of the rate limit.
 func (c *Client) pause(ctx context.Context, d time.Duration, why error) error {
 	d += rand.N(500 * time.Millisecond)
-	c.cfg.Notice(fmt.Sprintf("%v; again in %s", why, d.Round(100*time.Millisecond)))
+	c.cfg.Notice(fmt.Sprintf("%v; retry in %s", why, d.Round(100*time.Millisecond)))
 	return c.cfg.Sleep(ctx, d)
 }
 
-// try performs op once. after says when it may be tried again; below 0 is never.
+// try performs op once. after is the least time to wait before a retry; if it is
+// negative, op must not be retried.
 func (c *Client) try(ctx context.Context, op operation) (body any, after time.Duration, err error) {
 	rctx, cancel := context.WithTimeout(context.WithValue(ctx, datadog.ContextAPIKeys, map[string]datadog.APIKey{
 		"apiKeyAuth": {Key: c.cfg.APIKey}, "appKeyAuth": {Key: c.cfg.AppKey},
@@ -217,7 +230,7 @@ func (c *Client) try(ctx context.Context, op operation) (body any, after time.Du
 	resp, err := op.call(rctx)
 	if resp == nil {
 		var transport *url.Error
-		if !errors.As(err, &transport) { // it was never sent
+		if !errors.As(err, &transport) { // the request was not sent
 			return nil, -1, fmt.Errorf("%s: %w", op.name, err)
 		}
 		if rctx.Err() != nil && ctx.Err() == nil {
@@ -225,32 +238,30 @@ func (c *Client) try(ctx context.Context, op operation) (body any, after time.Du
 		}
 		return nil, c.inDoubt(op), fmt.Errorf("%s: %s: %w", op.name, c.redact(err.Error()), errUnknown)
 	}
-	text, readErr := io.ReadAll(resp.Body)
-	resp.Body.Close()
+	text, _ := io.ReadAll(resp.Body) // from memory: the client has read the body
 	switch {
 	case resp.StatusCode == http.StatusTooManyRequests:
-		return nil, reset(resp.Header), c.apiError(op, resp.StatusCode, text) // refused, so not done
+		return nil, reset(resp.Header), c.apiError(op, resp.StatusCode, text) // refused, so it had no effect
 	case resp.StatusCode >= 500 || resp.StatusCode == http.StatusRequestTimeout:
 		return nil, c.inDoubt(op), fmt.Errorf("%w: %w", c.apiError(op, resp.StatusCode, text), errUnknown)
 	case resp.StatusCode >= 300:
 		return nil, -1, c.apiError(op, resp.StatusCode, text)
-	case readErr != nil || len(text) == 0 && err != nil:
-		return nil, c.inDoubt(op), fmt.Errorf("%s: the answer broke off: %w", op.name, errUnknown)
-	}
-	if len(text) == 0 {
+	case len(text) == 0 && err != nil:
+		return nil, c.inDoubt(op), fmt.Errorf("%s: the answer is empty: %w", op.name, errUnknown)
+	case len(text) == 0:
 		return nil, 0, nil
 	}
-	// What the answer says is read from it, not from the client's models: those
-	// cannot read a list in which somebody has a kind of monitor that is newer.
+	// The answer is decoded here, not by the client's models: those cannot read a
+	// list with a monitor of a type that is newer than the models.
 	d := json.NewDecoder(strings.NewReader(string(text)))
 	d.UseNumber()
 	if err := d.Decode(&body); err != nil {
-		return nil, c.inDoubt(op), fmt.Errorf("%s: the answer is not JSON: %w", op.name, errUnknown)
+		return nil, c.inDoubt(op), fmt.Errorf("%s: the answer is not valid JSON: %w", op.name, errUnknown)
 	}
 	return body, 0, nil
 }
 
-// inDoubt is when to try again what may have been done.
+// inDoubt returns when to retry an operation whose outcome is unknown; see try.
 func (c *Client) inDoubt(op operation) time.Duration {
 	if op.once {
 		return -1
@@ -258,7 +269,7 @@ func (c *Client) inDoubt(op operation) time.Duration {
 	return 0
 }
 
-// reset reads when the rate limit ends, which is in seconds from now.
+// reset returns the time until the rate limit ends. The headers hold seconds.
 func reset(h http.Header) time.Duration {
 	for _, name := range []string{"X-RateLimit-Reset", "Retry-After"} {
 		if seconds, err := strconv.ParseFloat(h.Get(name), 64); err == nil && seconds > 0 {
@@ -268,6 +279,7 @@ func reset(h http.Header) time.Duration {
 	return 0
 }
 
+// apiError returns an APIError with the messages of the answer.
 func (c *Client) apiError(op operation, status int, text []byte) error {
 	var message string
 	var answer struct {
@@ -293,18 +305,18 @@ func orEmpty(v any) any {
 	return v
 }
 
-// redact takes the keys out of a text that came from elsewhere.
+// redact replaces the keys in a text from outside.
 func (c *Client) redact(s string) string {
 	return strings.NewReplacer(c.cfg.APIKey, "[DD_API_KEY]", c.cfg.AppKey, "[DD_APP_KEY]").Replace(s)
 }
 
-// App is the base URL of a site's pages.
+// App returns the base URL of a site's pages.
 func App(site string) string {
-	if strings.Count(site, ".") == 1 { // the others have a name of their own in front
+	if strings.Count(site, ".") == 1 { // other sites begin with a name, such as us3
 		site = "app." + site
 	}
 	return "https://" + site
 }
 
-// page is where people see things.
+// page returns the URL of a path of the site's pages.
 func (c *Client) page(path string) string { return App(c.cfg.Site) + path }

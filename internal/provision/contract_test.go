@@ -10,11 +10,11 @@ import (
 	"testing"
 )
 
-// The tests of this file read every query of every definition, and hold it
-// against docs/telemetry.md, which is itself held by the tests of cmd/apmapp: each
-// metric, service, tag and check must be one that somebody emits.
+// The tests of this file read every query of every definition and compare it with
+// docs/telemetry.md, which the tests of cmd/apmapp compare with the program: each
+// metric, service, tag and check must be one that something emits.
 
-// contract is what docs/telemetry.md promises.
+// contract is the content of docs/telemetry.md.
 type contract struct {
 	metrics map[string]metric
 	checks  map[string][]string        // tags, by check
@@ -24,7 +24,7 @@ type contract struct {
 
 type metric struct {
 	tags         []string
-	service      string // the only one that it has, or ""
+	service      string // its only service, or ""
 	distribution bool
 }
 
@@ -41,7 +41,7 @@ func readContract(t *testing.T) contract {
 		t.Helper()
 		_, section, ok := strings.Cut(titles.ReplaceAllStringFunc(string(page), func(s string) string { return strings.ReplaceAll(s, "`", "") }), "# "+heading+"\n")
 		if !ok {
-			t.Fatalf("docs/telemetry.md has no heading %q", heading)
+			t.Fatalf("docs/telemetry.md lacks the heading %q", heading)
 		}
 		for line := range strings.Lines(section) {
 			line = strings.TrimSpace(line)
@@ -58,7 +58,7 @@ func readContract(t *testing.T) contract {
 			rows = append(rows, cells)
 		}
 		if len(rows) == 0 {
-			t.Fatalf("docs/telemetry.md has no table below %q", heading)
+			t.Fatalf("docs/telemetry.md lacks a table below %q", heading)
 		}
 		return rows
 	}
@@ -106,7 +106,7 @@ var (
 	quoted    = regexp.MustCompile(`'[^']*'`)
 )
 
-// problems are what a definition's queries read and nobody emits.
+// problems returns what a definition's queries read although nothing emits it.
 func (c contract) problems(kind Kind, body map[string]any) []string {
 	v := visitor{contract: c, variables: map[string]string{}}
 	for _, tv := range list(body["template_variables"]) {
@@ -120,7 +120,7 @@ func (c contract) problems(kind Kind, body map[string]any) []string {
 			v.check(query)
 		case "slo alert":
 			if !burnQuery.MatchString(query) {
-				v.note("%q is no query of a burn rate", query)
+				v.note("%q is not a burn rate query", query)
 			}
 		default:
 			v.metrics(query)
@@ -128,11 +128,12 @@ func (c contract) problems(kind Kind, body map[string]any) []string {
 	}
 	v.visit(body)
 	if kind != Downtime && v.queries == 0 && body["type"] != "slo alert" {
-		v.note("no query was found")
+		v.note("no query found")
 	}
 	return v.found
 }
 
+// visitor collects the problems of one definition.
 type visitor struct {
 	contract
 	variables map[string]string
@@ -144,8 +145,8 @@ func (v *visitor) note(format string, args ...any) {
 	v.found = append(v.found, fmt.Sprintf(format, args...))
 }
 
-// visit reads what is below: queries by their data source, and the widgets that
-// have one of their own.
+// visit reads x and everything in it: queries by their data source, and widgets
+// that name what they read in another way.
 func (v *visitor) visit(x any) {
 	switch x := x.(type) {
 	case []any:
@@ -162,11 +163,11 @@ func (v *visitor) visit(x any) {
 			v.search(x["query_string"].(string))
 		case nil:
 		default:
-			v.note("data source %v is not known", x["data_source"])
+			v.note("unknown data source %v", x["data_source"])
 		}
 		for _, key := range []string{"q", "apm_query", "log_query", "event_query", "profile_metrics_query"} {
 			if _, ok := x[key]; ok {
-				v.note("%s is not read by this test; use queries and formulas", key)
+				v.note("this test cannot read %s; use queries and formulas", key)
 			}
 		}
 		v.formulas(x)
@@ -196,18 +197,18 @@ func strs(x any) (all []string) {
 	return all
 }
 
-// metrics reads a metric query.
+// metrics reads a query of metrics.
 func (v *visitor) metrics(query string) {
 	v.queries++
 	for _, m := range term.FindAllStringSubmatch(query, -1) {
 		aggregator, name, scope, by := m[1], m[2], m[3], m[4]
 		known, ok := v.contract.metrics[name]
 		if !ok {
-			v.note("%s: nobody sends %s", query, name)
+			v.note("%s: nothing sends %s", query, name)
 			continue
 		}
 		if percentile := aggregator[0] == 'p'; percentile != known.distribution {
-			v.note("%s: %s of %s, which is a distribution: %v", query, aggregator, name, known.distribution)
+			v.note("%s: %s of %s (distribution: %v)", query, aggregator, name, known.distribution)
 		}
 		for tag := range strings.SplitSeq(scope, ",") {
 			v.tag(query, tag, known.tags, known.service)
@@ -215,13 +216,13 @@ func (v *visitor) metrics(query string) {
 		if by != "" {
 			for key := range strings.SplitSeq(by, ",") {
 				if !slices.Contains(known.tags, key) {
-					v.note("%s: %s has no tag %s", query, name, key)
+					v.note("%s: %s lacks the tag %s", query, name, key)
 				}
 			}
 		}
 	}
 	if rest := term.ReplaceAllString(query, ""); !leftOver.MatchString(rest) || rest == query {
-		v.note("%s: %q is no query that this test can read", query, rest)
+		v.note("%s: this test cannot read %q", query, rest)
 	}
 }
 
@@ -230,15 +231,15 @@ func (v *visitor) tag(query, tag string, tags []string, service string) {
 	key, value, isTag := strings.Cut(tag, ":")
 	if strings.HasPrefix(tag, "$") {
 		if key = v.variables[tag]; key == "" {
-			v.note("%s: %s is no template variable", query, tag)
+			v.note("%s: %s is not a template variable", query, tag)
 			return
 		}
 	} else if !isTag {
-		v.note("%s: %q is no tag", query, tag)
+		v.note("%s: %q is not a tag", query, tag)
 		return
 	}
 	if !slices.Contains(tags, key) {
-		v.note("%s: there is no tag %s", query, key)
+		v.note("%s: unknown tag %s", query, key)
 	}
 	if key == "service" && service != "" && value != service {
 		v.note("%s: the service is %s, not %s", query, service, value)
@@ -248,34 +249,35 @@ func (v *visitor) tag(query, tag string, tags []string, service string) {
 	}
 }
 
+// check reads a query of a service check.
 func (v *visitor) check(query string) {
 	v.queries++
 	m := overCheck.FindStringSubmatch(query)
 	if m == nil {
-		v.note("%s: no query of a service check", query)
+		v.note("%s: not a service check query", query)
 		return
 	}
 	v.checkTags(m[1], strings.Split(strings.ReplaceAll(m[2], `"`, ""), ","))
 	v.checkTags(m[1], strings.Split(strings.ReplaceAll(m[3], `"`, ""), ","))
 }
 
+// checkTags compares tags with those of a service check.
 func (v *visitor) checkTags(check string, tags []string) {
 	v.queries++
 	known, ok := v.checks[check]
 	if !ok {
-		v.note("nobody sends the service check %s", check)
+		v.note("nothing sends the service check %s", check)
 	}
 	for _, tag := range tags {
 		if strings.ContainsAny(tag, "$:") {
 			v.tag(check, tag, known, v.spans["mysql.query"])
 		} else if !slices.Contains(known, tag) {
-			v.note("%s has no tag %s", check, tag)
+			v.note("%s lacks the tag %s", check, tag)
 		}
 	}
 }
 
-// search reads a search of spans or log lines, and returns the operation that it
-// names.
+// search reads a search of spans or log lines, and returns its operation.
 func (v *visitor) search(query string) (operation string) {
 	v.queries++
 	var service string
@@ -289,17 +291,17 @@ func (v *visitor) search(query string) (operation string) {
 			operation = value
 		case part == "status:error":
 		default:
-			v.note("%s: %s is not known", query, part)
+			v.note("%s: unknown term %s", query, part)
 		}
 	}
 	if operation == "" {
 		if service != "apmapp" {
-			v.note("%s: only apmapp writes a log", query)
+			v.note("%s: only apmapp writes log lines", query)
 		}
 		return ""
 	}
 	if v.spans[operation] != service {
-		v.note("%s: %s has no operation %s", query, service, operation)
+		v.note("%s: %s lacks the operation %s", query, service, operation)
 	}
 	return operation
 }
@@ -308,7 +310,7 @@ func (v *visitor) search(query string) (operation string) {
 func (v *visitor) events(x map[string]any) {
 	operation := v.search(x["search"].(map[string]any)["query"].(string))
 	if (operation == "") != (x["data_source"] == "logs") {
-		v.note("%v: spans are those of an operation", x["search"])
+		v.note("%v: spans need an operation, log lines have none", x["search"])
 	}
 	compute := x["compute"].(map[string]any)
 	if m, ok := compute["metric"].(string); ok {
@@ -318,25 +320,26 @@ func (v *visitor) events(x map[string]any) {
 		g := g.(map[string]any)
 		v.facet(operation, g["facet"].(string))
 		if sort, ok := g["sort"].(map[string]any); ok && sort["metric"] != compute["metric"] {
-			v.note("%v: sorted by %v", x["name"], sort["metric"])
+			v.note("%v: sorted by %v, which it does not compute", x["name"], sort["metric"])
 		}
 	}
 }
 
+// facet compares a facet with the tags of an operation's spans.
 func (v *visitor) facet(operation, name string) {
 	switch {
-	case operation == "" && name == "status": // of log lines: their level
+	case operation == "" && name == "status": // the level of log lines
 	case operation != "" && (name == "@duration" || name == "resource_name" || name == "timestamp" || name == "service"):
 	case strings.HasPrefix(name, "@") && v.contract.tags[operation][name[1:]]:
 	default:
-		v.note("%s has no tag %s", operation, name)
+		v.note("%s lacks the tag %s", operation, name)
 	}
 }
 
-// functions that formulas use.
+// functions are those that formulas may use.
 var functions = []string{"anomalies", "per_second", "per_minute"}
 
-// formulas holds that each name in a formula is that of a query beside it.
+// formulas compares the names in formulas with those of the queries beside them.
 func (v *visitor) formulas(x map[string]any) {
 	names := map[string]bool{}
 	for _, q := range list(x["queries"]) {
@@ -354,18 +357,18 @@ func (v *visitor) formulas(x map[string]any) {
 		for _, w := range word.FindAllString(quoted.ReplaceAllString(text, ""), -1) {
 			used[w] = true
 			if !names[w] && !slices.Contains(functions, w) {
-				v.note("formula %q: there is no query %s", text, w)
+				v.note("formula %q: unknown query %s", text, w)
 			}
 		}
 	}
-	for name := range names {
+	for _, name := range slices.Sorted(maps.Keys(names)) {
 		if !used[name] {
-			v.note("query %s is in no formula", name)
+			v.note("no formula uses query %s", name)
 		}
 	}
 }
 
-// filled is a definition as it would be sent, its references aside.
+// filled returns a definition's body as apply would send it, with example IDs.
 func filled(t *testing.T, d Definition) map[string]any {
 	t.Helper()
 	body, err := d.Fill(values(), func(ref Ref) (Target, error) { return anyTarget(ref), nil })
@@ -375,7 +378,7 @@ func filled(t *testing.T, d Definition) map[string]any {
 	return body
 }
 
-func TestQueriesReadWhatIsEmitted(t *testing.T) {
+func TestQueriesReadEmittedTelemetry(t *testing.T) {
 	c := readContract(t)
 	for _, d := range definitions(t) {
 		for _, p := range c.problems(d.Kind, filled(t, d)) {
@@ -384,31 +387,31 @@ func TestQueriesReadWhatIsEmitted(t *testing.T) {
 	}
 }
 
-// Each of these would be a graph without a line.
-func TestQueriesThatReadNothing(t *testing.T) {
+// Each of these mistakes would make a graph without a line.
+func TestWrongQueriesAreNoticed(t *testing.T) {
 	c := readContract(t)
 	for _, test := range []struct {
-		file, old, new, says string
+		file, old, new, want string
 	}{
-		{"dashboard.apm-overview.json", "trace.http.request.hits", "trace.http.requests.hits", "nobody sends trace.http.requests.hits"},
+		{"dashboard.apm-overview.json", "trace.http.request.hits", "trace.http.requests.hits", "nothing sends trace.http.requests.hits"},
 		{"dashboard.apm-overview.json", "p95:trace.http.request{", "p95:trace.http.request.hits{", "p95 of trace.http.request.hits"},
 		{"dashboard.apm-overview.json", "p99:trace.mysql.query{$env,service:apmapp-mysql}", "p99:trace.mysql.query{$env,service:apmapp}", "the service is apmapp-mysql, not apmapp"},
-		{"dashboard.apm-overview.json", "by {resource_name}", "by {resource}", "has no tag resource"},
-		{"dashboard.apm-overview.json", "100 * errors / hits", "100 * errs / hits", "there is no query errs"},
-		{"dashboard.apm-overview.json", "$env,", "$environment,", "$environment is no template variable"},
-		{"dashboard.runtime.json", "sched_goroutines", "goroutines", "nobody sends"},
-		{"dashboard.timeboard.json", "mysql.performance.queries", "mysql.performance.statements", "nobody sends"},
-		{"dashboard.timeboard.json", `"metrics"`, `"cloud_cost"`, "data source cloud_cost is not known"},
-		{"dashboard.trace-analytics.json", "@http.route", "@http.path", "has no tag @http.path"},
-		{"dashboard.trace-analytics.json", "operation_name:http.request", "operation_name:web.request", "has no operation web.request"},
-		{"dashboard.trace-analytics.json", "status:error", "error:true", "error:true is not known"},
-		{"dashboard.cumulative.json", "mysql.can_connect", "mysql.connect", "nobody sends the service check"},
-		{"monitor.mysql-down.json", `.by(\"host\")`, `.by(\"shard\")`, "has no tag shard"},
-		{"monitor.my-metric.json", "my_metric{", "my.metric{", "nobody sends my.metric"},
+		{"dashboard.apm-overview.json", "by {resource_name}", "by {resource}", "lacks the tag resource"},
+		{"dashboard.apm-overview.json", "100 * errors / hits", "100 * errs / hits", "unknown query errs"},
+		{"dashboard.apm-overview.json", "$env,", "$environment,", "$environment is not a template variable"},
+		{"dashboard.runtime.json", "sched_goroutines", "goroutines", "nothing sends"},
+		{"dashboard.timeboard.json", "mysql.performance.queries", "mysql.performance.statements", "nothing sends"},
+		{"dashboard.timeboard.json", `"metrics"`, `"cloud_cost"`, "unknown data source cloud_cost"},
+		{"dashboard.trace-analytics.json", "@http.route", "@http.path", "lacks the tag @http.path"},
+		{"dashboard.trace-analytics.json", "operation_name:http.request", "operation_name:web.request", "lacks the operation web.request"},
+		{"dashboard.trace-analytics.json", "status:error", "error:true", "unknown term error:true"},
+		{"dashboard.cumulative.json", "mysql.can_connect", "mysql.connect", "nothing sends the service check"},
+		{"monitor.mysql-down.json", `.by(\"host\")`, `.by(\"shard\")`, "lacks the tag shard"},
+		{"monitor.my-metric.json", "my_metric{", "my.metric{", "nothing sends my.metric"},
 		{"monitor.my-metric.json", "env:dev", "env:prod", "env is prod"},
-		{"monitor.error-rate.json", "sum:trace.http.request.errors{", "trace.http.request.errors{", "is no query that this test can read"},
-		{"slo.latency.json", "p95:trace.http.request{", "p95:trace.rack.request{", "nobody sends"},
-		{"slo.availability.json", "hits - errors", "hits - failures", "there is no query failures"},
+		{"monitor.error-rate.json", "sum:trace.http.request.errors{", "trace.http.request.errors{", "this test cannot read"},
+		{"slo.latency.json", "p95:trace.http.request{", "p95:trace.rack.request{", "nothing sends"},
+		{"slo.availability.json", "hits - errors", "hits - failures", "unknown query failures"},
 	} {
 		t.Run(test.new, func(t *testing.T) {
 			for _, d := range definitions(t) {
@@ -417,14 +420,14 @@ func TestQueriesThatReadNothing(t *testing.T) {
 				}
 				text := string(marshal(filled(t, d)))
 				if !strings.Contains(text, test.old) {
-					t.Fatalf("%s has no %s", test.file, test.old)
+					t.Fatalf("%s does not contain %s", test.file, test.old)
 				}
 				body, err := parse([]byte(strings.ReplaceAll(text, test.old, test.new)))
 				if err != nil {
 					t.Fatal(err)
 				}
-				if found := strings.Join(c.problems(d.Kind, body), "\n"); !strings.Contains(found, test.says) {
-					t.Errorf("found %q, want %q", found, test.says)
+				if found := strings.Join(c.problems(d.Kind, body), "\n"); !strings.Contains(found, test.want) {
+					t.Errorf("found %q, want %q", found, test.want)
 				}
 			}
 		})

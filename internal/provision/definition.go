@@ -15,27 +15,28 @@ import (
 	"strings"
 )
 
-// Definition is a resource as its file has it.
+// Definition is one resource, as its file describes it.
 type Definition struct {
 	Ref
 	File string
 	Body map[string]any // numbers are json.Number
 }
 
-// Definitions are all of a directory, each after those that it refers to.
+// Definitions are the definitions of a directory. Each follows those that it
+// refers to.
 type Definitions []Definition
 
 var fileName = regexp.MustCompile(`^(slo|dashboard|monitor|downtime)\.([a-z0-9][a-z0-9-]*)\.json$`)
 
-// Load reads the definitions in a directory: files named kind.key.json. What is
-// wrong with them is one error that names each place.
+// Load reads the definitions in a directory: files named kind.key.json. Its error
+// lists everything that is wrong, with file and place.
 func Load(dir fs.FS) (Definitions, error) {
 	names, err := fs.Glob(dir, "*.json")
 	if err != nil {
 		return nil, err
 	}
 	if len(names) == 0 {
-		return nil, errors.New("no definitions here: no file ends in .json")
+		return nil, errors.New("the folder has no definitions: no file name ends in .json")
 	}
 	var all Definitions
 	var errs []error
@@ -56,7 +57,7 @@ func Load(dir fs.FS) (Definitions, error) {
 func load(dir fs.FS, name string) (Definition, error) {
 	m := fileName.FindStringSubmatch(path.Base(name))
 	if m == nil {
-		return Definition{}, errors.New("a file is named slo|dashboard|monitor|downtime, a key of a-z, 0-9 and -, and json, with dots between them")
+		return Definition{}, errors.New("the file name must be KIND.KEY.json: KIND is slo, dashboard, monitor or downtime, KEY consists of a–z, 0–9 and -")
 	}
 	text, err := fs.ReadFile(dir, name)
 	if err != nil {
@@ -69,8 +70,8 @@ func load(dir fs.FS, name string) (Definition, error) {
 	return Definition{Ref: Ref{Kind(m[1]), m[2]}, File: name, Body: body}, nil
 }
 
-// parse reads a JSON object. Two fields of a name are an error, since only one of
-// them would count.
+// parse reads a JSON object. A repeated field is an error, because only one of the
+// two values could count.
 func parse(text []byte) (map[string]any, error) {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber()
@@ -80,15 +81,16 @@ func parse(text []byte) (map[string]any, error) {
 		return nil, fmt.Errorf("line %d: %w", line, err)
 	}
 	if _, err := d.Token(); err != io.EOF {
-		return nil, errors.New("something follows the JSON value")
+		return nil, errors.New("unexpected text after the JSON object")
 	}
 	body, ok := v.(map[string]any)
 	if !ok {
-		return nil, errors.New("is not a JSON object")
+		return nil, errors.New("not a JSON object")
 	}
 	return body, nil
 }
 
+// parseValue reads one value. at is its path, for errors.
 func parseValue(d *json.Decoder, at string) (any, error) {
 	token, err := d.Token()
 	if err != nil {
@@ -115,7 +117,7 @@ func parseValue(d *json.Decoder, at string) (any, error) {
 			}
 			key := token.(string)
 			if _, ok := object[key]; ok {
-				return nil, fmt.Errorf("%s: is here twice", below(at, key))
+				return nil, fmt.Errorf("%s: repeated field", below(at, key))
 			}
 			if object[key], err = parseValue(d, below(at, key)); err != nil {
 				return nil, err
@@ -127,6 +129,7 @@ func parseValue(d *json.Decoder, at string) (any, error) {
 	return token, nil
 }
 
+// unexpected makes the end of the text an error.
 func unexpected(err error) error {
 	if err == io.EOF {
 		return io.ErrUnexpectedEOF
@@ -134,6 +137,7 @@ func unexpected(err error) error {
 	return err
 }
 
+// below returns the path of a field of the object at path.
 func below(path, key string) string {
 	if path == "" {
 		return key
@@ -141,7 +145,7 @@ func below(path, key string) string {
 	return path + "." + key
 }
 
-// sorted puts each definition behind those that it refers to.
+// sorted orders definitions so that each follows those that it refers to.
 func sorted(all Definitions) (Definitions, error) {
 	slices.SortFunc(all, func(a, b Definition) int {
 		return cmp.Or(cmp.Compare(slices.Index(kinds, a.Kind), slices.Index(kinds, b.Kind)), cmp.Compare(a.Key, b.Key))
@@ -152,7 +156,7 @@ func sorted(all Definitions) (Definitions, error) {
 	}
 	var order Definitions
 	var errs []error
-	state := map[Ref]int{} // 1 while what it refers to is visited, 2 afterwards
+	state := map[Ref]int{} // 1 while its references are visited, 2 afterwards
 	var visit func(d Definition, from []string)
 	visit = func(d Definition, from []string) {
 		from = append(from, d.String())
@@ -169,7 +173,7 @@ func sorted(all Definitions) (Definitions, error) {
 			if to, ok := byRef[ref]; ok {
 				visit(to, from)
 			} else {
-				errs = append(errs, fmt.Errorf("%s: %s: there is no %s", d.File, places[ref], ref.file()))
+				errs = append(errs, fmt.Errorf("%s: %s: %s does not exist", d.File, places[ref], ref.File()))
 			}
 		}
 		state[d.Ref] = 2
@@ -185,7 +189,8 @@ func compareRefs(a, b Ref) int {
 	return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Key, b.Key))
 }
 
-// marshal writes JSON as the files have it: indented, without escapes for HTML.
+// marshal returns v as JSON in the form of the files: indented, without escapes for
+// HTML.
 func marshal(v any) []byte {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)

@@ -1,12 +1,14 @@
 package provision
 
 import (
+	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/fstest"
 )
 
-// edited is the definitions with one text of a file replaced.
+// edited returns the product's definitions, with a text in one file replaced.
 func edited(t *testing.T, file, old, new string) fstest.MapFS {
 	t.Helper()
 	dir := fstest.MapFS{}
@@ -14,7 +16,7 @@ func edited(t *testing.T, file, old, new string) fstest.MapFS {
 		text := string(marshal(d.Body))
 		if d.File == file {
 			if !strings.Contains(text, old) {
-				t.Fatalf("%s has no %q", file, old)
+				t.Fatalf("%s does not contain %q", file, old)
 			}
 			text = strings.Replace(text, old, new, 1)
 		}
@@ -23,37 +25,40 @@ func edited(t *testing.T, file, old, new string) fstest.MapFS {
 	return dir
 }
 
-func TestFilesThatCannotBeRead(t *testing.T) {
-	for _, c := range []struct{ name, text, says string }{
+func TestUnreadableFiles(t *testing.T) {
+	for _, c := range []struct{ name, text, want string }{
 		{"monitor.a.json", "{", "monitor.a.json: line 1: unexpected EOF"},
-		{"monitor.a.json", "{\n\"a\": 1,\n\"a\": 2}", "line 3: a: is here twice"},
-		{"monitor.a.json", "{} {}", "something follows"},
-		{"monitor.a.json", "[]", "is not a JSON object"},
-		{"monitor.a.json", "{\n\"a\" 1}", "line 2"},
-		{"monitors.a.json", "{}", "a file is named"},
-		{"monitor.A b.json", "{}", "a file is named"},
-		{"a.json", "{}", "a file is named"},
-		{"monitor.a.json", `{"message": "${monitor:b.id}"}`, "monitor.a.json: message: there is no monitor.b.json"},
-		{"monitor.a.json", `{"message": "${monitor:a.id}"}`, "refers to itself: monitor a > monitor a"},
+		{"monitor.a.json", "[1,\n2", "monitor.a.json: line 2: unexpected EOF"},
+		{"monitor.a.json", "{\n\"a\": 1,\n\"a\": 2}", "monitor.a.json: line 3: a: repeated field"},
+		{"monitor.a.json", `{"a": [0, {"b": {"c": 1, "c": 2}}]}`, "monitor.a.json: line 1: a[1].b.c: repeated field"},
+		{"monitor.a.json", "{} {}", "monitor.a.json: unexpected text after the JSON object"},
+		{"monitor.a.json", "[]", "monitor.a.json: not a JSON object"},
+		{"monitor.a.json", "{\n\"a\" 1}", "monitor.a.json: line 2: invalid character '1'"},
+		{"monitors.a.json", "{}", "monitors.a.json: the file name must be KIND.KEY.json"},
+		{"monitor.A b.json", "{}", "monitor.A b.json: the file name must be KIND.KEY.json"},
+		{"monitor.-a.json", "{}", "monitor.-a.json: the file name must be KIND.KEY.json"},
+		{"a.json", "{}", "a.json: the file name must be KIND.KEY.json"},
+		{"monitor.a.json", `{"message": "${monitor:b.id}"}`, "monitor.a.json: message: monitor.b.json does not exist"},
+		{"monitor.a.json", `{"message": "${monitor:a.id}"}`, "monitor.a.json: refers to itself: monitor a > monitor a"},
 	} {
-		t.Run(c.says, func(t *testing.T) {
+		t.Run(c.want, func(t *testing.T) {
 			_, err := Load(fstest.MapFS{c.name: &fstest.MapFile{Data: []byte(c.text)}})
-			if err == nil || !strings.Contains(err.Error(), c.says) {
-				t.Errorf("got %v, want %s", err, c.says)
+			if err == nil || !strings.HasPrefix(err.Error(), c.want) {
+				t.Errorf("got %v, want %s", err, c.want)
 			}
 		})
 	}
 	if _, err := Load(fstest.MapFS{"README.md": &fstest.MapFile{}}); err == nil {
-		t.Error("a folder without definitions is fine")
+		t.Error("Load accepts a folder without definitions")
 	}
 }
 
-func TestOrder(t *testing.T) {
+func TestDefinitionsFollowTheirReferences(t *testing.T) {
 	place := map[Ref]int{}
 	for i, d := range definitions(t) {
 		for ref := range d.references() {
 			if at, ok := place[ref]; !ok || at > i {
-				t.Errorf("%s stands before %s, to which it refers", d.Ref, ref)
+				t.Errorf("%s precedes %s, to which it refers", d.Ref, ref)
 			}
 		}
 		place[d.Ref] = i
@@ -61,4 +66,43 @@ func TestOrder(t *testing.T) {
 	if len(place) != 19 {
 		t.Errorf("%d definitions", len(place))
 	}
+}
+
+// The order of definitions and errors depends on kinds, keys and references only.
+func TestOrderOfDefinitionsAndErrors(t *testing.T) {
+	file := func(text string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(text)} }
+	for range 10 { // maps have another order each time
+		all, err := Load(fstest.MapFS{
+			"downtime.a.json": file(`{"a": "${monitor:b.id}"}`), "monitor.a.json": file(`{"a": ["${monitor:c.id} ${dashboard:b.url}"]}`),
+			"monitor.b.json": file(`{}`), "monitor.c.json": file(`{"a": "${slo:a.id}"}`),
+			"dashboard.b.json": file(`{}`), "slo.a.json": file(`{"a": "${dashboard:b.id}"}`),
+		})
+		if got, want := fmt.Sprint(refs(all)), "[dashboard b slo a monitor c monitor a monitor b downtime a]"; err != nil || got != want {
+			t.Fatalf("%s, %v; want %s", got, err, want)
+		}
+		_, err = Load(fstest.MapFS{
+			"monitor.b.json":   file(`{"x": "${slo:b.id}", "y": ["${monitor:a.id} ${slo:a.url}"]}`),
+			"monitor.c.json":   file(`{"x": "${dashboard:c.id}"}`),
+			"dashboard.c.json": file(`{"x": "${monitor:c.id}"}`),
+		})
+		const want = "dashboard.c.json: refers to itself: dashboard c > monitor c > dashboard c\n" +
+			"monitor.b.json: y[0]: monitor.a.json does not exist\n" +
+			"monitor.b.json: y[0]: slo.a.json does not exist\n" +
+			"monitor.b.json: x: slo.b.json does not exist"
+		if err == nil || err.Error() != want {
+			t.Fatalf("got %v; want %s", err, want)
+		}
+		_, err = Load(fstest.MapFS{"b.json": file(``), "monitor.b.json": file(`[]`), "a.json": file(``)})
+		if err == nil || !regexp.MustCompile(`^a\.json: .*\nb\.json: .*\nmonitor\.b\.json: not a JSON object$`).MatchString(err.Error()) {
+			t.Fatalf("got %v", err)
+		}
+	}
+}
+
+func refs(all Definitions) []Ref {
+	var refs []Ref
+	for _, d := range all {
+		refs = append(refs, d.Ref)
+	}
+	return refs
 }

@@ -7,12 +7,13 @@ import (
 	"apmapp/deploy/datadog"
 )
 
-// values are those of the tests.
+// values returns the values of the tests.
 func values() Values {
 	return Values{Env: "dev", Service: "apmapp", Host: "*", Notify: "@ops@example.com", Runbooks: "docs/runbooks",
 		App: "https://app.datadoghq.com", Location: time.UTC, Now: time.Date(2026, 11, 25, 3, 0, 0, 0, time.UTC)}
 }
 
+// definitions returns the product's definitions.
 func definitions(t *testing.T) Definitions {
 	t.Helper()
 	all, err := Load(datadog.Definitions)

@@ -12,17 +12,17 @@ import (
 	"strings"
 )
 
-// Change is a place in which an account differs from a definition. Have or Want
-// is nil where there is nothing.
+// Change is a difference between an account and a definition. Have is nil if the
+// account lacks the value, Want if the definition does.
 type Change struct {
 	Path       string
 	Have, Want any
 }
 
-// diff compares what a definition wants with what the API has. The API adds
-// fields, fills in defaults, orders lists that are sets, and writes some values
-// in another way; none of that is a change. moving are paths whose date is
-// nobody's matter, only the time of day is.
+// diff compares a definition with the API's answer. The API adds fields, fills in
+// defaults, reorders lists that are sets, and writes some values in another form.
+// None of these are changes. moving lists paths where only the time of day is
+// compared, not the date.
 func diff(kind Kind, want, have map[string]any, moving map[string]bool) []Change {
 	c := comparer{kind: kind, moving: moving}
 	c.object("", want, have)
@@ -37,7 +37,7 @@ type comparer struct {
 
 var index = regexp.MustCompile(`\[\d+\]`)
 
-// sets are lists without an order, by kind and path without indexes.
+// sets are lists whose order has no meaning, by kind and path without indexes.
 var sets = map[Kind][]string{
 	SLO:       {"tags", "groups", "monitor_ids"},
 	Dashboard: {"tags", "notify_list", "restricted_roles"},
@@ -46,13 +46,13 @@ var sets = map[Kind][]string{
 		"data.attributes.monitor_identifier.monitor_tags"},
 }
 
-// watched says whether a field that no definition mentions is somebody's doing,
-// so that apply takes it away. Elsewhere the API adds fields of its own.
+// watched reports whether apply removes a field that the definition lacks, because
+// somebody added it in the pages. Elsewhere the API itself adds fields.
 func (c *comparer) watched(path string) bool {
 	path = index.ReplaceAllString(path, "")
 	switch c.kind {
 	case Dashboard:
-		// The API gives widgets back as it got them, but for an ID.
+		// The API returns widgets unchanged, except for an added ID.
 		return strings.HasPrefix(path, "widgets.") && !strings.HasSuffix(path, ".id") ||
 			path == "template_variables" || path == "template_variable_presets"
 	case Monitor:
@@ -61,8 +61,8 @@ func (c *comparer) watched(path string) bool {
 	return false
 }
 
-// optional are the options of a monitor that the API leaves empty, or as in
-// defaults, unless somebody sets them.
+// optional lists the options of a monitor that are empty, or as in defaults, unless
+// somebody sets them.
 var optional = []string{
 	"options.escalation_message", "options.evaluation_delay", "options.group_retention_duration", "options.locked",
 	"options.min_failure_duration", "options.new_group_delay", "options.new_host_delay", "options.no_data_timeframe",
@@ -71,7 +71,7 @@ var optional = []string{
 	"options.threshold_windows", "options.timeout_h",
 }
 
-// defaults are what the API puts where a definition says nothing.
+// defaults are the values that the API fills in where a definition has none.
 var defaults = map[string]any{
 	"options.new_host_delay":           json.Number("300"),
 	"options.on_missing_data":          "default",
@@ -101,7 +101,7 @@ func (c *comparer) object(path string, want, have map[string]any) {
 
 func (c *comparer) value(path string, want, have any) {
 	if empty(want) && empty(have) {
-		return // absent, null, false, 0, "", [] and {} are one to the API
+		return // to the API, an absent field equals null, false, 0, "", [] and {}
 	}
 	switch w := want.(type) {
 	case map[string]any:
@@ -146,8 +146,8 @@ func (c *comparer) list(path string, want, have []any) {
 	}
 }
 
-// set is a list of strings, as one to compare: in order, and lower case, as the
-// API writes tags.
+// set returns a list of strings in a form to compare: sorted, without duplicates,
+// and in lower case, as the API writes tags.
 func (c *comparer) set(list []any) []string {
 	all := make([]string, len(list))
 	for i, v := range list {
@@ -157,8 +157,8 @@ func (c *comparer) set(list []any) []string {
 	return slices.Compact(all)
 }
 
-// inOrder gives the elements of have the places that those of want have with
-// the same key.
+// inOrder sorts the elements of have like those of want with the same value of
+// key.
 func inOrder(want, have []any, key string) []any {
 	place := func(v any) int {
 		o, _ := v.(map[string]any)
@@ -176,7 +176,7 @@ func inOrder(want, have []any, key string) []any {
 	return have
 }
 
-// normal writes a value as the API might.
+// normal returns a value in the form in which the API may return it.
 func (c *comparer) normal(path string, v any) any {
 	s, ok := v.(string)
 	if !ok {
@@ -184,7 +184,7 @@ func (c *comparer) normal(path string, v any) any {
 	}
 	s = strings.TrimSpace(strings.ReplaceAll(s, "\r\n", "\n"))
 	if c.kind == Monitor && path == "type" && s == "metric alert" {
-		return "query alert" // the API calls the same monitor by either name
+		return "query alert" // the API uses both names for the same monitor
 	}
 	if c.moving[path] {
 		if _, clock, ok := strings.Cut(s, "T"); ok {
@@ -194,6 +194,7 @@ func (c *comparer) normal(path string, v any) any {
 	return s
 }
 
+// empty reports whether the API may leave the value out.
 func empty(v any) bool {
 	switch v := v.(type) {
 	case nil:
@@ -213,6 +214,8 @@ func empty(v any) bool {
 	return false
 }
 
+// equal reports whether two JSON values are equal. Numbers are equal if their
+// values are, such as 800 and 8e2.
 func equal(a, b any) bool {
 	an, aok := a.(json.Number)
 	bn, bok := b.(json.Number)
@@ -227,8 +230,8 @@ func equal(a, b any) bool {
 	return bytes.Equal(marshal(a), marshal(b))
 }
 
-// writeChanges prints changes for people: what is there behind -, what is wanted
-// behind +.
+// writeChanges prints changes for people: the account's value after -, the
+// definition's after +.
 func writeChanges(w io.Writer, changes []Change) {
 	for _, c := range changes {
 		have, hok := c.Have.(string)
@@ -249,7 +252,7 @@ func writeChanges(w io.Writer, changes []Change) {
 	}
 }
 
-// short is a value in one line.
+// short returns a value in one line.
 func short(v any) string {
 	var b bytes.Buffer
 	if err := json.Compact(&b, marshal(v)); err != nil {
@@ -262,11 +265,11 @@ func short(v any) string {
 	return b.String()
 }
 
-// lines are the lines of two texts, those only in have with -, those only in
-// want with +.
+// lines returns the lines of two texts: with - those that only have contains, with +
+// those that only want contains.
 func lines(have, want string) []string {
 	a, b := strings.Split(have, "\n"), strings.Split(want, "\n")
-	// common[i][j] is how many lines a[i:] and b[j:] share, in order.
+	// common[i][j] is the length of the longest common subsequence of a[i:] and b[j:].
 	common := make([][]int, len(a)+1)
 	for i := range common {
 		common[i] = make([]int, len(b)+1)

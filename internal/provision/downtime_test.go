@@ -7,8 +7,7 @@ import (
 	"time"
 )
 
-// The downtimes are those of nights and weekends: over a week, they mute exactly
-// what is not a weekday between 9 and 19.
+// Over a week, the downtimes mute everything except weekdays from 9 to 19.
 func TestDowntimes(t *testing.T) {
 	berlin, err := time.LoadLocation("Europe/Berlin")
 	if err != nil {
@@ -16,7 +15,7 @@ func TestDowntimes(t *testing.T) {
 	}
 	v := values()
 	v.Location = berlin
-	// A Wednesday at 03:00, and the week of summer time's end.
+	// A Wednesday at 03:00, and the week in which summer time ends.
 	for _, now := range []time.Time{time.Date(2026, 11, 25, 3, 0, 0, 0, berlin), time.Date(2026, 10, 23, 18, 59, 30, 0, berlin)} {
 		v.Now = now
 		muted := map[time.Time]bool{}
@@ -30,7 +29,7 @@ func TestDowntimes(t *testing.T) {
 			}
 			a := attributes(body)
 			schedule := a["schedule"].(map[string]any)
-			if schedule["timezone"] != "Europe/Berlin" || !strings.Contains(a["message"].(string), "(Europe/Berlin)") || !strings.Contains(a["message"].(string), "@ops@example.com are told") {
+			if schedule["timezone"] != "Europe/Berlin" || !strings.Contains(a["message"].(string), "(Europe/Berlin)") || !strings.Contains(a["message"].(string), "@ops@example.com are notified") {
 				t.Errorf("%s: %s", d.File, short(a))
 			}
 			raw := list(attributes(d.Body)["schedule"].(map[string]any)["recurrences"])
@@ -38,7 +37,7 @@ func TestDowntimes(t *testing.T) {
 				r := r.(map[string]any)
 				days := strings.TrimPrefix(r["rrule"].(string), "FREQ=WEEKLY;INTERVAL=1;BYDAY=")
 				if !strings.HasPrefix(raw[i].(map[string]any)["start"].(string), "${next:"+days+"@") {
-					t.Errorf("%s: it starts on other days than %s", d.File, days)
+					t.Errorf("%s: its start is on other days than %s", d.File, days)
 				}
 				start, err := time.ParseInLocation("2006-01-02T15:04:05", r["start"].(string), berlin)
 				if err != nil || !start.After(now) {

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// ids of the API tell their kind.
+// idForms are the forms of the API's IDs. They differ by kind.
 var idForms = map[Kind]*regexp.Regexp{
 	Monitor:   regexp.MustCompile(`^[0-9]+$`),
 	Dashboard: regexp.MustCompile(`^[a-z0-9]{3}-[a-z0-9]{3}-[a-z0-9]{3}$`),
@@ -16,18 +16,18 @@ var idForms = map[Kind]*regexp.Regexp{
 	Downtime:  regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`),
 }
 
-// KindOf tells the kind of an ID by its form.
+// KindOf returns the kind of resource that an ID of this form belongs to.
 func KindOf(id string) (Kind, error) {
 	for _, kind := range kinds {
 		if idForms[kind].MatchString(id) {
 			return kind, nil
 		}
 	}
-	return "", fmt.Errorf("%q is no ID: a monitor's is a number, a dashboard's like abc-def-ghi, an SLO's 32 hex digits, a downtime's a UUID", id)
+	return "", fmt.Errorf("%q is not an ID: a monitor has a number, a dashboard an ID like abc-def-ghi, an SLO 32 hexadecimal digits, a downtime a UUID", id)
 }
 
-// dropped are the fields of an answer that are not the definition's matter:
-// authors, dates, states, and who may see and change it.
+// dropped are the fields of an answer that do not belong in a definition: authors,
+// dates, states, and who may see and change the resource.
 var dropped = map[Kind][]string{
 	Dashboard: {"id", "url", "author_handle", "author_name", "created_at", "modified_at", "is_read_only", "notify_list", "restricted_roles", "experience_type"},
 	Monitor: {"id", "org_id", "created", "created_at", "creator", "modified", "deleted", "multi", "overall_state", "overall_state_modified",
@@ -35,8 +35,8 @@ var dropped = map[Kind][]string{
 	SLO: {"id", "created_at", "modified_at", "creator", "monitor_tags", "type_id"},
 }
 
-// Export returns a resource as a definition: without what the API adds to it, and
-// without a marker. What its text has that would be filled in is escaped.
+// Export returns a resource as a definition, without a marker and without the fields
+// that the API adds. It escapes text that looks like a placeholder.
 func (c *Client) Export(ctx context.Context, id string) (Ref, []byte, error) {
 	kind, err := KindOf(id)
 	if err != nil {
@@ -50,11 +50,12 @@ func (c *Client) Export(ctx context.Context, id string) (Ref, []byte, error) {
 	title := o.title()
 	body := definitionOf(kind, o.body)
 	if problems := Check(kind, marshal(body)); len(problems) > 0 {
-		return Ref{}, nil, fmt.Errorf("%s %s cannot be a definition, the API's models of this program do not know all of it: %v", kind, id, problems)
+		return Ref{}, nil, fmt.Errorf("%s %s cannot be exported: it has parts that this program's models of the API do not know: %v", kind, id, problems)
 	}
 	return Ref{kind, slug(title, id)}, marshal(escape(body)), nil
 }
 
+// definitionOf returns the part of a body from the API that belongs in a definition.
 func definitionOf(kind Kind, body map[string]any) map[string]any {
 	switch kind {
 	case Downtime:
@@ -83,7 +84,7 @@ func definitionOf(kind Kind, body map[string]any) map[string]any {
 			}
 		}
 		if body["sli_specification"] != nil {
-			delete(body, "query") // the API's own rendering of the same
+			delete(body, "query") // the API derives it from sli_specification
 		}
 	case Dashboard:
 		withoutIDs(body["widgets"])
@@ -96,7 +97,7 @@ func definitionOf(kind Kind, body map[string]any) map[string]any {
 	return body
 }
 
-// withoutIDs takes the IDs off widgets, also off those within groups.
+// withoutIDs removes the IDs of widgets, including those in groups.
 func withoutIDs(widgets any) {
 	for _, w := range list(widgets) {
 		w, _ := w.(map[string]any)
@@ -106,12 +107,13 @@ func withoutIDs(widgets any) {
 	}
 }
 
+// list returns v as a list, or nil.
 func list(v any) []any {
 	l, _ := v.([]any)
 	return l
 }
 
-// escape makes text of a resource stand for itself in a definition.
+// escape escapes what looks like a placeholder in the strings of v.
 func escape(v any) any {
 	switch v := v.(type) {
 	case string:
@@ -128,10 +130,10 @@ func escape(v any) any {
 	return v
 }
 
-// slug makes a key of a title.
+// slug returns a definition's key for a title, or id if the title gives none.
 func slug(title, id string) string {
 	s := strings.Trim(regexp.MustCompile(`[^a-z0-9]+`).ReplaceAllString(strings.ToLower(title), "-"), "-")
-	const most = 60 // characters of a file's name, enough to know it by
+	const most = 60 // characters: enough to recognize the title in a file name
 	if len(s) > most {
 		s = strings.Trim(s[:most], "-")
 	}
@@ -140,6 +142,3 @@ func slug(title, id string) string {
 	}
 	return s
 }
-
-// File is the name of a definition's file.
-func (r Ref) File() string { return r.file() }

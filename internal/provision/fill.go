@@ -10,14 +10,14 @@ import (
 	"time"
 )
 
-// Values are what definitions leave open, filled in when they are applied.
+// Values replace the placeholders of definitions.
 type Values struct {
-	Env      string // the environment, as DD_ENV of the service
-	Service  string // the service's name, as its DD_SERVICE
+	Env      string // the environment, DD_ENV of the service
+	Service  string // the service's name, its DD_SERVICE
 	Host     string // the host to watch, * for all
-	Notify   string // who is told: @-handles, with spaces between them
-	Runbooks string // where the runbooks are: a URL or a folder, without a slash at its end
-	App      string // the site's pages, https://app.datadoghq.com
+	Notify   string // whom to notify: @-handles, separated by spaces
+	Runbooks string // URL or folder of the runbooks, without a slash at the end
+	App      string // base URL of the site's pages: https://app.datadoghq.com
 	Location *time.Location
 	Now      time.Time
 }
@@ -28,16 +28,16 @@ var (
 	handle   = regexp.MustCompile(`^@[A-Za-z0-9][A-Za-z0-9@._+:/-]*$`)
 )
 
-// Validate says which value could not stand in a query or a message.
+// Validate returns an error for each value that would break a query or a message.
 func (v Values) Validate() error {
 	var errs []error
-	for name, value := range map[string]string{"env": v.Env, "service": v.Service} {
-		if !tagValue.MatchString(value) {
-			errs = append(errs, fmt.Errorf("%s %q is not as a tag's value has to be: a-z first, then a-z, 0-9, _, . and -", name, value))
+	for _, tag := range []struct{ name, value string }{{"env", v.Env}, {"service", v.Service}} {
+		if !tagValue.MatchString(tag.value) {
+			errs = append(errs, fmt.Errorf("%s %q is not a valid tag value: start with a–z, then use a–z, 0–9, _ . -; at most 100 characters", tag.name, tag.value))
 		}
 	}
 	if !hostName.MatchString(v.Host) {
-		errs = append(errs, fmt.Errorf("host %q is neither a host's name nor *", v.Host))
+		errs = append(errs, fmt.Errorf("host %q is neither a host name nor *", v.Host))
 	}
 	handles := strings.Fields(v.Notify)
 	for _, h := range handles {
@@ -46,7 +46,7 @@ func (v Values) Validate() error {
 		}
 	}
 	if len(handles) == 0 {
-		errs = append(errs, errors.New("notify is empty: nobody would be told"))
+		errs = append(errs, errors.New("notify is empty: name at least one handle such as @team@example.com"))
 	}
 	if v.Runbooks == "" || strings.ContainsAny(v.Runbooks, " \t\r\n{}()$") {
 		errs = append(errs, fmt.Errorf("runbooks %q is neither a URL nor a folder", v.Runbooks))
@@ -54,10 +54,11 @@ func (v Values) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Stack names a deployment: one service in one environment. Two of them in one
+// Stack names a deployment: one service in one environment. Two deployments in one
 // account do not touch each other's resources.
 func (v Values) Stack() string { return v.Service + "/" + v.Env }
 
+// variables returns the placeholders and their values.
 func (v Values) variables() map[string]string {
 	return map[string]string{
 		"env": v.Env, "service": v.Service, "host": v.Host, "notify": strings.Join(strings.Fields(v.Notify), " "),
@@ -65,7 +66,7 @@ func (v Values) variables() map[string]string {
 	}
 }
 
-// placeholder is ${...} in a string; $${ stands for ${ itself.
+// placeholder matches ${...} in a string. $${ stands for a literal ${.
 var placeholder = regexp.MustCompile(`\$?\$\{[^}]*\}?`)
 
 var (
@@ -73,7 +74,8 @@ var (
 	nextExpr = regexp.MustCompile(`^next:([A-Z,]+)@(\d\d):(\d\d)$`)
 )
 
-// references are the definitions that d refers to, each with a place.
+// references returns the definitions that d refers to, each with the path of a
+// reference.
 func (d Definition) references() map[Ref]string {
 	all := map[Ref]string{}
 	walk("", d.Body, func(at, s string) {
@@ -86,7 +88,7 @@ func (d Definition) references() map[Ref]string {
 	return all
 }
 
-// walk calls f with each string in v.
+// walk calls f for each string in v, in the order of their paths.
 func walk(at string, v any, f func(at, s string)) {
 	switch v := v.(type) {
 	case string:
@@ -102,15 +104,15 @@ func walk(at string, v any, f func(at, s string)) {
 	}
 }
 
-// Target is what a reference stands for.
+// Target is the resource of a reference.
 type Target struct {
 	ID  any // a json.Number for a monitor, else a string
 	URL string
 }
 
-// Fill puts values into the definition. target answers references; where it is
-// nil, they stay as they are. The strings of a parsed document are filled, never
-// its text, so that no value can change its form.
+// Fill replaces the placeholders of the definition. target resolves references; if
+// it is nil, references stay as they are. Fill replaces within the strings of the
+// parsed document, not in its text, so that no value can change its structure.
 func (d Definition) Fill(values Values, target func(Ref) (Target, error)) (map[string]any, error) {
 	f := filler{values: values, variables: values.variables(), target: target}
 	body := f.fill("", d.Body).(map[string]any)
@@ -139,8 +141,8 @@ func (f *filler) fill(at string, v any) any {
 		return list
 	case map[string]any:
 		object := map[string]any{}
-		for key, e := range v {
-			object[key] = f.fill(below(at, key), e)
+		for _, key := range slices.Sorted(maps.Keys(v)) { // the order of errors
+			object[key] = f.fill(below(at, key), v[key])
 		}
 		return object
 	}
@@ -149,7 +151,7 @@ func (f *filler) fill(at string, v any) any {
 
 func (f *filler) fillString(at, s string) any {
 	if p := placeholder.FindString(s); p == s && strings.HasPrefix(s, "${") {
-		// Nothing but a reference: it keeps its type, which for a monitor's ID is a number.
+		// The string is one placeholder, so the value keeps its type: a monitor's ID is a number.
 		v, err := f.lookUp(p)
 		if err != nil {
 			f.errs = append(f.errs, fmt.Errorf("%s: %w", at, err))
@@ -168,10 +170,11 @@ func (f *filler) fillString(at, s string) any {
 	})
 }
 
+// lookUp returns the value of a placeholder.
 func (f *filler) lookUp(p string) (any, error) {
 	name, closed := strings.CutSuffix(strings.TrimPrefix(p, "${"), "}")
 	if !closed {
-		return "", fmt.Errorf("%q has no }", p)
+		return "", fmt.Errorf("%q lacks a closing }", p)
 	}
 	if v, ok := f.variables[name]; ok {
 		return v, nil
@@ -193,26 +196,26 @@ func (f *filler) lookUp(p string) (any, error) {
 		return next(f.values.Now.In(f.values.Location), m[1], m[2]+":"+m[3])
 	}
 	known := slices.Sorted(maps.Keys(f.variables))
-	return "", fmt.Errorf("%s is unknown; there are ${%s}, references such as ${monitor:key.id} or ${dashboard:key.url}, and ${next:MO,TU@19:00}", p, strings.Join(known, "}, ${"))
+	return "", fmt.Errorf("unknown placeholder %s; use ${%s}, a reference such as ${monitor:key.id} or ${dashboard:key.url}, or a time such as ${next:MO,TU@19:00}", p, strings.Join(known, "}, ${"))
 }
 
 var weekdays = []string{"SU", "MO", "TU", "WE", "TH", "FR", "SA"}
 
-// next is the first time after now at which it is clock, on one of days: the API
-// takes no start of a downtime that has passed, though only its time of day
-// matters to one that recurs. It is local time, without an offset.
+// next returns the first time after now that falls on one of days at clock, as a
+// local time without an offset. The API accepts no past start of a downtime,
+// although for a recurring one only the time of day matters.
 func next(now time.Time, days, clock string) (string, error) {
 	at, err := time.Parse("15:04", clock)
 	if err != nil {
-		return "", fmt.Errorf("%s is no time of day", clock)
+		return "", fmt.Errorf("%s is not a time of day", clock)
 	}
 	wanted := strings.Split(days, ",")
 	for _, day := range wanted {
 		if !slices.Contains(weekdays, day) {
-			return "", fmt.Errorf("%s is no weekday; these are %s", day, strings.Join(weekdays, ","))
+			return "", fmt.Errorf("%q is not a weekday; use %s", day, strings.Join(weekdays, ","))
 		}
 	}
-	// A minute, so that it has not passed by the time that the API reads it.
+	// A minute from now, so that the time has not passed when the API reads it.
 	earliest := now.Add(time.Minute)
 	for i := range 8 {
 		start := time.Date(now.Year(), now.Month(), now.Day()+i, at.Hour(), at.Minute(), 0, 0, now.Location())
@@ -220,5 +223,5 @@ func next(now time.Time, days, clock string) (string, error) {
 			return start.Format("2006-01-02T15:04:05"), nil
 		}
 	}
-	return "", fmt.Errorf("no %s at %s in the next week", days, clock)
+	return "", fmt.Errorf("%s at %s does not occur in the next week", days, clock)
 }

@@ -2,11 +2,15 @@ package provision
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 )
 
+// define returns a definition with this JSON.
 func define(t *testing.T, text string) Definition {
 	t.Helper()
 	body, err := parse([]byte(text))
@@ -40,22 +44,77 @@ func TestFill(t *testing.T) {
 			t.Errorf("%s: %s, %v, want %s", text, short(body["x"]), err, want)
 		}
 	}
-	for text, says := range map[string]string{
-		`"${envv}"`:             "monitor.a.json: x: ${envv} is unknown; there are ${app}, ${env},",
-		`"${env"`:               `x: "${env" has no }`,
-		`[1, {"y": "a ${no}"}]`: "x[1].y: ${no} is unknown",
-		`"${monitor:b.name}"`:   "is unknown",
-		`"${next:XX@19:00}"`:    "XX is no weekday",
-		`"${next:MO@25:00}"`:    "25:00 is no time of day",
+	for text, want := range map[string]string{
+		`"${envv}"`:             "monitor.a.json: x: unknown placeholder ${envv}; use ${app}, ${env}, ${host},",
+		`"${env"`:               `x: "${env" lacks a closing }`,
+		`[1, {"y": "a ${no}"}]`: "x[1].y: unknown placeholder ${no}",
+		`"${monitor:b.name}"`:   "unknown placeholder ${monitor:b.name}",
+		`"${next:XX@19:00}"`:    `"XX" is not a weekday; use SU,MO,`,
+		`"${next:MO,@19:00}"`:   `"" is not a weekday`,
+		`"${next:MO@25:00}"`:    "25:00 is not a time of day",
 	} {
-		if _, err := define(t, `{"x": `+text+`}`).Fill(v, target); err == nil || !strings.Contains(err.Error(), says) {
-			t.Errorf("%s: %v, want %s", text, err, says)
+		if _, err := define(t, `{"x": `+text+`}`).Fill(v, target); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", text, err, want)
+		}
+	}
+	failing := func(Ref) (Target, error) { return Target{}, errors.New("no such thing") }
+	if _, err := define(t, `{"x": "${monitor:b.id}"}`).Fill(v, failing); err == nil || err.Error() != "monitor.a.json: x: no such thing" {
+		t.Errorf("error of target: %v", err)
+	}
+	// Without targets, references stay.
+	if body, err := define(t, `{"x": "${monitor:b.id} ${env}"}`).Fill(v, nil); err != nil || body["x"] != "${monitor:b.id} dev" {
+		t.Errorf("without targets: %v, %v", body, err)
+	}
+}
+
+func TestOrderOfFillErrors(t *testing.T) {
+	d := define(t, `{"c": "${no3}", "a": {"y": "${no1}", "z": "${no2}"}, "d": "${no4}"}`)
+	for range 10 { // maps have another order each time
+		_, err := d.Fill(values(), nil)
+		if got := regexp.MustCompile(`no\d`).FindAllString(fmt.Sprint(err), -1); fmt.Sprint(got) != "[no1 no2 no3 no4]" {
+			t.Fatalf("got %v", err)
 		}
 	}
 }
 
-// Whatever a value is, it stays a value.
-func TestFillKeepsTheForm(t *testing.T) {
+func TestValuesValidate(t *testing.T) {
+	long := func(n int) string { return strings.Repeat("a", n) }
+	for _, c := range []struct {
+		name, value, want string // want is "" for a valid value
+	}{
+		{"env", "prod-1.eu_a", ""}, {"env", long(100), ""},
+		{"env", long(101), "at most 100 characters"}, {"env", "", `env "" is not a valid tag value`}, {"env", "Prod", `env "Prod" is not a valid tag value: start with a–z`},
+		{"env", "1a", `env "1a"`}, {"env", "a b", `env "a b"`}, {"env", "p}", `env "p}"`},
+		{"service", "checkout", ""}, {"service", "check,out", `service "check,out" is not a valid tag value`},
+		{"host", "*", ""}, {"host", "Web-1.example.com", ""}, {"host", long(255), ""},
+		{"host", long(256), "is neither a host name nor *"}, {"host", "a,b", `host "a,b" is neither`}, {"host", "", `host ""`}, {"host", "a*", `host "a*"`},
+		{"notify", "@a  @slack-ops\n@b@example.com", ""},
+		{"notify", "", "notify is empty: name at least one handle"}, {"notify", " ", "notify is empty"}, {"notify", "@a ops", `notify: "ops" is not a handle`},
+		{"notify", "@a{{value}}", `notify: "@a{{value}}" is not a handle`}, {"notify", "@", `notify: "@" is not a handle`},
+		{"runbooks", "https://example.com/a", ""}, {"runbooks", "docs/runbooks", ""},
+		{"runbooks", "", `runbooks "" is neither a URL nor a folder`}, {"runbooks", "a b", `runbooks "a b"`}, {"runbooks", "${env}", `runbooks "${env}"`},
+	} {
+		v := values()
+		*map[string]*string{"env": &v.Env, "service": &v.Service, "host": &v.Host, "notify": &v.Notify, "runbooks": &v.Runbooks}[c.name] = c.value
+		switch err := v.Validate(); {
+		case c.want == "" && err != nil:
+			t.Errorf("%s %q: %v", c.name, c.value, err)
+		case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
+			t.Errorf("%s %q: %v, want %s", c.name, c.value, err, c.want)
+		}
+	}
+	// All errors, in a fixed order.
+	for range 10 {
+		err := Values{}.Validate()
+		if got := strings.Split(fmt.Sprint(err), "\n"); len(got) != 5 || !strings.HasPrefix(got[0], "env") || !strings.HasPrefix(got[1], "service") ||
+			!strings.HasPrefix(got[2], "host") || !strings.HasPrefix(got[3], "notify") || !strings.HasPrefix(got[4], "runbooks") {
+			t.Fatalf("got %v", err)
+		}
+	}
+}
+
+// A value cannot change the structure of the definition.
+func TestFillKeepsTheStructure(t *testing.T) {
 	for _, value := range []string{`"`, `\`, "\n", `", "type": "x`, "${service}", "$${", "\u2028", "{{#is_alert}}"} {
 		v := values()
 		v.Env = value
@@ -73,6 +132,26 @@ func TestFillKeepsTheForm(t *testing.T) {
 	}
 }
 
+// The next time is more than a minute away and at most a week and a minute.
+func TestNextAtItsLimits(t *testing.T) {
+	monday := func(hour, minute, second int) time.Time {
+		return time.Date(2026, 11, 23, hour, minute, second, 0, time.UTC)
+	}
+	for _, c := range []struct {
+		now  time.Time
+		want string
+	}{
+		{monday(18, 58, 59), "2026-11-23T19:00:00"},
+		{monday(18, 59, 0), "2026-11-30T19:00:00"},
+		{monday(19, 0, 0), "2026-11-30T19:00:00"},
+		{monday(23, 59, 59), "2026-11-30T19:00:00"},
+	} {
+		if got, err := next(c.now, "MO", "19:00"); got != c.want {
+			t.Errorf("after %s: %s, %v; want %s", c.now, got, err, c.want)
+		}
+	}
+}
+
 func TestNextIsInTheFuture(t *testing.T) {
 	for hour := range 24 * 8 {
 		now := time.Date(2026, 3, 27, hour, 59, 30, 0, time.UTC)
@@ -82,7 +161,7 @@ func TestNextIsInTheFuture(t *testing.T) {
 		}
 		at, err := time.Parse("2006-01-02T15:04:05", s)
 		if err != nil || !at.After(now.Add(time.Minute)) || at.Sub(now) > 4*24*time.Hour || at.Weekday() == time.Saturday || at.Weekday() == time.Sunday || at.Hour() != 19 {
-			t.Errorf("after %s comes %s: %v", now.Format("Mon 15:04"), s, err)
+			t.Errorf("after %s: got %s, %v", now.Format("Mon 15:04"), s, err)
 		}
 	}
 }

@@ -7,12 +7,12 @@ import (
 	"github.com/DataDog/datadog-api-client-go/v2/api/datadogV2"
 )
 
-// Kind is a kind of resource; a definition's file name begins with it.
+// Kind is a kind of resource. A definition's file name begins with it.
 type Kind string
 
-// The kinds, in an order in which they can be made: a later one may refer to an
-// earlier one. They are removed in the opposite order, since the API refuses to
-// delete an SLO that a dashboard shows.
+// The kinds, in the order of creation: a later kind may refer to an earlier one.
+// Destroy deletes in the opposite order, because the API refuses to delete an SLO
+// that a dashboard shows.
 const (
 	SLO       Kind = "slo"
 	Dashboard Kind = "dashboard"
@@ -22,7 +22,7 @@ const (
 
 var kinds = []Kind{SLO, Dashboard, Monitor, Downtime}
 
-// model is what the API takes when a resource of the kind is created.
+// model returns the type of the API's request that creates a resource.
 func (k Kind) model() reflect.Type {
 	switch k {
 	case SLO:
@@ -37,8 +37,8 @@ func (k Kind) model() reflect.Type {
 	return nil
 }
 
-// permissions are what an application key needs, as the API's specification
-// names them.
+// permissions returns the permissions that the application key needs, by the names
+// of the API's specification.
 func (k Kind) permissions() (read, write string) {
 	switch k {
 	case SLO:
@@ -60,5 +60,5 @@ type Ref struct {
 
 func (r Ref) String() string { return string(r.Kind) + " " + r.Key }
 
-// file is the name of its file.
-func (r Ref) file() string { return string(r.Kind) + "." + r.Key + ".json" }
+// File returns the name of the definition's file.
+func (r Ref) File() string { return string(r.Kind) + "." + r.Key + ".json" }

@@ -6,22 +6,23 @@ import (
 	"strings"
 )
 
-// What was made here says so. A monitor and an SLO carry two tags; a dashboard,
-// whose tags may only name teams, and a downtime, which has none, carry a line at
-// the end of the text that people read.
+// Each resource that this package creates carries a marker. Monitors and SLOs carry
+// two tags. Dashboards, whose tags may only name teams, and downtimes, which have no
+// tags, carry a line at the end of their text.
 const (
 	managedTag = "managed-by:apmapp-provision"
-	idTag      = "provision-id:" // of stack/key
+	idTag      = "provision-id:" // then stack/key
 )
 
-// mark names a definition within an account, but for its kind.
+// mark returns the marker that identifies a definition among those of its kind in an
+// account.
 func mark(stack, key string) string { return stack + "/" + key }
 
 const markLine = "[apmapp-provision:%]"
 
 var markPattern = regexp.MustCompile(`\[apmapp-provision:([a-z0-9_./-]+)\]`)
 
-// text is where a kind without tags keeps its marker.
+// text returns the place of the marker of a kind without tags, or nil.
 func (k Kind) text(body map[string]any) (holder map[string]any, field string) {
 	switch k {
 	case Dashboard:
@@ -32,7 +33,7 @@ func (k Kind) text(body map[string]any) (holder map[string]any, field string) {
 	return nil, ""
 }
 
-// attributes are a downtime's, in a request or a response.
+// attributes returns the attributes of a downtime's request or response.
 func attributes(body map[string]any) map[string]any {
 	if data, ok := body["data"].(map[string]any); ok {
 		body = data
@@ -44,8 +45,8 @@ func attributes(body map[string]any) map[string]any {
 	return a
 }
 
-// addMark marks a body that is about to be sent. Where the place is taken by what
-// has no business there, it stays, for Check to find.
+// addMark adds the marker to a body. It leaves a value of the wrong type there as it
+// is, for Check to report.
 func addMark(kind Kind, body map[string]any, mark string) {
 	if holder, field := kind.text(body); holder != nil {
 		text, ok := holder[field].(string)
@@ -62,7 +63,7 @@ func addMark(kind Kind, body map[string]any, mark string) {
 	body["tags"] = append(slices.Clone(tags), managedTag, idTag+mark)
 }
 
-// marks are the markers in a body from the API.
+// marks returns the markers in a body from the API.
 func marks(kind Kind, body map[string]any) []string {
 	var all []string
 	if holder, field := kind.text(body); holder != nil {
@@ -84,7 +85,7 @@ func marks(kind Kind, body map[string]any) []string {
 	return all
 }
 
-// removeMark takes markers away, as export does.
+// removeMark removes the markers from a body, for Export.
 func removeMark(kind Kind, body map[string]any) {
 	if holder, field := kind.text(body); holder != nil {
 		if text, ok := holder[field].(string); ok {

@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// render renders a monitor's message in a state, as Datadog does: sections of
-// conditions, {{#is_alert}}...{{/is_alert}} and {{^is_alert}}, and variables. What
-// it does not know is an error.
+// render renders a monitor's message in a state, as Datadog does: sections with
+// conditions, {{#is_alert}}...{{/is_alert}} and {{^is_alert}}, and variables. An
+// unknown name is an error.
 func render(message string, state map[string]bool, variables map[string]string) (string, error) {
 	var out strings.Builder
 	type section struct {
@@ -32,7 +32,7 @@ func render(message string, state map[string]bool, variables map[string]string) 
 		}
 		name, after, closed := strings.Cut(tag, "}}")
 		if !closed {
-			return "", fmt.Errorf("{{%.20s has no }}", tag)
+			return "", fmt.Errorf("{{%.20s lacks a closing }}", tag)
 		}
 		rest = after
 		switch name = strings.TrimSpace(name); {
@@ -40,18 +40,18 @@ func render(message string, state map[string]bool, variables map[string]string) 
 			condition := name[1:]
 			holds, ok := state[condition]
 			if !ok {
-				return "", fmt.Errorf("{{%s}} is no condition", name)
+				return "", fmt.Errorf("{{%s}} is not a condition", name)
 			}
 			open = append(open, section{condition, holds == (name[0] == '#')})
 		case strings.HasPrefix(name, "/"):
 			if len(open) == 0 || open[len(open)-1].name != name[1:] {
-				return "", fmt.Errorf("{{%s}} ends nothing", name)
+				return "", fmt.Errorf("{{%s}} does not end the open section", name)
 			}
 			open = open[:len(open)-1]
 		default:
 			value, ok := variables[name]
 			if !ok {
-				return "", fmt.Errorf("{{%s}} is no variable here", name)
+				return "", fmt.Errorf("{{%s}} is not a variable here", name)
 			}
 			if shown() {
 				out.WriteString(value)
@@ -59,12 +59,12 @@ func render(message string, state map[string]bool, variables map[string]string) 
 		}
 	}
 	if len(open) > 0 {
-		return "", fmt.Errorf("{{#%s}} has no end", open[len(open)-1].name)
+		return "", fmt.Errorf("{{#%s}} lacks its end", open[len(open)-1].name)
 	}
 	return out.String(), nil
 }
 
-// conditions are all that may stand in a section; those named hold.
+// conditions returns all conditions that sections may have. Those in holding are true.
 func conditions(holding ...string) map[string]bool {
 	all := map[string]bool{}
 	for _, name := range []string{"is_alert", "is_warning", "is_no_data", "is_recovery", "is_alert_recovery", "is_warning_recovery", "is_no_data_recovery", "is_alert_to_warning", "is_renotify", "is_unknown"} {
@@ -73,18 +73,18 @@ func conditions(holding ...string) map[string]bool {
 	return all
 }
 
-// notification is a state in which a monitor tells somebody.
+// notification is a state in which a monitor notifies.
 type notification struct {
 	name    string
 	holding []string
 }
 
-// notifications are those of a monitor.
+// notifications returns the states in which a monitor notifies.
 func notifications(body map[string]any) []notification {
 	options := body["options"].(map[string]any)
 	thresholds := options["thresholds"].(map[string]any)
 	all := []notification{{"alert", []string{"is_alert"}}, {"recovery", []string{"is_recovery", "is_alert_recovery"}}}
-	if thresholds["warning"] != nil && body["type"] != "service check" { // a service check warns with a status, and can_connect has none
+	if thresholds["warning"] != nil && body["type"] != "service check" { // a service check warns if its status is WARNING, which can_connect never has
 		all = append(all, notification{"warning", []string{"is_warning"}},
 			notification{"alert to warning", []string{"is_warning", "is_alert_to_warning"}},
 			notification{"recovery from a warning", []string{"is_recovery", "is_warning_recovery"}})
@@ -97,7 +97,7 @@ func notifications(body map[string]any) []notification {
 
 var byHost = regexp.MustCompile(` by \{host\}|\.by\("host"\)`)
 
-// variablesOf are the template variables that a monitor has in a state.
+// variablesOf returns the template variables of a monitor in a state.
 func variablesOf(body map[string]any, state string) map[string]string {
 	v := map[string]string{}
 	if body["type"] == "service check" {
@@ -108,7 +108,7 @@ func variablesOf(body map[string]any, state string) map[string]string {
 		if thresholds["warning"] != nil {
 			v["warn_threshold"] = fmt.Sprint(thresholds["warning"])
 		}
-		if state != "no data" { // there is no value then
+		if state != "no data" { // then there is no value
 			v["value"] = "812.5"
 		}
 	}
@@ -118,8 +118,8 @@ func variablesOf(body map[string]any, state string) map[string]string {
 	return v
 }
 
-// sent renders all variables that a section shows; unlike render alone, it takes
-// what stands in sections of other states as it is.
+// sent returns the message of a notification. Sections of other states may use
+// variables that this state lacks.
 func sent(body map[string]any, n notification) (string, error) {
 	all := variablesOf(body, "")
 	message, err := render(body["message"].(string), conditions(n.holding...), all)
@@ -127,7 +127,7 @@ func sent(body map[string]any, n notification) (string, error) {
 		return "", err
 	}
 	if n.name == "no data" && strings.Contains(message, all["value"]) && all["value"] != "" {
-		return "", fmt.Errorf("{{value}} where there is no data")
+		return "", fmt.Errorf("{{value}} although there is no data")
 	}
 	return message, nil
 }
@@ -149,22 +149,22 @@ func TestMessagesInEveryState(t *testing.T) {
 			}
 			own, common, ok := strings.Cut(message, "\nGraphs: ")
 			if !ok || strings.TrimSpace(own) == "" {
-				t.Errorf("%s, %s: nothing of its own in %q", d.File, n.name, message)
+				t.Errorf("%s, %s: no text for this state in %q", d.File, n.name, message)
 			}
 			bodies[n.holding[0]] = own
 			for _, want := range []string{"https://app.datadoghq.com/dashboard/", "\nRunbook: docs/runbooks/", "\n@ops@example.com"} {
 				if !strings.Contains("\n"+common, want) && !strings.Contains(common, want) {
-					t.Errorf("%s, %s: no %q in %q", d.File, n.name, want, message)
+					t.Errorf("%s, %s: %q is missing in %q", d.File, n.name, want, message)
 				}
 			}
 			if strings.ContainsAny(message, "{}") {
-				t.Errorf("%s, %s: a variable is left in %q", d.File, n.name, message)
+				t.Errorf("%s, %s: unrendered variable in %q", d.File, n.name, message)
 			}
 		}
 		seen := map[string]string{}
 		for state, own := range bodies {
 			if other, ok := seen[strings.TrimSpace(own)]; ok {
-				t.Errorf("%s says the same in %s and %s: %q", d.File, state, other, own)
+				t.Errorf("%s has the same text for %s and %s: %q", d.File, state, other, own)
 			}
 			seen[strings.TrimSpace(own)] = state
 		}
@@ -190,7 +190,7 @@ func TestMessageOfMyMetric(t *testing.T) {
 		}
 		message = regexp.MustCompile(`\n\n+`).ReplaceAllString(message, "\n")
 		want := `
-my_metric is 812.5 on web-1 (10.0.0.7): over five minutes its average is above 800.
+my_metric on web-1 (10.0.0.7) is 812.5: its average over five minutes is above 800.
 Graphs: https://app.datadoghq.com/dashboard/timeboard
 Runbook: docs/runbooks/my-metric.md
 @ops@example.com`
@@ -208,16 +208,16 @@ Runbook: docs/runbooks/my-metric.md
 }
 
 func TestMessagesThatDoNotRender(t *testing.T) {
-	for message, says := range map[string]string{
-		"{{#is_alert}}x":                    "has no end",
-		"{{#is_alert}}x{{/is_warning}}":     "ends nothing",
-		"{{#is_alarm}}x{{/is_alarm}}":       "is no condition",
-		"{{host.name}}":                     "is no variable here",
-		"{{value":                           "has no }}",
-		"{{#is_alert}}{{value}}{{/is_alert": "has no }}",
+	for message, want := range map[string]string{
+		"{{#is_alert}}x":                    "lacks its end",
+		"{{#is_alert}}x{{/is_warning}}":     "does not end the open section",
+		"{{#is_alarm}}x{{/is_alarm}}":       "is not a condition",
+		"{{host.name}}":                     "is not a variable here",
+		"{{value":                           "lacks a closing }}",
+		"{{#is_alert}}{{value}}{{/is_alert": "lacks a closing }}",
 	} {
-		if _, err := render(message, conditions("is_alert"), map[string]string{"value": "1"}); err == nil || !strings.Contains(err.Error(), says) {
-			t.Errorf("%q: %v, want %q", message, err, says)
+		if _, err := render(message, conditions("is_alert"), map[string]string{"value": "1"}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", message, err, want)
 		}
 	}
 }

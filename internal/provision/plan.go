@@ -7,35 +7,36 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 )
 
-// Action is what is to be done about a definition.
+// Action is what apply will do about a definition.
 type Action string
 
-// What plan may find.
+// The actions.
 const (
 	Create Action = "create"
 	Update Action = "change"
 	Same   Action = "same"
-	Failed Action = "failed" // and Err says why
+	Failed Action = "failed" // the comparison failed, see Step.Err
 )
 
-// Step is a definition, and what is to be done about it.
+// Step is a definition and what apply will do about it.
 type Step struct {
 	Definition
 	Action  Action
-	Changes []Change // of a change
-	Err     error
+	Changes []Change // if Action is Update
+	Err     error    // if Action is Failed
 
-	body  map[string]any // what to send, with its marker
+	body  map[string]any // to send, with its marker
 	found *object
 }
 
-// Plan is what would make an account match.
+// Plan lists what apply will do.
 type Plan struct {
 	Steps []Step
-	// Left are resources of the deployment that no definition is there for: a file
-	// was deleted or has another name now. Only Destroy removes them.
+	// Left are resources of the deployment without a definition: somebody deleted or
+	// renamed the file. Only Destroy deletes them.
 	Left []Left
 
 	objects map[Kind][]object
@@ -48,7 +49,7 @@ type Left struct {
 	object
 }
 
-// Counts are how many steps there are of each action.
+// Counts returns the number of steps by action.
 func (p Plan) Counts() map[Action]int {
 	n := map[Action]int{}
 	for _, s := range p.Steps {
@@ -57,7 +58,7 @@ func (p Plan) Counts() map[Action]int {
 	return n
 }
 
-// prepare fills d and marks it, ready to be sent.
+// prepare returns the body to send: filled, with the marker.
 func (d Definition) prepare(values Values, target func(Ref) (Target, error)) (map[string]any, error) {
 	body, err := d.Fill(values, target)
 	if err != nil {
@@ -67,7 +68,7 @@ func (d Definition) prepare(values Values, target func(Ref) (Target, error)) (ma
 	return body, nil
 }
 
-// Validate checks all definitions with the API's models, as they would be sent.
+// Validate compares all definitions, filled with values, with the API's models.
 func (all Definitions) Validate(values Values) error {
 	var errs []error
 	for _, d := range all {
@@ -83,7 +84,7 @@ func (all Definitions) Validate(values Values) error {
 	return errors.Join(errs...)
 }
 
-// anyTarget has the form of what a reference to ref stands for.
+// anyTarget returns a target of the right type for ref.
 func anyTarget(ref Ref) Target {
 	if ref.Kind == Monitor {
 		return Target{ID: json.Number("1"), URL: "https://app.datadoghq.com/monitors/1"}
@@ -91,7 +92,7 @@ func anyTarget(ref Ref) Target {
 	return Target{ID: ref.Key, URL: "https://app.datadoghq.com/" + string(ref.Kind) + "/" + ref.Key}
 }
 
-// Offline returns the plan for an account that has nothing, without asking one.
+// Offline returns the plan for an empty account, without sending a request.
 // References stay as they are.
 func (all Definitions) Offline(values Values) (Plan, error) {
 	if err := all.Validate(values); err != nil {
@@ -108,8 +109,8 @@ func (all Definitions) Offline(values Values) (Plan, error) {
 	return p, nil
 }
 
-// Plan compares the account with the definitions. An error is one that leaves no
-// plan; what is wrong with one resource is in its step.
+// Plan compares the account with the definitions. It returns an error if there can be
+// no plan; the error of a single resource is in its step.
 func (c *Client) Plan(ctx context.Context, all Definitions, values Values) (Plan, error) {
 	if err := all.Validate(values); err != nil {
 		return Plan{}, err
@@ -144,22 +145,24 @@ func (c *Client) Plan(ctx context.Context, all Definitions, values Values) (Plan
 	return p, nil
 }
 
-// keyOf is the key in a marker of the deployment, or "".
+// keyOf returns the key in a marker of the deployment, or "".
 func keyOf(mark, stack string) string {
-	if prefix := stack + "/"; len(mark) > len(prefix) && mark[:len(prefix)] == prefix {
-		return mark[len(prefix):]
+	key, ok := strings.CutPrefix(mark, stack+"/")
+	if !ok {
+		return ""
 	}
-	return ""
+	return key
 }
 
+// target returns what references to o stand for.
 func (c *Client) target(o object) Target { return Target{ID: o.id, URL: c.link(o)} }
 
-// notYet stands for what is known once the resource exists.
+// notYet is the target of a reference to a resource that does not exist yet.
 func notYet(ref Ref) Target {
 	return Target{ID: "(known after apply)", URL: "(known after apply)"}
 }
 
-// compare looks for d among objects and compares.
+// compare finds the resource of d among objects and compares the two.
 func (c *Client) compare(ctx context.Context, d Definition, values Values, objects []object, targets map[Ref]Target) Step {
 	step := Step{Definition: d, Action: Failed}
 	step.body, step.Err = d.prepare(values, func(ref Ref) (Target, error) {
@@ -178,7 +181,7 @@ func (c *Client) compare(ctx context.Context, d Definition, values Values, objec
 		step.Action = Create
 		return step
 	}
-	if d.Kind == Dashboard { // the list has no widgets
+	if d.Kind == Dashboard { // the list omits widgets
 		o, err := c.get(ctx, d.Kind, step.found.ID())
 		if err != nil {
 			step.Err = err
@@ -193,18 +196,19 @@ func (c *Client) compare(ctx context.Context, d Definition, values Values, objec
 	return step
 }
 
-// moving are the paths of d whose value depends on the day.
+// moving returns the paths of d whose value depends on the current date.
 func (d Definition) moving() map[string]bool {
 	all := map[string]bool{}
 	walk("", d.Body, func(at, s string) {
-		if len(s) > 7 && s[:7] == "${next:" {
+		if strings.HasPrefix(s, "${next:") {
 			all[at] = true
 		}
 	})
 	return all
 }
 
-// Write prints the plan. With full, it has the whole body of what is to be made.
+// Write prints the plan. With full, it prints the whole body of each resource to
+// create.
 func (p Plan) Write(w io.Writer, full bool) {
 	for _, s := range p.Steps {
 		fmt.Fprintf(w, "%-7s %s\n", s.Action, s.Ref)
@@ -222,7 +226,7 @@ func (p Plan) Write(w io.Writer, full bool) {
 		}
 	}
 	for _, l := range p.Left {
-		fmt.Fprintf(w, "%-7s %s has no definition any more: %s\n", "left", l.Ref, l.Link)
+		fmt.Fprintf(w, "%-7s %s no longer has a definition: %s\n", "left", l.Ref, l.Link)
 	}
 	n := p.Counts()
 	fmt.Fprintf(w, "\n%d to create, %d to change, %d the same", n[Create], n[Update], n[Same])
@@ -235,7 +239,7 @@ func (p Plan) Write(w io.Writer, full bool) {
 	fmt.Fprintln(w)
 }
 
-// summary is what a resource is, in a few lines.
+// summary describes a resource in a few lines.
 func summary(kind Kind, body map[string]any) []string {
 	lines := []string{object{kind, "", body}.title()}
 	add := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
@@ -261,7 +265,7 @@ func summary(kind Kind, body map[string]any) []string {
 	return lines
 }
 
-// widgets counts widgets, also those within groups.
+// widgets counts widgets, including those in groups.
 func widgets(v any) int {
 	n := 0
 	for _, w := range list(v) {

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// Each monitor has its runbook, and each runbook its monitor.
+// Each monitor links its runbook, and each runbook belongs to a monitor.
 func TestRunbooks(t *testing.T) {
 	linked := map[string]bool{}
 	for _, d := range definitions(t) {
@@ -24,7 +24,7 @@ func TestRunbooks(t *testing.T) {
 		}
 		linked[m[1]+".md"] = true
 		if !slices.Contains(list(body["tags"]), any("runbook:"+m[1])) {
-			t.Errorf("%s has no tag runbook:%s", d.File, m[1])
+			t.Errorf("%s lacks the tag runbook:%s", d.File, m[1])
 		}
 		page, err := os.ReadFile("../../docs/runbooks/" + m[1] + ".md")
 		if err != nil {

@@ -12,39 +12,40 @@ import (
 	"github.com/DataDog/datadog-api-client-go/v2/api/datadogV1"
 )
 
-// sharePermission is what the API's specification asks for.
+// sharePermission is the permission that the API's specification names.
 const sharePermission = "dashboards_public_share"
 
 // Share is a public link of a dashboard.
 type Share struct {
 	URL   string
 	token string
-	kind  string // open, invite, embed
+	kind  string // open, invite or embed
 }
 
-// Shared says what a link of the dashboard would show.
+// Shared describes what a public link of a dashboard shows.
 type Shared struct {
 	Title   string
 	Link    string
 	Graphs  []string // titles
-	Queries []string // what they read
-	Links   []Share  // that exist
-	// Unlisted: the API, whose list of links is in preview, does not have it here.
+	Queries []string // of the graphs
+	Links   []Share  // existing ones
+	// Unlisted reports that the account's API does not list links. The list is in
+	// preview.
 	Unlisted bool
 
 	id string
 }
 
-// ParseShare reads a public link.
+// ParseShare parses the URL of a public link.
 func ParseShare(link string) (Share, error) {
 	u, err := url.Parse(link)
 	if err != nil || !strings.HasPrefix(u.Path, "/sb/") || strings.Count(u.Path, "/") != 2 || len(u.Path) == len("/sb/") {
-		return Share{}, fmt.Errorf("%q is no public link: these have the form https://p.datadoghq.com/sb/token", link)
+		return Share{}, fmt.Errorf("%q is not a public link; public links have the form https://p.datadoghq.com/sb/TOKEN", link)
 	}
 	return Share{URL: link, token: strings.TrimPrefix(u.Path, "/sb/")}, nil
 }
 
-// Shared returns what is to be seen on a managed dashboard, and its public links.
+// Shared returns what a managed dashboard shows, and its public links.
 func (c *Client) Shared(ctx context.Context, key string, values Values) (Shared, error) {
 	ref := Ref{Dashboard, key}
 	o, err := c.find(ctx, ref, mark(values.Stack(), key))
@@ -52,7 +53,7 @@ func (c *Client) Shared(ctx context.Context, key string, values Values) (Shared,
 		return Shared{}, err
 	}
 	if o == nil {
-		return Shared{}, fmt.Errorf("%s: the account has none of %s; apply makes it", ref, values.Stack())
+		return Shared{}, fmt.Errorf("the account has no %s of %s; create it with apply", ref, values.Stack())
 	}
 	s := Shared{Title: o.title(), Link: c.link(*o), id: o.ID()}
 	var visit func(widgets any)
@@ -81,7 +82,7 @@ func (c *Client) Shared(ctx context.Context, key string, values Values) (Shared,
 	return s, err
 }
 
-// links are the public links of a dashboard.
+// links returns the public links of a dashboard.
 func (c *Client) links(ctx context.Context, id string) ([]Share, error) {
 	body, err := c.do(ctx, operation{name: "list the public links of dashboard " + id, permission: "dashboards_read",
 		call: func(ctx context.Context) (*http.Response, error) {
@@ -106,8 +107,8 @@ func (c *Client) links(ctx context.Context, id string) ([]Share, error) {
 	return all, nil
 }
 
-// Publish makes a public link of a dashboard, or returns the one that it has.
-func (c *Client) Publish(ctx context.Context, s Shared) (link string, made bool, err error) {
+// Publish creates a public link of a dashboard, or returns the existing one.
+func (c *Client) Publish(ctx context.Context, s Shared) (link string, created bool, err error) {
 	if link := open(s.Links); link != "" {
 		return link, false, nil
 	}
@@ -147,7 +148,7 @@ func (c *Client) Publish(ctx context.Context, s Shared) (link string, made bool,
 	}
 }
 
-// open is the URL of the link that needs no invitation, or "".
+// open returns the URL of a link that needs no invitation, or "".
 func open(links []Share) string {
 	for _, l := range links {
 		if l.kind == "open" {
@@ -157,7 +158,7 @@ func open(links []Share) string {
 	return ""
 }
 
-// Revoke ends a public link.
+// Revoke revokes a public link. It succeeds if the link no longer exists.
 func (c *Client) Revoke(ctx context.Context, s Share) error {
 	_, err := c.do(ctx, operation{name: "revoke " + s.URL, permission: sharePermission,
 		call: func(ctx context.Context) (*http.Response, error) {

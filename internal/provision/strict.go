@@ -12,9 +12,9 @@ import (
 	"github.com/DataDog/datadog-api-client-go/v2/api/datadog"
 )
 
-// Problem is a place in a document that the API's models do not know.
+// Problem is a part of a document that does not fit the API's models.
 type Problem struct {
-	Path string // as in options.thresholds.critical, widgets[2].definition
+	Path string // such as options.thresholds.critical or widgets[2].definition
 	What string
 }
 
@@ -25,16 +25,16 @@ func (p Problem) String() string {
 	return p.Path + ": " + p.What
 }
 
-// Check compares a document with the client's model of its kind. The models
-// take anything: what they do not know they set aside, at any depth, and send it
-// on. Here it is a problem, with its path.
+// Check compares a document with the client's model of its kind. The models accept
+// everything: they set aside unknown fields and values at any depth, and send them
+// on. Check reports these, with their paths.
 func Check(kind Kind, document []byte) []Problem {
 	t := kind.model()
 	problems := check(t, document, "")
 	if len(problems) > 0 {
 		return problems
 	}
-	// The last word is the model's own: nothing may be set aside in it.
+	// Finally, the model itself must not have set anything aside.
 	v := reflect.New(t)
 	if err := datadog.Unmarshal(document, v.Interface()); err != nil {
 		return []Problem{{What: err.Error()}}
@@ -45,7 +45,7 @@ func Check(kind Kind, document []byte) []Problem {
 	return nil
 }
 
-// check compares raw with type t of the client, below path.
+// check compares raw, which stands at path, with type t of the client.
 func check(t reflect.Type, raw json.RawMessage, path string) []Problem {
 	switch {
 	case t.Kind() == reflect.Pointer:
@@ -68,7 +68,7 @@ func check(t reflect.Type, raw json.RawMessage, path string) []Problem {
 	case t.Kind() == reflect.Slice && t.Elem().Kind() != reflect.Uint8:
 		var elements []json.RawMessage
 		if err := json.Unmarshal(raw, &elements); err != nil {
-			return []Problem{{path, "is not a list"}}
+			return []Problem{{path, "not a list"}}
 		}
 		var problems []Problem
 		for i, e := range elements {
@@ -84,25 +84,28 @@ func check(t reflect.Type, raw json.RawMessage, path string) []Problem {
 	}
 }
 
+// isNull reports whether raw is null.
 func isNull(raw json.RawMessage) bool { return string(bytes.TrimSpace(raw)) == "null" }
 
+// isEnum reports whether t is an enumeration.
 func isEnum(t reflect.Type) bool {
 	_, ok := t.MethodByName("IsValid")
 	return ok && t.Kind() != reflect.Struct && t.Kind() != reflect.Pointer
 }
 
-// isNullable says whether t wraps a value that may be null.
+// isNullable reports whether t wraps a value that may be null.
 func isNullable(t reflect.Type) bool {
 	get, ok := t.MethodByName("Get")
 	return ok && t.Kind() == reflect.Struct && strings.HasPrefix(t.Name(), "Nullable") &&
 		get.Type.NumOut() == 1 && get.Type.Out(0).Kind() == reflect.Pointer
 }
 
+// isObject reports whether t is a model with properties.
 func isObject(t reflect.Type) bool {
 	return t.Kind() == reflect.Struct && len(fields(t)) > 0
 }
 
-// isOneOf says whether t is one of several models.
+// isOneOf reports whether t stands for one of several models.
 func isOneOf(t reflect.Type) bool {
 	if t.Kind() != reflect.Struct || len(fields(t)) > 0 {
 		return false
@@ -117,7 +120,7 @@ type field struct {
 	required bool
 }
 
-// fields are the properties of a model, by their name in JSON.
+// fields returns the properties of a model, by their names in JSON.
 func fields(t reflect.Type) map[string]field {
 	all := map[string]field{}
 	for i := range t.NumField() {
@@ -130,6 +133,7 @@ func fields(t reflect.Type) map[string]field {
 	return all
 }
 
+// checkEnum compares raw with the values that an enumeration allows.
 func checkEnum(t reflect.Type, raw json.RawMessage, path string) []Problem {
 	v := reflect.New(t)
 	if err := json.Unmarshal(raw, v.Interface()); err != nil {
@@ -139,13 +143,14 @@ func checkEnum(t reflect.Type, raw json.RawMessage, path string) []Problem {
 		return nil
 	}
 	allowed := v.MethodByName("GetAllowedValues").Call(nil)[0]
-	return []Problem{{path, fmt.Sprintf("%s is unknown, known are %v", raw, allowed)}}
+	return []Problem{{path, fmt.Sprintf("unknown value %s; known values are %v", raw, allowed)}}
 }
 
+// checkObject compares raw with the properties of model t.
 func checkObject(t reflect.Type, raw json.RawMessage, path string) []Problem {
 	var properties map[string]json.RawMessage
 	if err := json.Unmarshal(raw, &properties); err != nil || properties == nil {
-		return []Problem{{path, "is not an object"}}
+		return []Problem{{path, "not an object"}}
 	}
 	known := fields(t)
 	var problems []Problem
@@ -158,18 +163,17 @@ func checkObject(t reflect.Type, raw json.RawMessage, path string) []Problem {
 	}
 	for _, name := range slices.Sorted(maps.Keys(known)) {
 		if _, ok := properties[name]; known[name].required && !ok {
-			problems = append(problems, Problem{path, "has no " + name})
+			problems = append(problems, Problem{path, "lacks the required field " + name})
 		}
 	}
 	return problems
 }
 
-// checkOneOf compares raw with each model that it may be. Where none fits, the
-// problems are those of the closest of those whose type or data source is as in
-// raw.
+// checkOneOf compares raw with each model that t stands for. If none fits, it returns
+// the problems of the closest model with raw's type or data source.
 func checkOneOf(t reflect.Type, raw json.RawMessage, path string) []Problem {
 	var closest []Problem
-	var wrong []string // what raw's type could have been
+	var wrong []string // why raw belongs to other models
 	fits := 0
 	for i := range t.NumField() {
 		f := t.Field(i)
@@ -192,16 +196,16 @@ func checkOneOf(t reflect.Type, raw json.RawMessage, path string) []Problem {
 	case fits == 1:
 		return nil
 	case fits > 1:
-		return []Problem{{path, "may be more than one kind of " + t.Name()}}
+		return []Problem{{path, "fits more than one kind of " + t.Name()}}
 	case closest == nil:
 		slices.Sort(wrong)
-		return []Problem{{path, fmt.Sprintf("is no %s that the API knows (%s)", t.Name(), strings.Join(slices.Compact(wrong), "; "))}}
+		return []Problem{{path, fmt.Sprintf("not a %s that the API knows (%s)", t.Name(), strings.Join(slices.Compact(wrong), "; "))}}
 	}
 	return closest
 }
 
-// another says whether raw is of another model than t: its type or data source
-// is none of t's.
+// another reports whether raw belongs to another model than t, because t does not
+// allow its type or data source. The problem says which.
 func another(t reflect.Type, raw json.RawMessage, path string) (Problem, bool) {
 	if isOneOf(t) {
 		var last Problem
@@ -221,7 +225,7 @@ func another(t reflect.Type, raw json.RawMessage, path string) (Problem, bool) {
 	}
 	var properties map[string]json.RawMessage
 	if json.Unmarshal(raw, &properties) != nil {
-		return Problem{path, "is not an object"}, true
+		return Problem{path, "not an object"}, true
 	}
 	known := fields(t)
 	for _, name := range []string{"type", "data_source", "request_type"} {
@@ -235,7 +239,7 @@ func another(t reflect.Type, raw json.RawMessage, path string) (Problem, bool) {
 		value, ok := properties[name]
 		if !ok {
 			if f.required {
-				return Problem{path, "has no " + name}, true
+				return Problem{path, "lacks the required field " + name}, true
 			}
 			continue
 		}
@@ -246,7 +250,7 @@ func another(t reflect.Type, raw json.RawMessage, path string) (Problem, bool) {
 	return Problem{}, false
 }
 
-// describe names a type as JSON does.
+// describe returns the name of a type in JSON's terms.
 func describe(t reflect.Type) string {
 	switch t.Kind() {
 	case reflect.Bool:

@@ -22,7 +22,7 @@ var (
 	durationForm = regexp.MustCompile(`^[1-9][0-9]*[mhdw]$`)
 )
 
-// check refuses what the API refuses.
+// check returns a refusal with a status if the API would refuse body.
 func (s *Server) check(kind provision.Kind, body map[string]any) reply {
 	if problems := provision.Check(kind, []byte(text(body))); len(problems) > 0 {
 		return refuse(http.StatusBadRequest, "%v", problems)
@@ -56,7 +56,7 @@ func (s *Server) checkMonitor(body map[string]any) reply {
 	query, _ := body["query"].(string)
 	form, ok := monitorTypes[body["type"].(string)]
 	if !ok {
-		return refuse(http.StatusBadRequest, "this stand-in knows no monitors of type %v", body["type"])
+		return refuse(http.StatusBadRequest, "the stand-in does not know monitors of type %v", body["type"])
 	}
 	m := form.FindStringSubmatch(strings.TrimSpace(query))
 	if m == nil {

@@ -8,14 +8,14 @@ import (
 	"apmapp/internal/provision"
 )
 
-// Fail sets what decides how each request fails; nil ends it.
+// Fail sets the function that decides how each request fails. nil ends the faults.
 func (s *Server) Fail(fault func(*http.Request) Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.fault = fault
 }
 
-// Deny takes permissions from the key.
+// Deny sets the permissions that the key lacks.
 func (s *Server) Deny(permissions ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -25,8 +25,8 @@ func (s *Server) Deny(permissions ...string) {
 	}
 }
 
-// Lag makes lists lag behind: what is created is missing in the next n. With 0,
-// they catch up.
+// Lag makes the next n lists after a creation omit the new resource. With 0, lists
+// are complete at once.
 func (s *Server) Lag(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -47,14 +47,14 @@ func (s *Server) Requests() []string {
 	return all
 }
 
-// Problems are requests that no client should make.
+// Problems returns the requests that no correct client sends.
 func (s *Server) Problems() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.problems)
 }
 
-// All returns what the account has of a kind, without downtimes that are over.
+// All returns the account's resources of a kind, without cancelled downtimes.
 func (s *Server) All(kind provision.Kind) []map[string]any {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -68,7 +68,7 @@ func (s *Server) All(kind provision.Kind) []map[string]any {
 	return all
 }
 
-// Links are the public links that exist.
+// Links returns the public links that exist.
 func (s *Server) Links() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -79,7 +79,7 @@ func (s *Server) Links() []string {
 	return all
 }
 
-// Add makes a resource as somebody does in the pages, and returns its ID.
+// Add creates a resource, as people do in the pages, and returns its ID.
 func (s *Server) Add(kind provision.Kind, body map[string]any) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -90,7 +90,7 @@ func (s *Server) Add(kind provision.Kind, body map[string]any) (string, error) {
 	return o.id, nil
 }
 
-// Edit changes a resource as somebody does in the pages.
+// Edit changes a resource, as people do in the pages.
 func (s *Server) Edit(kind provision.Kind, id string, edit func(map[string]any)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -99,7 +99,21 @@ func (s *Server) Edit(kind provision.Kind, id string, edit func(map[string]any))
 	}
 }
 
-// Remove deletes a resource as somebody does in the pages.
+// Ignore makes the API drop a field of new and changed resources.
+func (s *Server) Ignore(kind provision.Kind, field string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ignored[kind] = field
+}
+
+// Reverse reverses the order of lists.
+func (s *Server) Reverse(kind provision.Kind) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	slices.Reverse(s.objects[kind])
+}
+
+// Remove deletes a resource, as people do in the pages.
 func (s *Server) Remove(kind provision.Kind, id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

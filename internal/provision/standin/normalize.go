@@ -4,15 +4,17 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"apmapp/internal/provision"
 )
 
-// normalize fills in and rewrites, as the API does.
+// normalize fills in fields and rewrites values, as the API does.
 func (s *Server) normalize(kind provision.Kind, o *object) {
 	b := o.body
 	b["id"] = o.id
+	delete(b, s.ignored[kind])
 	set := func(m map[string]any, key string, v any) {
 		if m[key] == nil {
 			m[key] = v
@@ -27,9 +29,11 @@ func (s *Server) normalize(kind provision.Kind, o *object) {
 		b["creator"], b["created_at"], b["modified_at"] = author, s.now().Unix(), s.now().Unix()
 		b["tags"] = sorted(b["tags"])
 		thresholds := b["thresholds"].([]any)
-		slices.SortFunc(thresholds, func(x, y any) int { // the longest first
-			return -strings.Compare(text(x.(map[string]any)["timeframe"]), text(y.(map[string]any)["timeframe"]))
-		})
+		days := func(threshold any) int {
+			n, _ := strconv.Atoi(strings.TrimSuffix(fmt.Sprint(threshold.(map[string]any)["timeframe"]), "d"))
+			return n
+		}
+		slices.SortFunc(thresholds, func(x, y any) int { return days(y) - days(x) }) // the longest timeframe first
 		for _, t := range thresholds {
 			t := t.(map[string]any)
 			t["target"] = float(t["target"])
@@ -103,7 +107,7 @@ func (s *Server) normalize(kind provision.Kind, o *object) {
 	}
 }
 
-// identify gives widgets IDs.
+// identify gives each widget an ID, including those in groups.
 func (s *Server) identify(widgets any) {
 	list, _ := widgets.([]any)
 	for _, w := range list {
@@ -113,7 +117,7 @@ func (s *Server) identify(widgets any) {
 	}
 }
 
-// float writes a number as the API does: 800 as 800.0.
+// float returns a number in the API's form: 800.0 for 800.
 func float(v any) any {
 	if n, ok := v.(json.Number); ok && !strings.ContainsAny(n.String(), ".eE") {
 		return json.Number(n.String() + ".0")
@@ -121,6 +125,7 @@ func float(v any) any {
 	return v
 }
 
+// sorted returns tags in lower case and sorted, as the API stores those of an SLO.
 func sorted(tags any) []any {
 	list, _ := tags.([]any)
 	out := []any{}

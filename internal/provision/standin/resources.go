@@ -21,7 +21,8 @@ func (s *Server) find(kind provision.Kind, id string) *object {
 	return nil
 }
 
-// make creates a resource, or says why not.
+// make creates a resource. If the API would refuse it, make returns nil and the
+// refusal.
 func (s *Server) make(kind provision.Kind, body map[string]any) (*object, reply) {
 	body = clone(body)
 	if r := s.check(kind, body); r.status != 0 {
@@ -47,12 +48,12 @@ func (s *Server) make(kind provision.Kind, body map[string]any) (*object, reply)
 	return o, reply{}
 }
 
-// one answers with one resource.
-func (s *Server) one(kind provision.Kind, o *object, made bool) reply {
+// one answers with one resource. written is true after a creation or change.
+func (s *Server) one(kind provision.Kind, o *object, written bool) reply {
 	body := clone(o.body)
 	switch kind {
 	case provision.SLO:
-		if made {
+		if written {
 			return reply{200, map[string]any{"data": []any{body}, "error": nil}}
 		}
 		return reply{200, map[string]any{"data": body, "errors": []any{}}}
@@ -63,7 +64,7 @@ func (s *Server) one(kind provision.Kind, o *object, made bool) reply {
 	return reply{200, body}
 }
 
-// shuffle orders a downtime's sets by chance, as the API does.
+// shuffle reorders a downtime's sets at random, as the API does.
 func (s *Server) shuffle(body map[string]any) {
 	a := body["attributes"].(map[string]any)
 	for _, name := range []string{"notify_end_states", "notify_end_types"} {
@@ -72,7 +73,7 @@ func (s *Server) shuffle(body map[string]any) {
 	}
 }
 
-// list answers with a page.
+// list answers with a page of resources.
 func (s *Server) list(kind provision.Kind, r *http.Request) reply {
 	q := r.URL.Query()
 	number := func(name string, otherwise int) int {
@@ -133,6 +134,7 @@ func (s *Server) list(kind provision.Kind, r *http.Request) reply {
 	return reply{200, map[string]any{"data": page, "meta": map[string]any{"page": map[string]any{"total_filtered_count": total}}}}
 }
 
+// hasAll reports whether tags contain every tag of want.
 func hasAll(tags any, want []string) bool {
 	have, _ := tags.([]any)
 	for _, tag := range want {
@@ -143,15 +145,15 @@ func hasAll(tags any, want []string) bool {
 	return true
 }
 
-// change is a PUT or PATCH.
+// change performs a PUT or PATCH.
 func (s *Server) change(kind provision.Kind, id string, update map[string]any) reply {
 	o := s.find(kind, id)
 	body := clone(o.body)
 	switch kind {
 	case provision.SLO, provision.Dashboard:
-		body = clone(update) // replaces all
+		body = clone(update) // the request replaces everything
 	case provision.Monitor:
-		for key, v := range clone(update) { // replaces what it has
+		for key, v := range clone(update) { // the request replaces the fields that it has
 			body[key] = v
 		}
 		if body["type"] != o.body["type"] && plainType(body["type"]) != plainType(o.body["type"]) {
@@ -185,7 +187,7 @@ func (s *Server) change(kind provision.Kind, id string, update map[string]any) r
 	return s.one(kind, o, kind == provision.SLO)
 }
 
-// request is the part of a stored resource that a client may send.
+// request returns the part of a stored resource that a client may send.
 func request(kind provision.Kind, body map[string]any) map[string]any {
 	if kind == provision.Downtime {
 		a := body["attributes"].(map[string]any)
@@ -207,6 +209,7 @@ func request(kind provision.Kind, body map[string]any) map[string]any {
 	return out
 }
 
+// plainType returns one name for the two names of a query alert.
 func plainType(v any) any {
 	if v == "metric alert" {
 		return "query alert"
@@ -214,6 +217,7 @@ func plainType(v any) any {
 	return v
 }
 
+// delete performs a DELETE. A deleted downtime remains, as cancelled.
 func (s *Server) delete(kind provision.Kind, id string) reply {
 	switch kind {
 	case provision.SLO:

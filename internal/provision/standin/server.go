@@ -1,10 +1,10 @@
-// Package standin stands in the place of Datadog's API, for tests: dashboards,
-// monitors, SLOs, downtimes and public links, over HTTP, with state.
+// Package standin replaces Datadog's API in tests: dashboards, monitors, SLOs,
+// downtimes and public links, over HTTP, with state.
 //
-// It takes what the client's models know and nothing else, and answers as the
-// published specification and the recordings in the client's repository show the
-// API to answer: with defaults filled in, sets in another order, numbers and names
-// in other forms, and with its refusals. On request it fails.
+// It accepts only what the client's models know. Its answers follow the published
+// specification and the recordings in the client's repository: it fills in defaults,
+// reorders sets, writes numbers and names in other forms, and refuses what the API
+// refuses. Tests can make it fail.
 package standin
 
 import (
@@ -22,22 +22,23 @@ import (
 	"apmapp/internal/provision"
 )
 
-// Keys that the stand-in takes.
+// The keys that the stand-in accepts.
 const (
 	APIKey = "0123456789abcdef0123456789abcdef"
 	AppKey = "abcdefabcdefabcdefabcdefabcdefabcdefabcd"
 )
 
-// Fault is how a request fails. The zero value is no fault.
+// Fault describes how a request fails. The zero value is no fault.
 type Fault struct {
-	Status int           // answered in place of the true answer
-	Reset  time.Duration // of the rate limit, with status 429
-	Drop   bool          // the connection breaks before an answer
-	Hang   bool          // no answer comes, for as long as the client waits
-	Done   bool          // what was asked for is done nevertheless
+	Status int           // replaces the status of the answer
+	Reset  time.Duration // until the rate limit ends, for status 429
+	Drop   bool          // close the connection without an answer
+	Cut    bool          // close the connection in the middle of the answer; needs Done
+	Hang   bool          // do not answer while the client waits
+	Done   bool          // the request takes effect nevertheless
 }
 
-// Server is an account.
+// Server is an account and its API. It is an http.Handler.
 type Server struct {
 	URL string
 
@@ -48,9 +49,10 @@ type Server struct {
 	objects  map[provision.Kind][]*object
 	shares   []map[string]any
 	serial   int64
-	denied   map[string]bool // permissions that the key has not
+	denied   map[string]bool // permissions that the key lacks
 	fault    func(*http.Request) Fault
-	lag      int // lists for which what is new is not there yet
+	ignored  map[provision.Kind]string // fields that the API drops
+	lag      int                       // lists that omit a new resource
 	requests []string
 	problems []string
 }
@@ -58,26 +60,27 @@ type Server struct {
 type object struct {
 	id     string
 	body   map[string]any
-	hidden int // lists for which it is not there
+	hidden int // lists that will omit it
 }
 
-// New starts an empty account.
+// New starts a server with an empty account.
 func New(now func() time.Time) *Server {
-	s := &Server{now: now, random: rand.New(rand.NewPCG(1, 2)), objects: map[provision.Kind][]*object{}, denied: map[string]bool{}, serial: 155845150}
+	s := &Server{now: now, random: rand.New(rand.NewPCG(1, 2)), objects: map[provision.Kind][]*object{}, ignored: map[provision.Kind]string{}, denied: map[string]bool{}, serial: 155845150}
 	s.http = httptest.NewServer(s)
 	s.URL = s.http.URL
 	return s
 }
 
-// Close ends it.
+// Close stops the server.
 func (s *Server) Close() { s.http.CloseClientConnections(); s.http.Close() }
 
-// reply is an answer.
+// reply is an answer; its body is written as JSON.
 type reply struct {
 	status int
 	body   any
 }
 
+// refuse returns an answer with an error, in the API's form.
 func refuse(status int, format string, args ...any) reply {
 	return reply{status, map[string]any{"errors": []any{fmt.Sprintf(format, args...)}}}
 }
@@ -120,11 +123,16 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
+	encoded := text(answer.body)
+	w.Header().Set("Content-Length", strconv.Itoa(len(encoded)))
 	w.WriteHeader(answer.status)
-	json.NewEncoder(w).Encode(answer.body)
+	if f.Cut {
+		encoded = encoded[:len(encoded)/2]
+	}
+	io.WriteString(w, encoded)
 }
 
-// paths of the API, and the permissions that reading and writing need.
+// paths lists the paths of the API with the permissions to read and write.
 var paths = []struct {
 	prefix      string
 	kind        provision.Kind
@@ -136,6 +144,7 @@ var paths = []struct {
 	{"/api/v2/downtime", provision.Downtime, "monitors_downtime", "monitors_downtime"},
 }
 
+// answer performs a request.
 func (s *Server) answer(r *http.Request, text []byte) reply {
 	if r.Header.Get("DD-API-KEY") != APIKey || r.Header.Get("DD-APPLICATION-KEY") != AppKey {
 		return refuse(http.StatusForbidden, "Forbidden")
@@ -191,13 +200,15 @@ func (s *Server) answer(r *http.Request, text []byte) reply {
 	return refuse(http.StatusNotFound, "Not found")
 }
 
-// note remembers refusals of what the client should have known better.
+// note records a refusal as a problem: the client could have known that the API
+// refuses the request.
 func (s *Server) note(r reply, of *http.Request) {
 	if r.status == http.StatusBadRequest {
 		s.problems = append(s.problems, fmt.Sprintf("%s %s: %v", of.Method, of.URL.Path, r.body))
 	}
 }
 
+// time returns the current time in the API's form.
 func (s *Server) time() string { return s.now().UTC().Format("2006-01-02T15:04:05.000000+00:00") }
 
 func text(v any) string {
@@ -208,6 +219,7 @@ func text(v any) string {
 	return string(b)
 }
 
+// clone returns a deep copy of a JSON object.
 func clone(body map[string]any) map[string]any {
 	var c map[string]any
 	d := json.NewDecoder(strings.NewReader(text(body)))

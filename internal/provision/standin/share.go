@@ -9,7 +9,7 @@ import (
 	"apmapp/internal/provision"
 )
 
-// sharing answers for public links.
+// sharing answers requests for public links.
 func (s *Server) sharing(r *http.Request, body map[string]any) reply {
 	if id, ok := strings.CutSuffix(strings.TrimPrefix(r.URL.Path, "/api/v2/dashboard/"), "/shared"); ok {
 		if s.denied["dashboards_read"] {
