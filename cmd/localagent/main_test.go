@@ -7,53 +7,79 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"apmapp/internal/command"
+	"apmapp/internal/testing/lockedbuffer"
+	"apmapp/internal/testing/loopback"
+	"apmapp/internal/testing/poll"
 )
-
-// output is read while the program writes it.
-type output struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.String()
-}
-
-// eventually returns the first group of a pattern in what f returns, once it is
-// there.
-func eventually(t *testing.T, pattern string, f func() string) string {
-	t.Helper()
-	for start := time.Now(); time.Since(start) < 30*time.Second; time.Sleep(10 * time.Millisecond) {
-		if m := regexp.MustCompile(pattern).FindStringSubmatch(f()); m != nil {
-			return m[len(m)-1]
-		}
-	}
-	t.Fatalf("no %s in %s", pattern, f())
-	return ""
-}
 
 // ports are the flags for free ports.
 var ports = slices.Clip([]string{"-addr", "127.0.0.1:0", "-dogstatsd", "127.0.0.1:0", "-pages", "127.0.0.1:0"})
 
-func page(t *testing.T, url string) string {
+// agent is a running localagent.
+type agent struct {
+	pages, traces  string // URLs
+	metrics        string // host:port
+	stdout, stderr lockedbuffer.Buffer
+	stop           func() (status int)
+}
+
+// start runs localagent until stop is called or the test ends.
+func start(t *testing.T, stdin io.Reader, args ...string) *agent {
+	t.Helper()
+	a := &agent{}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	var status int
+	go func() {
+		defer close(ended)
+		status = run(ctx, command.Process{Args: args, Stdin: stdin, Stdout: &a.stdout, Stderr: &a.stderr})
+	}()
+	a.stop = func() int {
+		cancel()
+		<-ended
+		return status
+	}
+	t.Cleanup(func() { a.stop() })
+	started := regexp.MustCompile(`(?s)pages +(\S+)\ntraces +DD_TRACE_AGENT_URL=(\S+)\n.*metrics +(\S+) over UDP`)
+	poll.True(t, "localagent prints its addresses", func() bool {
+		select {
+		case <-ended:
+			t.Fatalf("localagent %v ended with status %d: %s", args, status, &a.stderr)
+		default:
+		}
+		m := started.FindStringSubmatch(a.stdout.String())
+		if m != nil {
+			a.pages, a.traces, a.metrics = m[1], m[2], m[3]
+		}
+		return m != nil
+	})
+	return a
+}
+
+// quiet stops the agent and checks that it succeeded and printed no warning.
+func (a *agent) quiet(t *testing.T) {
+	t.Helper()
+	if status := a.stop(); status != command.Success || a.stderr.String() != "" {
+		t.Errorf("status %d: %s", status, &a.stderr)
+	}
+}
+
+// shows waits until a page or an answer of the API contains a text.
+func (a *agent) shows(t *testing.T, path, want string) {
+	t.Helper()
+	poll.True(t, path+" shows "+want, func() bool { return strings.Contains(get(t, a.pages+path), want) })
+}
+
+func get(t *testing.T, url string) string {
 	t.Helper()
 	resp, err := http.Get(url)
 	if err != nil {
@@ -67,54 +93,92 @@ func page(t *testing.T, url string) string {
 	return string(body)
 }
 
-func TestLogsOfAFileAndOfStandardInput(t *testing.T) {
-	name := filepath.Join(t.TempDir(), "service.log")
-	if err := os.WriteFile(name, []byte("{\"msg\":\"a line of it\"}\n"), 0o666); err != nil {
+// sendTrace sends a trace of one span, as a tracer does.
+func sendTrace(t *testing.T, client *http.Client, url, resource string) {
+	t.Helper()
+	body := fmt.Sprintf(`[[{"trace_id":1,"span_id":2,"service":"web","name":"http.request","resource":%q,"start":1700000000000000000,"duration":1000000,"metrics":{"_sampling_priority_v1":1}}]]`, resource)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, url+"/v0.4/traces", strings.NewReader(body))
+	if err != nil {
 		t.Fatal(err)
 	}
-	for _, from := range []string{name, "-"} {
-		ctx, cancel := context.WithCancel(t.Context())
-		var stdout, stderr output
-		ended := make(chan int, 1)
-		go func() {
-			ended <- run(ctx, command.Process{Args: append(ports, "-logs", from),
-				Stdin: strings.NewReader("a line of it\n"), Stdout: &stdout, Stderr: &stderr})
-		}()
-		pages := eventually(t, `pages +(\S+)`, stdout.String)
-		eventually(t, `traces +DD_TRACE_AGENT_URL=http://127`, stdout.String)
-		eventually(t, `a line of it`, func() string { return page(t, pages+"/api/logs") })
-		cancel()
-		if status := <-ended; status != 0 || stderr.String() != "" {
-			t.Errorf("status %d: %s", status, &stderr)
-		}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		t.Fatalf("send a trace: %s", resp.Status)
 	}
 }
 
-func TestSocketsAndNames(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	var stdout, stderr output
-	ended := make(chan int, 1)
-	socket, dogstatsd := filepath.Join(t.TempDir(), "apm.socket"), filepath.Join(t.TempDir(), "dsd.socket")
-	go func() {
-		ended <- run(ctx, command.Process{Args: append(ports, "-socket", socket, "-dogstatsd-socket", dogstatsd, "-pages-host", "Demo.example,other.example"),
-			Stdout: &stdout, Stderr: &stderr})
-	}()
-	pages := eventually(t, `pages +(\S+)`, stdout.String)
-	eventually(t, `( unix://\S+dsd.socket)`, stdout.String)
-	c, err := net.Dial("unixgram", dogstatsd)
+// sendMetric sends a DogStatsD packet.
+func sendMetric(t *testing.T, network, addr, packet string) {
+	t.Helper()
+	c, err := net.Dial(network, addr)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	fmt.Fprint(c, "a.b:1|g")
-	eventually(t, `"a\.b"`, func() string { return page(t, pages+"/api/metrics") })
-	if c, err := net.Dial("unix", socket); err != nil {
-		t.Error(err)
-	} else {
-		c.Close()
+	if _, err := io.WriteString(c, packet); err != nil {
+		t.Fatal(err)
 	}
+}
+
+// TestAddresses gives each address by its flag and uses it.
+func TestAddresses(t *testing.T) {
+	addr, dogstatsd, pages := loopback.FreeAddr(t), loopback.FreeAddr(t), loopback.FreeAddr(t)
+	a := start(t, nil, "-addr", addr, "-dogstatsd", dogstatsd, "-pages", pages)
+	if a.traces != "http://"+addr || a.metrics != dogstatsd || a.pages != "http://"+pages {
+		t.Errorf("got %s, %s and %s, want %s, %s and %s", a.traces, a.metrics, a.pages, addr, dogstatsd, pages)
+	}
+	sendTrace(t, http.DefaultClient, "http://"+addr, "GET /")
+	a.shows(t, "/api/traces", "GET /")
+	sendMetric(t, "udp", dogstatsd, "a.b:1|g")
+	a.shows(t, "/api/metrics", `"a.b"`)
+	if got := get(t, "http://"+pages+"/logs"); !strings.Contains(got, "DD_TRACE_AGENT_URL=http://"+addr) {
+		t.Errorf("the empty page does not show how to send data: %s", got)
+	}
+	a.quiet(t)
+}
+
+func TestSockets(t *testing.T) {
+	socket, dogstatsd := filepath.Join(t.TempDir(), "apm.socket"), filepath.Join(t.TempDir(), "dsd.socket")
+	a := start(t, nil, append(ports, "-socket", socket, "-dogstatsd-socket", dogstatsd)...)
+	for _, want := range []string{"unix://" + socket + "\n", "unix://" + dogstatsd + "\n"} {
+		if !strings.Contains(a.stdout.String(), want) {
+			t.Errorf("no %q in %s", want, &a.stdout)
+		}
+	}
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", socket)
+	}
+	transport := &http.Transport{DialContext: dial}
+	defer transport.CloseIdleConnections()
+	sendTrace(t, &http.Client{Transport: transport}, "http://socket", "GET /")
+	a.shows(t, "/api/traces", "GET /")
+	sendMetric(t, "unixgram", dogstatsd, "a.b:1|g")
+	a.shows(t, "/api/metrics", `"a.b"`)
+	transport.CloseIdleConnections()
+	a.quiet(t)
+}
+
+func TestLogsOfAFileAndOfStandardInput(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "service.log")
+	if err := os.WriteFile(name, []byte("a line\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for _, from := range []string{name, "-"} {
+		a := start(t, strings.NewReader("a line\n"), append(ports, "-logs", from)...)
+		a.shows(t, "/api/logs", "a line")
+		a.quiet(t)
+	}
+}
+
+func TestPagesHost(t *testing.T) {
+	a := start(t, nil, append(ports, "-pages-host", "Demo.example,other.example")...)
 	for host, want := range map[string]int{"demo.example:8127": 200, "other.example": 200, "third.example": 403} {
-		r, err := http.NewRequestWithContext(t.Context(), "GET", pages, nil)
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, a.pages, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -128,24 +192,72 @@ func TestSocketsAndNames(t *testing.T) {
 			t.Errorf("%s: status %d, want %d", host, resp.StatusCode, want)
 		}
 	}
-	cancel()
-	if status := <-ended; status != 0 || stderr.String() != "" {
-		t.Errorf("status %d: %s", status, &stderr)
+	a.quiet(t)
+}
+
+func TestMemory(t *testing.T) {
+	for mb, want := range map[string]string{"8": "The budget is 8.00MB.", "200": "The budget is 200MB."} {
+		a := start(t, nil, append(ports, "-memory", mb)...)
+		a.shows(t, "/usage", want)
+		a.quiet(t)
 	}
 }
 
-func TestOpenToOthersIsSaid(t *testing.T) {
+// TestRecordAndReplay records a trace, a metric and a log line, and replays them in
+// another agent.
+func TestRecordAndReplay(t *testing.T) {
+	tape := filepath.Join(t.TempDir(), "tape")
+	first := start(t, strings.NewReader("a line\n"), append(ports, "-record", tape, "-logs", "-")...)
+	sendTrace(t, http.DefaultClient, first.traces, "GET /recorded")
+	sendMetric(t, "udp", first.metrics, "recorded:1|g")
+	all := func(a *agent) {
+		t.Helper()
+		a.shows(t, "/api/traces", "GET /recorded")
+		a.shows(t, "/api/metrics", `"recorded"`)
+		a.shows(t, "/api/logs", "a line")
+		a.quiet(t)
+	}
+	all(first)
+	all(start(t, nil, append(ports, "-replay", tape)...))
+	info, err := os.Stat(tape)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := info.Mode().Perm(); got != 0o600 {
+		t.Errorf("the recording has mode %o, want 600: it may contain secrets", got)
+	}
+}
+
+// TestForward: another Agent receives the traces too. If it does not, the exit status
+// is 1.
+func TestForward(t *testing.T) {
+	bodies := make(chan string, 1)
+	other := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		bodies <- r.URL.Path + " " + string(body)
+	}))
+	defer other.Close()
+	a := start(t, nil, append(ports, "-forward", other.URL)...)
+	sendTrace(t, http.DefaultClient, a.traces, "GET /forwarded")
+	if got := <-bodies; !strings.HasPrefix(got, "/v0.4/traces ") || !strings.Contains(got, "GET /forwarded") {
+		t.Errorf("the other Agent received %s", got)
+	}
+	a.shows(t, "/api/traces", "GET /forwarded")
+	a.quiet(t)
+
+	other.Close()
+	a = start(t, nil, append(ports, "-forward", other.URL)...)
+	sendTrace(t, http.DefaultClient, a.traces, "GET /lost")
+	if status, want := a.stop(), "-forward: 1 requests or packets did not reach "+other.URL; status != command.Failure || !strings.Contains(a.stderr.String(), want) {
+		t.Errorf("status %d, want %d and %q: %s", status, command.Failure, want, &a.stderr)
+	}
+}
+
+func TestWarnsWhenOpenToOtherMachines(t *testing.T) {
 	for _, open := range []string{"-addr", "-dogstatsd", "-pages"} {
-		ctx, cancel := context.WithCancel(t.Context())
-		var stdout, stderr output
-		ended := make(chan int, 1)
-		go func() {
-			ended <- run(ctx, command.Process{Args: append(ports, open, ":0"), Stdout: &stdout, Stderr: &stderr})
-		}()
-		eventually(t, `other machines can reach`, stderr.String)
-		cancel()
-		if status := <-ended; status != 0 {
-			t.Errorf("%s: status %d", open, status)
+		a := start(t, nil, append(ports, open, ":0")...)
+		if status := a.stop(); status != command.Success || strings.Count(a.stderr.String(), "other machines can reach") != 1 {
+			t.Errorf("%s: status %d, want one warning: %s", open, status, &a.stderr)
 		}
 	}
 }
@@ -156,20 +268,34 @@ func TestFailures(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	for args, want := range map[string]struct {
+	tape := filepath.Join(t.TempDir(), "tape")
+	if err := os.WriteFile(tape, []byte("\nnonsense\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	listening := strings.Join(ports, " ")
+	for _, c := range []struct {
+		args   string
 		status int
-		says   string
+		want   string
 	}{
-		"-addr 8126":                     {2, `-addr: "8126" is not host:port`},
-		"-memory 1":                      {2, "-memory: 1 is less than 8"},
-		"now":                            {2, `unexpected argument "now"`},
-		"-addr " + taken.Addr().String(): {1, "address already in use"},
-		"-addr 127.0.0.1:0 -dogstatsd 127.0.0.1:0 -pages " + taken.Addr().String(): {1, "choose others with -addr, -dogstatsd and -pages"},
-		"-addr 127.0.0.1:0 -dogstatsd 127.0.0.1:0 -pages 127.0.0.1:0 -logs /":      {1, "is a directory"},
+		{"-addr 8126", 2, `-addr: "8126" is not host:port`},
+		{"-dogstatsd 8125", 2, `-dogstatsd: "8125" is not host:port`},
+		{"-pages 8127", 2, `-pages: "8127" is not host:port`},
+		{"-addr x -dogstatsd y -pages z", 2, `-addr: "x" is not host:port`},
+		{"-memory 7", 2, "must be at least 8 MB, got 7"},
+		{"now", 2, `unexpected argument "now"`},
+		{"-addr " + taken.Addr().String(), 1, "address already in use"},
+		{listening + " -pages " + taken.Addr().String(), 1, "choose others with -addr, -dogstatsd and -pages"},
+		{listening + " -logs /", 1, "is a directory"},
+		{listening + " -record " + tape, 1, "-record: open " + tape + ": file exists"},
+		{listening + " -replay " + tape, 1, "-replay: " + tape + ": line 2: invalid character"},
+		{listening + " -replay " + tape + ".none", 1, "-replay: open " + tape + ".none: no such file"},
+		{listening + " -forward https://example.com", 1, `-forward: URL of an Agent must be http://host:port, got "https://example.com"`},
 	} {
-		var stdout, stderr output
-		if status := run(t.Context(), command.Process{Args: strings.Fields(args), Stdout: &stdout, Stderr: &stderr}); status != want.status || !strings.Contains(stderr.String(), want.says) {
-			t.Errorf("%s: status %d: %s", args, status, &stderr)
+		var stdout, stderr bytes.Buffer
+		status := run(t.Context(), command.Process{Args: strings.Fields(c.args), Stdout: &stdout, Stderr: &stderr})
+		if status != c.status || !strings.Contains(stderr.String(), c.want) {
+			t.Errorf("%s: status %d, want %d and %q: %s", c.args, status, c.status, c.want, &stderr)
 		}
 	}
 }

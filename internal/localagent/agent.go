@@ -18,39 +18,40 @@ import (
 	"apmapp/internal/traceagent"
 )
 
-// The addresses that tracers and DogStatsD clients expect an Agent at.
+// The addresses at which tracers and DogStatsD clients expect an Agent.
 const (
 	DefaultAddr      = "127.0.0.1:8126"
 	DefaultDogStatsD = "127.0.0.1:8125"
 )
 
-// Config is where an Agent listens and what it keeps.
+// Config configures an Agent.
 type Config struct {
-	// Addr is the host:port of traces and profiles, DogStatsD that of metrics.
+	// Addr is the host:port for traces and profiles (TCP), DogStatsD the one for
+	// metrics (UDP).
 	Addr, DogStatsD string
-	// Socket is the path of a UNIX socket for traces and profiles as well,
-	// DogStatsDSocket that of one for metrics, of datagrams; "" is none.
+	// Socket is the path of an additional UNIX socket for traces and profiles,
+	// DogStatsDSocket that of a UNIX datagram socket for metrics; "" is none.
 	Socket, DogStatsDSocket string
 	Store                   *Store
-	// Taps hear of all that comes.
+	// Taps observe everything that arrives.
 	Taps   []Tap
 	Logger *slog.Logger
 }
 
-// Agent takes what tracers, profilers and DogStatsD clients send.
+// Agent receives what tracers, profilers and DogStatsD clients send.
 type Agent struct {
 	cfg     Config
 	core    *traceagent.Agent
 	inner   http.Handler // without the taps
 	server  *http.Server
 	front   net.Listener
-	socket  net.Listener // nil when there is none
+	socket  net.Listener // nil without one
 	packets net.PacketConn
-	grams   net.PacketConn // of the socket for metrics; nil when there is none
+	grams   net.PacketConn // the UNIX socket for metrics; nil without one
 	running sync.WaitGroup
 }
 
-// Start starts an Agent. An address that is taken is an error that wraps
+// Start starts an Agent. If an address or a socket is in use, the error wraps
 // syscall.EADDRINUSE.
 func Start(cfg Config) (_ *Agent, err error) {
 	a := &Agent{cfg: cfg}
@@ -107,10 +108,11 @@ func Start(cfg Config) (_ *Agent, err error) {
 	return a, nil
 }
 
-// socketMode lets programs of other users send, as the Agent's sockets do.
+// socketMode lets programs of other users send, like the Agent's own sockets.
 const socketMode = 0o722
 
-// listenUnix makes a socket, in the place of one that nobody listens on any more.
+// listenUnix listens on a socket. It replaces one that is left from a process that
+// has ended.
 func listenUnix[L any](listen func(network, path string) (L, error), network, path string) (l L, err error) {
 	if conn, err := net.Dial(network, path); err == nil {
 		conn.Close()
@@ -127,13 +129,13 @@ func listenUnix[L any](listen func(network, path string) (L, error), network, pa
 	return l, os.Chmod(path, socketMode)
 }
 
-// Addr is where traces and profiles are taken, DogStatsD where metrics are.
+// Addr returns the TCP address for traces and profiles.
 func (a *Agent) Addr() net.Addr { return a.front.Addr() }
 
-// DogStatsD is where metrics are taken.
+// DogStatsD returns the UDP address for metrics.
 func (a *Agent) DogStatsD() net.Addr { return a.packets.LocalAddr() }
 
-// Close stops the Agent, when what clients have sent is stored.
+// Close stops the Agent after it has stored what clients have sent.
 func (a *Agent) Close() error {
 	var errs []error
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
@@ -160,8 +162,8 @@ func (a *Agent) Close() error {
 	return errors.Join(errs...)
 }
 
-// handler takes profiles and gives the rest to the Agent's own code, which
-// would pass profiles on.
+// handler stores profiles and passes other requests to the Agent's own code, which
+// would send profiles to Datadog.
 func (a *Agent) handler(core string) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/profiling/v1/input", a.takeProfiles)
@@ -179,7 +181,7 @@ func (a *Agent) takeProfiles(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusOK)
 }
 
-// refuse answers a request whose body cannot be taken.
+// refuse answers a request whose body is invalid or too large.
 func refuse(w http.ResponseWriter, err error) {
 	status := http.StatusBadRequest
 	if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
@@ -188,7 +190,7 @@ func refuse(w http.ResponseWriter, err error) {
 	http.Error(w, err.Error(), status)
 }
 
-// take stores what packets bring until their connection is closed.
+// take stores packets of metrics until the connection is closed.
 func (a *Agent) take(packets net.PacketConn) {
 	buf := make([]byte, 1<<16)
 	for {

@@ -20,6 +20,8 @@ import (
 	"github.com/DataDog/datadog-go/v5/statsd"
 	"gopkg.in/DataDog/dd-trace-go.v1/ddtrace/ext"
 	"gopkg.in/DataDog/dd-trace-go.v1/ddtrace/tracer"
+
+	"apmapp/internal/testing/poll"
 )
 
 func startAgent(t *testing.T) (*Agent, *Store) {
@@ -37,7 +39,7 @@ func startAgent(t *testing.T) (*Agent, *Store) {
 	return a, s
 }
 
-// TestTracer has a real tracer send a trace.
+// TestTracer sends a trace with a real tracer.
 func TestTracer(t *testing.T) {
 	a, s := startAgent(t)
 	tracer.Start(tracer.WithAgentAddr(a.Addr().String()), tracer.WithService("web"), tracer.WithEnv("test"), tracer.WithLogStartup(false))
@@ -63,8 +65,8 @@ func TestTracer(t *testing.T) {
 	}
 }
 
-// TestSampledTracer has a real tracer keep a part of its traces. Its numbers are
-// those of all.
+// TestSampledTracer sends a sample of the traces with a real tracer. The numbers are
+// those of all traces.
 func TestSampledTracer(t *testing.T) {
 	s := NewStore(0)
 	a, err := Start(Config{Addr: "127.0.0.1:0", DogStatsD: "127.0.0.1:0", Store: s, Logger: slog.New(slog.DiscardHandler)})
@@ -82,16 +84,16 @@ func TestSampledTracer(t *testing.T) {
 		span.Finish(tracer.FinishTime(time.Now().Add(20 * time.Millisecond)))
 	}
 	tracer.Stop()
-	if err := a.Close(); err != nil { // statistics that wait for more are handed over
+	if err := a.Close(); err != nil { // flushes statistics of the current interval
 		t.Error(err)
 	}
-	_, came := s.Traces(Filter{Limit: 1})
+	_, received := s.Traces(Filter{Limit: 1})
 	services := s.Services()
-	if len(services) != 1 || came == 0 || came >= all || services[0].Hits != all || services[0].Errors != all/10 {
-		t.Errorf("%d traces came, the numbers are %+v", came, services)
+	if len(services) != 1 || received == 0 || received >= all || services[0].Hits != all || services[0].Errors != all/10 {
+		t.Errorf("%d traces received, want some but not all; numbers %+v, want %d hits", received, services, all)
 	}
 	if p50 := services[0].P50; p50 < 19*time.Millisecond || p50 > time.Minute {
-		t.Errorf("p50 is %s, want some 20ms", p50)
+		t.Errorf("p50 is %s, want about 20ms", p50)
 	}
 }
 
@@ -102,17 +104,17 @@ func TestPackets(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	eventually(t, "a metric comes", func() bool {
+	poll.True(t, "a metric is stored", func() bool {
 		fmt.Fprint(c, "a.b:1|g|#x:y\n\xff\xfe\x00garbage")
 		return len(s.Metrics("a.b")) > 0
 	})
 	if s.Usage().MalformedPackets == 0 {
-		t.Error("garbage is not counted")
+		t.Error("the malformed line is not counted")
 	}
 }
 
-// TestPacketsOverSocket has DogStatsD's own client send, where another program
-// has left a socket behind.
+// TestPacketsOverSocket sends with DogStatsD's own client, to a socket that replaces
+// one left by an ended program.
 func TestPacketsOverSocket(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "dsd.socket")
 	left, err := net.ListenPacket("unixgram", path)
@@ -126,7 +128,7 @@ func TestPacketsOverSocket(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := Start(cfg); !errors.Is(err, syscall.EADDRINUSE) {
-		t.Errorf("a socket that is taken: %v", err)
+		t.Errorf("second agent on the socket: %v, want EADDRINUSE", err)
 	}
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != socketMode {
 		t.Errorf("mode %v, %v", info.Mode(), err)
@@ -138,7 +140,7 @@ func TestPacketsOverSocket(t *testing.T) {
 	if err := errors.Join(client.Gauge("a.b", 5, []string{"x:y"}, 1), client.Close()); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "a metric comes", func() bool { return len(cfg.Store.Metrics("a.b")) > 0 })
+	poll.True(t, "a metric is stored", func() bool { return len(cfg.Store.Metrics("a.b")) > 0 })
 	if err := a.Close(); err != nil {
 		t.Error(err)
 	}
@@ -147,8 +149,8 @@ func TestPacketsOverSocket(t *testing.T) {
 	}
 }
 
-// TestHostileInput has each request get an answer that refuses it, and the Agent
-// live.
+// TestHostileInput checks that each request is refused with a 4xx status and that
+// the Agent keeps running.
 func TestHostileInput(t *testing.T) {
 	a, _ := startAgent(t)
 	url := "http://" + a.Addr().String()
@@ -174,12 +176,12 @@ func TestHostileInput(t *testing.T) {
 			r.Header.Set("Content-Type", test.contentType)
 			r.Header.Set("X-Datadog-Trace-Count", "1")
 			if test.length > 0 {
-				// As much is announced, and less comes.
+				// The body is shorter than announced.
 				r.Body, r.ContentLength = io.NopCloser(io.LimitReader(zeros{}, 64<<20)), test.length
 			}
 			resp, err := http.DefaultClient.Do(r)
 			if err != nil {
-				if test.length > 0 { // the connection was closed on what was too long
+				if test.length > 0 { // the Agent closed the connection: the body is too long
 					return
 				}
 				t.Fatal(err)
@@ -192,7 +194,7 @@ func TestHostileInput(t *testing.T) {
 	}
 	resp, err := http.Get(url + "/info")
 	if err != nil || resp.StatusCode != 200 {
-		t.Fatalf("the Agent is gone: %v", err)
+		t.Fatalf("the Agent does not answer: %v", err)
 	}
 	resp.Body.Close()
 }
@@ -204,7 +206,7 @@ func (zeros) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func TestAddressTaken(t *testing.T) {
+func TestAddressInUse(t *testing.T) {
 	a, s := startAgent(t)
 	for _, cfg := range []Config{
 		{Addr: a.Addr().String(), DogStatsD: "127.0.0.1:0"},
@@ -212,16 +214,15 @@ func TestAddressTaken(t *testing.T) {
 	} {
 		cfg.Store, cfg.Logger = s, slog.New(slog.DiscardHandler)
 		if _, err := Start(cfg); !errors.Is(err, syscall.EADDRINUSE) {
-			t.Errorf("%v", err)
+			t.Errorf("got %v, want EADDRINUSE", err)
 		}
 	}
 }
 
-// TestRecordReplayAndForward has one agent take a trace, a profile's refusal, a
-// packet and a line; two others get the same, one by a recording, one by being
-// forwarded to.
+// TestRecordReplayAndForward sends a trace, a packet and a log line to one agent.
+// Two others receive the same: one from a recording, one from a forwarder.
 func TestRecordReplayAndForward(t *testing.T) {
-	other, passed := startAgent(t)
+	other, forwarded := startAgent(t)
 	to, err := url.Parse("http://" + other.Addr().String())
 	if err != nil {
 		t.Fatal(err)
@@ -236,7 +237,7 @@ func TestRecordReplayAndForward(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "s")
 	if l, err := net.Listen("unix", socket); err != nil {
 		t.Fatal(err)
-	} else { // which an agent that crashed has left behind
+	} else { // as left by an agent that crashed
 		l.(*net.UnixListener).SetUnlinkOnClose(false)
 		l.Close()
 	}
@@ -245,7 +246,7 @@ func TestRecordReplayAndForward(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := Start(Config{Addr: "127.0.0.1:0", DogStatsD: "127.0.0.1:0", Socket: socket, Store: first, Logger: slog.New(slog.DiscardHandler)}); !errors.Is(err, syscall.EADDRINUSE) {
-		t.Errorf("a socket that is taken: %v", err)
+		t.Errorf("second agent on the socket: %v, want EADDRINUSE", err)
 	}
 	tracer.Start(tracer.WithUDS(socket), tracer.WithService("web"), tracer.WithLogStartup(false))
 	tracer.StartSpan("http.request", tracer.ResourceName("GET /")).Finish()
@@ -256,12 +257,12 @@ func TestRecordReplayAndForward(t *testing.T) {
 	}
 	fmt.Fprint(c, "a.b:1|g")
 	c.Close()
-	eventually(t, "a metric comes", func() bool { return len(first.Metrics("a.b")) > 0 })
+	poll.True(t, "a metric is stored", func() bool { return len(first.Metrics("a.b")) > 0 })
 	fmt.Fprintln(TapWriter{W: NewLogWriter(first), Taps: taps}, "a line")
 	if err := a.Close(); err != nil {
 		t.Error(err)
 	}
-	if err := forwarder.Close(); err != nil || forwarder.Dropped() > 1 { // its packet goes to a port where perhaps nobody is
+	if err := forwarder.Close(); err != nil || forwarder.Dropped() > 1 { // the packet goes to port 8125, where nothing may listen
 		t.Errorf("%v, %d dropped", err, forwarder.Dropped())
 	}
 
@@ -269,8 +270,8 @@ func TestRecordReplayAndForward(t *testing.T) {
 	if err := again.Replay(bytes.NewReader(tape.Bytes()), NewLogWriter(replayed)); err != nil {
 		t.Fatal(err)
 	}
-	for name, s := range map[string]*Store{"the first": first, "the replay": replayed, "the one behind": passed} {
-		eventually(t, name+" has one trace", func() bool {
+	for name, s := range map[string]*Store{"the first": first, "the replay": replayed, "the forwarder": forwarded} {
+		poll.True(t, name+" has one trace", func() bool {
 			_, n := s.Traces(Filter{Service: "web", Limit: 1})
 			return n == 1
 		})
@@ -279,9 +280,9 @@ func TestRecordReplayAndForward(t *testing.T) {
 		t.Errorf("replayed: %v, %v", lines, replayed.Metrics(""))
 	}
 	for tape, want := range map[string]string{
-		"{":                                     "line 1: unexpected EOF",
-		`{"kind":"music"}`:                      `line 1: "music" is neither`,
-		`{"kind":"logs"}` + "\n" + `{"kind":1}`: "line 2: json",
+		"{":                "line 1: unexpected end of JSON input",
+		`{"kind":"music"}`: `line 1: kind must be request, packet or logs, got "music"`,
+		`{"kind":"logs"}` + "\n\n" + `{"kind":1}`:                                "line 3: json",
 		`{"kind":"request","method":"POST","path":"/v0.4/traces","body":"e30="}`: "line 1: POST /v0.4/traces: status 4",
 	} {
 		if err := again.Replay(strings.NewReader(tape), io.Discard); err == nil || !strings.Contains(err.Error(), want) {

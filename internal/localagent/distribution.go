@@ -12,17 +12,19 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// distribution is how long spans took: a DDSketch of nanoseconds, with the 1 %
-// accuracy of those in the tracers' statistics, so that these can be added.
+// distribution is a DDSketch of the durations of spans, in nanoseconds. Its accuracy
+// is 1 %, like that of the sketches in tracers' statistics, so that these can be
+// merged.
 // https://www.vldb.org/pvldb/vol12/p2195-masson.pdf
 type distribution struct{ sketch *ddsketch.DDSketch }
 
-// maxBins bounds a distribution, whatever comes: durations that differ by a
-// factor of 25,000 have a bin each, the shortest beyond that share one.
+// maxBins bounds a distribution. 512 bins cover durations that differ by a factor of
+// 25,000; shorter ones share the lowest bin.
 const maxBins = 512
 
-// distributionSize is what one takes in memory, in bytes: durations that differ
-// by a factor of ten have 115 bins of eight bytes, and room to grow.
+// distributionSize estimates a distribution in memory, in bytes: durations that
+// differ by a factor of ten have 115 bins of eight bytes, and slices have spare
+// capacity.
 const distributionSize = 2 << 10
 
 var accuracy = func() mapping.IndexMapping {
@@ -39,21 +41,21 @@ func newDistribution() *distribution {
 	return &distribution{ddsketch.NewDDSketchFromStoreProvider(accuracy, bins)}
 }
 
-// add counts a duration, of one span that stands for weight of them.
+// add counts a duration weight times.
 func (d *distribution) add(duration time.Duration, weight float64) {
-	// An error is a number out of range, which this cannot be.
+	// An error means that the number is out of range; this one never is.
 	_ = d.sketch.AddWithCount(float64(max(duration, 1)), weight)
 }
 
-// merge adds what is in another; nil has nothing.
+// merge adds another distribution, which may be nil.
 func (d *distribution) merge(o *distribution) {
 	if o != nil {
-		_ = d.sketch.MergeWith(o.sketch) // an error is another accuracy
+		_ = d.sketch.MergeWith(o.sketch) // an error means another accuracy
 	}
 }
 
-// decode adds a sketch as it is in statistics. One that cannot be read, or is of
-// another accuracy, is left out: the hits are counted apart from it.
+// decode adds an encoded sketch of statistics. It ignores one that is malformed or
+// has another accuracy: hits are counted separately.
 func (d *distribution) decode(data []byte) {
 	var in sketchpb.DDSketch
 	if len(data) == 0 || proto.Unmarshal(data, &in) != nil || in.GetMapping() == nil {
@@ -61,11 +63,11 @@ func (d *distribution) decode(data []byte) {
 	}
 	read, err := ddsketch.FromProtoWithStoreProvider(&in, bins)
 	if err == nil && read.GetCount() > 0 && !math.IsInf(read.GetCount(), 0) {
-		_ = d.sketch.MergeWith(read) // an error is another accuracy
+		_ = d.sketch.MergeWith(read) // an error means another accuracy
 	}
 }
 
-// quantile is 0 when there are no durations.
+// quantile returns 0 if the distribution is empty.
 func (d *distribution) quantile(q float64) time.Duration {
 	v, err := d.sketch.GetValueAtQuantile(q)
 	if err != nil {
@@ -74,14 +76,14 @@ func (d *distribution) quantile(q float64) time.Duration {
 	return asDuration(v)
 }
 
-// asDuration bounds what a sketch of somebody's making may say.
+// asDuration bounds a value: sketches of clients may contain any number.
 func asDuration(v float64) time.Duration {
 	const longest = 1000 * time.Hour
 	return time.Duration(max(min(v, float64(longest)), 1))
 }
 
-// bounds are the shortest and more than the longest; both are 0 when there are
-// none.
+// bounds returns the shortest duration, and the longest plus one nanosecond; 0 and
+// 0 if the distribution is empty.
 func (d *distribution) bounds() (least, most time.Duration) {
 	low, err := d.sketch.GetMinValue()
 	if err != nil {
@@ -94,20 +96,20 @@ func (d *distribution) bounds() (least, most time.Duration) {
 	return asDuration(low), asDuration(high) + 1
 }
 
-// all are the durations, and how many spans took each.
+// all returns the durations and the number of spans of each.
 func (d *distribution) all() iter.Seq2[time.Duration, float64] {
 	return func(yield func(time.Duration, float64) bool) {
 		d.sketch.ForEach(func(value, count float64) bool { return !yield(asDuration(value), count) })
 	}
 }
 
-// distributions bounds how many there are: the oldest make room.
+// distributions bounds the number of distributions: the oldest are evicted.
 type distributions struct {
 	most int
 	kept []*tally
 }
 
-// of returns the distribution of a tally, a new one when it has none.
+// of returns the distribution of a tally and creates it if needed.
 func (d *distributions) of(t *tally) *distribution {
 	if t.durations == nil {
 		t.durations = newDistribution()

@@ -1,7 +1,7 @@
-// Package localagent stands where the Datadog Agent does, on one machine and for
-// one person: it takes traces, logs, profiles and DogStatsD metrics, keeps the
-// latest of them in memory, and sends nothing anywhere.
+// Package localagent replaces the Datadog Agent on one machine, for one person: it
+// receives traces, logs, profiles and DogStatsD metrics, keeps the latest in memory
+// and sends nothing anywhere, unless a Forwarder is among its taps.
 //
-// Traces go through the Agent's own code, in internal/traceagent. The rest is
-// small enough to be here.
+// Traces go through the Agent's own code, in internal/traceagent. The decoders of
+// the rest are small and are in this package.
 package localagent

@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// followEvery is how often a file is looked at.
+// followEvery is the time between two looks at a file.
 const followEvery = 250 * time.Millisecond
 
-// Follow writes what is appended to a file until ctx ends, from its beginning
-// on. A file that is replaced, as rotation does, is followed by its name; one
-// that is cut off is read from its beginning again; one that is not there is
-// waited for.
+// Follow copies a file to w from its beginning, and then what is appended to it,
+// until ctx ends. It waits for a file that does not exist, follows the name when the
+// file is replaced (rotation), and starts again at the beginning when the file is
+// truncated.
 func Follow(ctx context.Context, name string, w io.Writer) error {
 	var f *os.File
 	defer func() {
@@ -26,7 +26,7 @@ func Follow(ctx context.Context, name string, w io.Writer) error {
 	tick := time.NewTicker(followEvery)
 	defer tick.Stop()
 	for {
-		// What the old file still has comes before the new one.
+		// Finish the old file before the new one.
 		if f != nil {
 			if err := drain(f, w); err != nil {
 				return err
@@ -69,8 +69,8 @@ func drain(f *os.File, w io.Writer) error {
 	return err
 }
 
-// reopened returns the file that has the name now; it is f while nothing has
-// changed, or nothing is there.
+// reopened returns the file that has the name now. It is f if that has not changed
+// or if there is no file of that name.
 func reopened(f *os.File, name string) (*os.File, error) {
 	now, err := os.Stat(name)
 	if errors.Is(err, fs.ErrNotExist) {

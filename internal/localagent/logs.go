@@ -8,25 +8,25 @@ import (
 	"time"
 )
 
-// Log is a line of a service's log.
+// Log is a log line.
 type Log struct {
 	Time    time.Time `json:"time"`
 	Level   string    `json:"level"`
 	Service string    `json:"service"`
 	Message string    `json:"message"`
-	// TraceID is as the line has it, in hex or in decimal; SpanID is in decimal.
+	// TraceID is in hex or in decimal, as in the line; SpanID is in decimal.
 	TraceID string `json:"trace_id,omitempty"`
 	SpanID  string `json:"span_id,omitempty"`
-	// Raw is the line, as it came.
+	// Raw is the line as received.
 	Raw string `json:"raw"`
 }
 
-// maxLine bounds a line; what is longer is cut off.
+// maxLine bounds a line, in bytes; the rest is cut off.
 const maxLine = 64 << 10
 
-// ParseLog reads a line of JSON, as Datadog's log pipelines do: the names of its
-// attributes are theirs, dots within names or nested objects. A line that is not
-// JSON is its own message.
+// ParseLog parses a line of JSON with the attribute names of Datadog's log
+// pipelines, with dots in names or as nested objects. A line that is not a JSON
+// object is its own message.
 func ParseLog(line []byte, now time.Time) Log {
 	raw := strings.ToValidUTF8(string(line[:min(len(line), maxLine)]), "\uFFFD")
 	l := Log{Time: now, Level: "INFO", Message: raw, Raw: raw}
@@ -56,7 +56,8 @@ func ParseLog(line []byte, now time.Time) Log {
 	return l
 }
 
-// attribute returns an attribute that has its name as it is, or as a path.
+// attribute returns an attribute by its name, or by its name as a path of nested
+// objects.
 func attribute(attributes map[string]any, name string) string {
 	if v, ok := attributes[name]; ok {
 		switch v := v.(type) {
@@ -82,7 +83,7 @@ func (s *Store) AddLog(l Log) {
 	s.change()
 }
 
-// LogFilter is which lines to list; what is empty does not count.
+// LogFilter selects log lines. Empty fields match everything.
 type LogFilter struct {
 	Service, Level, Text string
 	// TraceID is the 32 hex digits of a trace.
@@ -90,8 +91,8 @@ type LogFilter struct {
 	Limit   int
 }
 
-// Logs returns the lines that match, the latest first, at most f.Limit of them,
-// and how many match.
+// Logs returns the matching lines, the latest first, at most f.Limit, and the number
+// of all that match.
 func (s *Store) Logs(f LogFilter) (listed []Log, matching int) {
 	f.Text = strings.ToLower(strings.TrimSpace(f.Text))
 	s.mu.RLock()
@@ -116,8 +117,8 @@ func (f LogFilter) matches(l *Log) bool {
 		(f.Text == "" || strings.Contains(strings.ToLower(l.Raw), f.Text))
 }
 
-// SameTrace reports whether a log's trace ID is that of a trace of 32 hex
-// digits: all of it, or its lower half in hex or in decimal.
+// SameTrace reports whether the trace ID of a log line names the trace with an ID
+// of 32 hex digits: the whole ID, or its lower half in hex or in decimal.
 func SameTrace(id, logged string) bool {
 	if logged == "" || len(id) != 32 {
 		return false

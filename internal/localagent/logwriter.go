@@ -14,7 +14,7 @@ type LogWriter struct {
 	partial []byte
 }
 
-// NewLogWriter returns a writer of lines into a store.
+// NewLogWriter returns a writer that stores each line.
 func NewLogWriter(s *Store) *LogWriter { return &LogWriter{store: s} }
 
 // Write implements io.Writer; it never fails.
@@ -24,7 +24,7 @@ func (w *LogWriter) Write(p []byte) (int, error) {
 	n := len(p)
 	for {
 		line, rest, whole := bytes.Cut(p, []byte("\n"))
-		if len(w.partial) <= maxLine { // the rest of a longer one is cut off
+		if len(w.partial) <= maxLine { // the rest of a longer line is cut off
 			w.partial = append(w.partial, line[:min(len(line), maxLine+1)]...)
 		}
 		if !whole {

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Sample is a metric's value, as a DogStatsD packet has it.
+// Sample is one parsed DogStatsD line.
 type Sample struct {
 	Name string
 	// Type is c (count), g (gauge), h (histogram), d (distribution), ms (timer)
@@ -22,9 +22,9 @@ type Sample struct {
 
 var errPacket = errors.New("not a DogStatsD packet")
 
-// ParseSample reads a line of the DogStatsD protocol, up to version 1.3:
+// ParseSample parses a line of the DogStatsD protocol, up to version 1.3:
 // https://docs.datadoghq.com/developers/dogstatsd/datagram_shell. Events and
-// service checks, which begin with an underscore, are not samples.
+// service checks, which start with an underscore, are not samples.
 func ParseSample(line string) (Sample, error) {
 	name, rest, found := strings.Cut(line, ":")
 	if !found || name == "" || strings.ContainsAny(name, "|#\x00") {
@@ -52,7 +52,7 @@ func ParseSample(line string) (Sample, error) {
 		}
 	}
 	if s.Type == "s" {
-		s.Values = []float64{1} // its members are names
+		s.Values = []float64{1} // values of sets are names
 		return s, nil
 	}
 	for value := range strings.SplitSeq(fields[0], ":") {
@@ -68,13 +68,12 @@ func ParseSample(line string) (Sample, error) {
 	return s, nil
 }
 
-// metrics has the latest values of metrics: a point for ten seconds, for half an
-// hour.
+// metrics has the last half hour of each series: one point per ten seconds.
 type metrics struct {
 	series map[metricKey]*metricSeries
-	most   int // series; hostile names end there
-	// Samples that were not kept: lines that are none, and those of series beyond
-	// the most.
+	most   int // limit of series, against hostile names
+	// Rejected: lines that are not valid samples, and samples of series over the
+	// limit.
 	malformed, refused int
 }
 
@@ -87,11 +86,11 @@ type metricSeries struct {
 
 const (
 	maxPoints  = 180
-	seriesSize = 256 + maxPoints*40 // in bytes: its names, and its points
+	seriesSize = 256 + maxPoints*40 // estimate in bytes: names and points
 )
 
-// Point is a metric's value in ten seconds: the sum of counts, the last of
-// gauges, the mean of the others.
+// Point is the value of a metric in ten seconds: the sum of counts and sets, the
+// last value of a gauge, the mean of other types.
 type Point struct {
 	Time  time.Time `json:"time"`
 	Value float64   `json:"value"`
@@ -103,8 +102,8 @@ func newMetrics(budget int64) *metrics {
 	return &metrics{series: map[metricKey]*metricSeries{}, most: int(budget / seriesSize)}
 }
 
-// AddPacket stores the samples of a packet, one a line, and counts those that
-// are none.
+// AddPacket stores the samples of a packet, one per line, and counts lines that are
+// malformed.
 func (s *Store) AddPacket(packet string, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -152,7 +151,7 @@ func (m *metrics) add(s Sample, now time.Time) {
 	}
 }
 
-// Metric is a metric over time.
+// Metric is a series: a metric with one set of tags, over time.
 type Metric struct {
 	Name   string  `json:"name"`
 	Type   string  `json:"type"`
@@ -160,7 +159,7 @@ type Metric struct {
 	Points []Point `json:"points"`
 }
 
-// Metrics returns the metrics whose names contain a text, by name.
+// Metrics returns the metrics whose names contain a text, sorted by name and tags.
 func (s *Store) Metrics(text string) []Metric {
 	s.mu.RLock()
 	defer s.mu.RUnlock()

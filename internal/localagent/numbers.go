@@ -5,37 +5,38 @@ import (
 	"time"
 )
 
-// The numbers of services are kept by ten seconds, as tracers' statistics are,
-// for as long as pages show them and the one that has just begun.
+// Service statistics are kept in ten-second buckets, like tracer statistics: those
+// of the window that pages show, and the current one.
 const (
 	bucketLength = 10 * time.Second
 	buckets      = int(window/bucketLength) + 1
 )
 
-// series counts by time.
+// series counts spans by time.
 type series struct {
 	ring  [buckets]*bucket
-	first time.Time // when the first span ended
+	first time.Time // end of the first span
 }
 
-// bucket is what ended within ten seconds, as each that tells has it.
+// bucket counts the spans that ended in one ten-second interval, once per source:
+// spans, tracer statistics and Agent statistics.
 type bucket struct {
-	start         int64 // in bucketLengths since 1970
-	came          float64
-	spans         tally // each that came stands for those that its tracer sampled out, too
-	tracer, agent tally // statistics
+	start         int64   // in bucketLengths since 1970
+	received      float64 // spans, unweighted
+	spans         tally   // weighted: each received span also represents those that its tracer sampled out
+	tracer, agent tally   // from statistics
 }
 
 // tally counts spans.
 type tally struct {
 	hits, errors float64
-	durations    *distribution // nil when there are none, or when they made room
+	durations    *distribution // nil if empty or evicted
 }
 
-// best is the tally that knows of more spans. It is not their sum: what a tracer
-// sends when it stops is counted by itself and by the Agent.
+// best returns the tally that counted most spans. It is not the sum: both the tracer
+// and the Agent count what a tracer sends when it stops.
 func (b *bucket) best() *tally {
-	best, known := &b.spans, b.came
+	best, known := &b.spans, b.received
 	for _, t := range []*tally{&b.agent, &b.tracer} {
 		if t.hits >= known {
 			best, known = t, t.hits
@@ -44,8 +45,8 @@ func (b *bucket) best() *tally {
 	return best
 }
 
-// at is the bucket of an instant; nil when that is older than all that is kept,
-// or when it is still to come by a clock that is right.
+// at returns the bucket of a time, or nil if the time is too old, or more than ten
+// seconds in the future (a wrong clock).
 func (s *series) at(end time.Time) *bucket {
 	at := end.UnixNano() / int64(bucketLength)
 	if end.After(time.Now().Add(bucketLength)) {
@@ -64,7 +65,7 @@ func (s *series) at(end time.Time) *bucket {
 	return *place
 }
 
-// Numbers are what came within a stretch of time.
+// Numbers are the statistics of the last five minutes.
 type Numbers struct {
 	Hits   int64         `json:"hits"`
 	Errors int64         `json:"errors"`
@@ -72,14 +73,14 @@ type Numbers struct {
 	P50    time.Duration `json:"p50_ns"`
 	P95    time.Duration `json:"p95_ns"`
 	P99    time.Duration `json:"p99_ns"`
-	// PerBucket are the hits of each ten seconds, the oldest first.
+	// PerBucket has the hits of each ten seconds, the oldest first.
 	PerBucket []int64 `json:"per_10s"`
 
 	durations *distribution
 }
 
-// window is how far back the numbers go: far enough for percentiles of 20
-// requests a second, near enough to show what is now.
+// window is the time that Numbers cover: long enough for percentiles at 20 requests
+// per second, short enough to reflect the present.
 const window = 5 * time.Minute
 
 func (s *series) numbers(now time.Time) Numbers {
@@ -118,17 +119,17 @@ func (n *Numbers) quantiles() {
 	n.P50, n.P95, n.P99 = n.durations.quantile(0.50), n.durations.quantile(0.95), n.durations.quantile(0.99)
 }
 
-// Bar is how many durations lie between two.
+// Bar counts the durations from From (inclusive) to To.
 type Bar struct {
 	From, To time.Duration
 	Hits     int64
 }
 
-// bars is how many a distribution has: enough to see two humps.
+// bars is the number of bars of a distribution: enough to see two humps.
 const bars = 24
 
-// Distribution returns the distribution of the durations in bars that are each
-// longer than the one before by the same factor.
+// Distribution returns the distribution of the durations. Bars have equal widths on
+// a logarithmic scale.
 func (n Numbers) Distribution() []Bar {
 	least, most := n.durations.bounds()
 	if most == 0 {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -19,23 +18,25 @@ import (
 
 	"github.com/google/pprof/profile"
 	"github.com/klauspost/compress/zstd"
+
+	"apmapp/internal/format"
 )
 
 // Profile is one profile of one upload.
 type Profile struct {
 	ID int64 `json:"id"`
-	// Kind is cpu, heap, goroutine, mutex or what else the profiler calls it.
+	// Kind is cpu, heap, goroutine, mutex or another name that the profiler uses.
 	Kind    string    `json:"kind"`
 	Service string    `json:"service"`
 	Start   time.Time `json:"start"`
 	End     time.Time `json:"end"`
-	// Endpoints are what its samples are labelled with, in order.
+	// Endpoints are the endpoints that samples are labelled with, sorted.
 	Endpoints []string `json:"-"`
-	// Spans have the CPU time of the samples that are labelled with each span, as
-	// the innermost or as the first of its process.
+	// Spans has the CPU time of each span: of the samples that are labelled with it,
+	// as the innermost span or as the first of its process.
 	Spans map[uint64]time.Duration `json:"-"`
 
-	data []byte // as it came, compressed
+	data []byte // as received, compressed
 }
 
 func (p *Profile) size() int64 { return int64(len(p.data)) + 48*int64(len(p.Spans)) + 256 }
@@ -43,20 +44,20 @@ func (p *Profile) size() int64 { return int64(len(p.data)) + 48*int64(len(p.Span
 const (
 	// maxUpload bounds an upload; Datadog's own intake takes 50 MB.
 	maxUpload = 50 << 20
-	// maxProfile bounds what a compressed profile may become: large ones are some
-	// MB, and read they take ten times as much.
-	maxProfile = 64 << 20
+	// maxProfile bounds a profile after decompression: large ones have some MB, and
+	// ten times as much when parsed.
+	maxProfile = 64 * mega
 	// maxParts bounds the files of an upload; profilers send about ten.
 	maxParts = 100
 )
 
-// Upload stores the profiles of an upload, a multipart form as Datadog's
-// profilers send it. Files that are not pprof's, such as Java's JFR, are left
-// out, and counted by their kind.
+// Upload stores the profiles of an upload: a multipart form, as Datadog's profilers
+// send it. Files that are not pprof profiles, such as Java's JFR, are not stored but
+// counted by extension.
 func (s *Store) Upload(r *http.Request) error {
 	media, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || media != "multipart/form-data" || params["boundary"] == "" {
-		return errors.New("not a multipart form")
+		return fmt.Errorf("content type must be multipart/form-data with a boundary, got %q", r.Header.Get("Content-Type"))
 	}
 	if r.ContentLength > maxUpload {
 		return &http.MaxBytesError{Limit: maxUpload}
@@ -67,7 +68,7 @@ func (s *Store) Upload(r *http.Request) error {
 		End   time.Time `json:"end"`
 		Tags  string    `json:"tags_profiler"`
 	}
-	var came []*Profile
+	var received []*Profile
 	var others []string
 	for n := 0; ; n++ {
 		part, err := parts.NextPart()
@@ -78,7 +79,7 @@ func (s *Store) Upload(r *http.Request) error {
 			return err
 		}
 		if n == maxParts {
-			return errors.New("too many files")
+			return fmt.Errorf("an upload must have at most %d files", maxParts)
 		}
 		data, err := io.ReadAll(part)
 		if err != nil {
@@ -95,7 +96,7 @@ func (s *Store) Upload(r *http.Request) error {
 			if err != nil {
 				return fmt.Errorf("%s: %w", part.FileName(), err)
 			}
-			came = append(came, &Profile{
+			received = append(received, &Profile{
 				Kind:      strings.TrimPrefix(kind, "delta-"),
 				Endpoints: slices.Sorted(maps.Keys(Endpoints(p))),
 				Spans:     spans(p),
@@ -105,10 +106,10 @@ func (s *Store) Upload(r *http.Request) error {
 			others = append(others, path.Ext(part.FileName()))
 		}
 	}
-	for _, p := range came {
+	for _, p := range received {
 		p.Start, p.End, p.Service = event.Start, event.End, tag(event.Tags, "service")
 	}
-	s.addProfiles(came, others)
+	s.addProfiles(received, others)
 	return nil
 }
 
@@ -122,10 +123,10 @@ func tag(tags, name string) string {
 	return ""
 }
 
-func (s *Store) addProfiles(came []*Profile, others []string) {
+func (s *Store) addProfiles(received []*Profile, others []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, p := range came {
+	for _, p := range received {
 		p.ID = s.profiles.evicted + int64(len(s.profiles.items)) + 1
 		s.profiles.add(p, p.size())
 	}
@@ -137,8 +138,8 @@ func (s *Store) addProfiles(came []*Profile, others []string) {
 	s.change()
 }
 
-// parseProfile reads a profile that is compressed with zstd, with gzip or not at
-// all.
+// parseProfile parses a profile that is compressed with zstd or gzip, or is not
+// compressed.
 func parseProfile(data []byte) (*profile.Profile, error) {
 	var r io.Reader
 	switch {
@@ -163,7 +164,7 @@ func parseProfile(data []byte) (*profile.Profile, error) {
 		return nil, err
 	}
 	if len(data) > maxProfile {
-		return nil, fmt.Errorf("a profile of more than %d MB", maxProfile>>20)
+		return nil, fmt.Errorf("profile is larger than %s after decompression", format.Bytes(maxProfile))
 	}
 	p, err := profile.ParseUncompressed(data)
 	if err != nil {
@@ -172,7 +173,7 @@ func parseProfile(data []byte) (*profile.Profile, error) {
 	return p, p.CheckValid()
 }
 
-// Profiles returns the profiles of a service and a kind, "" for all, the latest
+// Profiles returns the profiles of a service and a kind ("" matches all), the latest
 // first.
 func (s *Store) Profiles(service, kind string) []Profile {
 	s.mu.RLock()
@@ -186,8 +187,8 @@ func (s *Store) Profiles(service, kind string) []Profile {
 	return all
 }
 
-// Profile returns a profile, read; the last result is false when it is not
-// there, or not any more.
+// Profile returns a profile and its parsed data; false if it does not exist, or was
+// evicted.
 func (s *Store) Profile(id int64) (Profile, *profile.Profile, bool) {
 	s.mu.RLock()
 	i := id - 1 - s.profiles.evicted
@@ -198,29 +199,31 @@ func (s *Store) Profile(id int64) (Profile, *profile.Profile, bool) {
 	p := *s.profiles.items[i].item
 	s.mu.RUnlock()
 	read, err := parseProfile(p.data)
-	if err != nil { // it was read when it came
+	if err != nil { // Upload has parsed it
 		return Profile{}, nil, false
 	}
 	return p, read, true
 }
 
-// LeftOut returns how many files came with profiles that are not shown, by the
-// ending of their name.
+// LeftOut returns the numbers of uploaded files that are not pprof profiles, by
+// extension.
 func (s *Store) LeftOut() map[string]int {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return maps.Clone(s.leftOut)
+	all := map[string]int{}
+	maps.Copy(all, s.leftOut) // the race detector does not see the read of maps.Clone
+	return all
 }
 
-// Labels of CPU samples, as Datadog's profiler sets them.
+// Labels that Datadog's profiler sets on CPU samples.
 const (
 	endpointLabel = "trace endpoint"
 	spanLabel     = "span id"
 	rootLabel     = "local root span id"
 )
 
-// Endpoints returns what a profile's samples are labelled with, and how many of
-// them have each label.
+// Endpoints returns the endpoints that samples are labelled with, and the number of
+// samples of each.
 func Endpoints(p *profile.Profile) map[string]int {
 	all := map[string]int{}
 	for _, s := range p.Sample {
@@ -231,8 +234,8 @@ func Endpoints(p *profile.Profile) map[string]int {
 	return all
 }
 
-// spans returns how much CPU the samples of each span took; nil when the profile
-// does not say.
+// spans returns the CPU time of the samples of each span; nil if it is not a CPU
+// profile.
 func spans(p *profile.Profile) map[uint64]time.Duration {
 	ns := slices.IndexFunc(p.SampleType, func(t *profile.ValueType) bool { return t.Type == "cpu" && t.Unit == "nanoseconds" })
 	if ns < 0 {
@@ -253,7 +256,7 @@ func spans(p *profile.Profile) map[uint64]time.Duration {
 	return all
 }
 
-// labelled are the IDs in a label, which profilers write as numbers or as texts.
+// labelled returns the IDs in a label. Profilers write them as numbers or as text.
 func labelled(s *profile.Sample, label string) []uint64 {
 	var ids []uint64
 	for _, text := range s.Label[label] {
@@ -267,8 +270,8 @@ func labelled(s *profile.Sample, label string) []uint64 {
 	return ids
 }
 
-// OnlyFor leaves the samples of an endpoint, of a span, or of both; "" and 0 are
-// any. Of a process's first span, those of the spans below it are left as well.
+// OnlyFor deletes the samples of other endpoints and other spans; "" and 0 match all.
+// Samples of spans below a process's first span belong to that one too.
 func OnlyFor(p *profile.Profile, endpoint string, span uint64) {
 	p.Sample = slices.DeleteFunc(p.Sample, func(s *profile.Sample) bool {
 		return endpoint != "" && !slices.Contains(s.Label[endpointLabel], endpoint) ||

@@ -10,9 +10,9 @@ import (
 	"apmapp/internal/traceagent"
 )
 
-// What hostile or careless names cost is bounded: beyond so many resources, spans
-// are counted for their service alone, as the resource "(others)"; beyond so many
-// services more, as the service "(others)".
+// Limits against hostile or careless names. After maxResources resources, spans of
+// further ones count as the resource "(others)" of their service; after maxServices
+// of these, as the service "(others)".
 const (
 	maxResources = 500
 	maxServices  = 100
@@ -20,10 +20,9 @@ const (
 
 const others = "(others)"
 
-// services has the numbers of what came, whether or not the traces are still
-// there: of spans, as they come, and of the tracers' and the Agent's statistics,
-// which come some twenty seconds later and know also of spans that a tracer
-// sampled out.
+// services has the statistics of everything received, also of evicted traces. They
+// come from spans, and from the statistics of tracers and of the Agent, which arrive
+// some twenty seconds later and include spans that tracers sampled out.
 type services struct {
 	resources map[resourceKey]*resource
 	calls     map[callKey]*series
@@ -48,9 +47,9 @@ func newServices(budget int64) *services {
 	}
 }
 
-// add counts the spans of a trace that have come behind the first known ones.
-// Counted are those that the Agent counts: the first of its service, and those
-// that were marked to be measured.
+// add counts the spans of a trace after the first known ones. Only spans that the
+// Agent counts are counted: the first of their service (top level), and those marked
+// as measured.
 func (s *services) add(t *trace, known int) {
 	weight := weight(t.Spans[known:])
 	for i := known; i < len(t.Spans); i++ {
@@ -61,7 +60,7 @@ func (s *services) add(t *trace, known int) {
 				s.addCall(&t.Spans[parent], span, weight)
 			}
 		}
-		// What is called often ends, and comes, before its caller.
+		// A callee often ends, and arrives, before its caller.
 		for _, child := range t.orphans[span.SpanID] {
 			if counted(&t.Spans[child]) {
 				s.addCall(span, &t.Spans[child], weight)
@@ -74,8 +73,8 @@ func counted(span *traceagent.Span) bool {
 	return span.Metrics["_top_level"] == 1 || span.Metrics["_dd.measured"] == 1
 }
 
-// weight is how many traces each that came stands for, by the rates that the
-// tracer says it sampled at.
+// weight returns how many traces each received trace represents, from the tracer's
+// sampling rates.
 func weight(spans []traceagent.Span) float64 {
 	for i := range spans {
 		rate := 1.0
@@ -128,7 +127,7 @@ func (s *services) addSpan(to *series, span *traceagent.Span, weight float64) {
 	if b == nil {
 		return
 	}
-	b.came++
+	b.received++
 	b.spans.hits += weight
 	if span.Error {
 		b.spans.errors += weight
@@ -136,8 +135,8 @@ func (s *services) addSpan(to *series, span *traceagent.Span, weight float64) {
 	s.durations.of(&b.spans).add(span.Duration, weight)
 }
 
-// addStatistics counts what a tracer computed, or the Agent for a tracer that
-// does not.
+// addStatistics counts statistics that a tracer computed, or the Agent for a tracer
+// that computes none.
 func (s *services) addStatistics(p *pb.ClientStatsPayload, byTracer bool) {
 	for _, in := range p.Stats {
 		start := time.Unix(0, int64(in.Start))
@@ -162,14 +161,14 @@ func (s *services) addStatistics(p *pb.ClientStatsPayload, byTracer bool) {
 	}
 }
 
-// toCount reports whether a group is of spans that are counted. The first spans
-// of their service say so; of the others, those are in statistics that are
-// measured, and those that have a kind, which are not to be counted.
+// toCount reports whether the spans of a group are counted. Top-level spans are
+// marked. Other groups are either measured spans, which are counted, or spans of a
+// kind such as client or server, which are not.
 func toCount(group *pb.ClientGroupedStats) bool {
 	return group.TopLevelHits > 0 || !slices.Contains([]string{"server", "consumer", "client", "producer"}, group.SpanKind)
 }
 
-// Resource has the numbers of one resource of a service.
+// Resource is a resource of a service, with its statistics.
 type Resource struct {
 	Service  string `json:"service"`
 	Resource string `json:"resource"`
@@ -177,22 +176,22 @@ type Resource struct {
 	Numbers
 }
 
-// Service has the numbers of all resources of a service.
+// Service is a service, with the statistics of all its resources.
 type Service struct {
 	Name string `json:"service"`
 	Type string `json:"type"`
 	Numbers
 }
 
-// Call has the numbers of what one service asks of another.
+// Call is the calls of one service to another, with their statistics.
 type Call struct {
 	From string `json:"from"`
 	To   string `json:"to"`
 	Numbers
 }
 
-// Resources returns the resources of a service, or of all for "", those with the
-// most hits first.
+// Resources returns the resources of a service, or of all services for "", sorted by
+// hits, most first.
 func (s *Store) Resources(service string) []Resource {
 	now := time.Now()
 	s.mu.RLock()
@@ -209,7 +208,7 @@ func (s *Store) Resources(service string) []Resource {
 	return all
 }
 
-// Services returns all services, by name.
+// Services returns all services, sorted by name.
 func (s *Store) Services() []Service {
 	byName := map[string]*Service{}
 	for _, r := range s.Resources("") {
@@ -228,7 +227,7 @@ func (s *Store) Services() []Service {
 	return all
 }
 
-// ServiceNames returns the names of all services, in order.
+// ServiceNames returns the names of all services, sorted.
 func (s *Store) ServiceNames() []string {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -240,7 +239,7 @@ func (s *Store) ServiceNames() []string {
 	return slices.Compact(all)
 }
 
-// Calls returns who asks whom, by name.
+// Calls returns which service calls which, sorted by caller and callee.
 func (s *Store) Calls() []Call {
 	now := time.Now()
 	s.mu.RLock()

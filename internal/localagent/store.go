@@ -14,30 +14,30 @@ import (
 	"apmapp/internal/traceagent"
 )
 
-// Store keeps what has come, within a budget of memory. What is oldest goes
-// first; traces with an error, and the slowest of each resource, stay longest.
-// It is safe for use by several goroutines.
+// Store keeps received telemetry within a memory budget. The oldest is evicted
+// first; traces with an error and the slowest of each resource are kept longest. It
+// is safe for concurrent use.
 type Store struct {
 	budget int64
 
-	mu       sync.RWMutex
-	traces   map[string]*trace
-	plain    *list.List // of *trace, the oldest first
-	worthy   *list.List // those that stay longest
-	traceUse int64
-	evicted  int64
+	mu        sync.RWMutex
+	traces    map[string]*trace
+	plain     *list.List // of *trace, oldest first
+	protected *list.List // errors and the slowest, oldest first
+	traceUse  int64
+	evicted   int64
 
 	services *services
 	logs     ring[Log]
 	profiles ring[*Profile]
 	metrics  *metrics
-	leftOut  map[string]int // files that came with profiles, by their kind
+	leftOut  map[string]int // uploaded files that are not profiles, by extension
 
 	changed chan struct{}
 }
 
-// The shares of the budget. Traces are what people come for; a minute's profile
-// of a small service is some 50 KB.
+// The shares of the budget. Traces have the largest: they are used most. A profile of
+// one minute of a small service has some 50 KB.
 const (
 	traceShare   = 0.50
 	logShare     = 0.15
@@ -46,36 +46,38 @@ const (
 	metricShare  = 0.05
 )
 
-// MinBudget is the least that a store can do with, in bytes.
-const MinBudget = 8 << 20
+// MinBudget is the smallest budget of a store, in bytes.
+const MinBudget = 8 * mega
 
-// Budget returns a budget in bytes of one in MB, or why it cannot be.
+const mega = 1_000_000
+
+// Budget converts a budget in MB to bytes. The error of one that is too small or too
+// large follows the name of a flag.
 func Budget(mb uint) (int64, error) {
-	const least, most = MinBudget >> 20, math.MaxInt64 >> 20
+	const least, most = MinBudget / mega, math.MaxInt64 / mega
 	if mb < least {
-		return 0, fmt.Errorf("%d is less than %d", mb, least)
+		return 0, fmt.Errorf("must be at least %d MB, got %d", least, mb)
 	}
 	if uint64(mb) > most {
-		return 0, fmt.Errorf("%d is more than %d", mb, uint64(most))
+		return 0, fmt.Errorf("must be at most %d MB, got %d", uint64(most), mb)
 	}
-	return int64(mb) << 20, nil
+	return int64(mb) * mega, nil
 }
 
-// NewStore returns a store that keeps to a budget in bytes, of which MinBudget is
-// the least.
+// NewStore returns a store with a budget in bytes, at least MinBudget.
 func NewStore(budget int64) *Store {
 	budget = max(budget, MinBudget)
 	return &Store{
-		budget:   budget,
-		traces:   map[string]*trace{},
-		plain:    list.New(),
-		worthy:   list.New(),
-		services: newServices(int64(serviceShare * float64(budget))),
-		logs:     ring[Log]{budget: int64(logShare * float64(budget))},
-		profiles: ring[*Profile]{budget: int64(profileShare * float64(budget))},
-		metrics:  newMetrics(int64(metricShare * float64(budget))),
-		leftOut:  map[string]int{},
-		changed:  make(chan struct{}),
+		budget:    budget,
+		traces:    map[string]*trace{},
+		plain:     list.New(),
+		protected: list.New(),
+		services:  newServices(int64(serviceShare * float64(budget))),
+		logs:      ring[Log]{budget: int64(logShare * float64(budget))},
+		profiles:  ring[*Profile]{budget: int64(profileShare * float64(budget))},
+		metrics:   newMetrics(int64(metricShare * float64(budget))),
+		leftOut:   map[string]int{},
+		changed:   make(chan struct{}),
 	}
 }
 
@@ -86,34 +88,34 @@ func (s *Store) Changed() <-chan struct{} {
 	return s.changed
 }
 
-// change tells those who wait; the caller holds the lock.
+// change wakes those who wait for Changed. The caller holds the lock.
 func (s *Store) change() {
 	close(s.changed)
 	s.changed = make(chan struct{})
 }
 
-// Trace is what has come of a trace.
+// Trace is the received spans of a trace.
 type Trace struct {
 	// ID is the 128-bit ID in 32 hex digits.
 	ID string `json:"trace_id"`
-	// Spans are in the order in which they came.
+	// Spans are in the order of their arrival.
 	Spans []traceagent.Span `json:"spans"`
 }
 
-// trace is a Trace in the store. A part that comes costs what it brings, however
-// much has come before: a trace may grow for hours.
+// trace is a Trace in the store. Adding a chunk costs only the size of the chunk,
+// however large the trace already is.
 type trace struct {
 	Trace
-	index   map[uint64]int   // of each span, by its ID
-	orphans map[uint64][]int // spans whose parent has not come, by its ID
+	index   map[uint64]int   // of spans, by ID
+	orphans map[uint64][]int // roots, by the ID of their missing parent
 	summary Summary
-	text    strings.Builder // what a search looks through
+	text    strings.Builder // for searches
 	size    int64
 	place   *list.Element
 	in      *list.List
 }
 
-// AddSpans stores a part of a trace.
+// AddSpans stores a chunk of a trace.
 func (s *Store) AddSpans(c traceagent.Chunk) {
 	if len(c.Spans) == 0 {
 		return
@@ -139,7 +141,7 @@ func (s *Store) AddSpans(c traceagent.Chunk) {
 	s.evict()
 }
 
-// AddStatistics counts what the Agent would send on of spans.
+// AddStatistics counts the statistics of spans that the Agent would send to Datadog.
 func (s *Store) AddStatistics(p *pb.StatsPayload) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -149,7 +151,7 @@ func (s *Store) AddStatistics(p *pb.StatsPayload) {
 	s.change()
 }
 
-// add appends spans, and notes who is whose parent.
+// add appends spans and indexes them by ID and by missing parent.
 func (t *trace) add(spans []traceagent.Span) {
 	known := len(t.Spans)
 	t.Spans = append(t.Spans, spans...)
@@ -174,16 +176,15 @@ func (t *trace) isRoot(i int) bool {
 	})
 }
 
-// adopt forgets the orphans whose parents have come behind the first known
-// spans.
+// adopt removes orphans whose parents are among the spans after the first known
+// ones.
 func (t *trace) adopt(known int) {
 	for i := known; i < len(t.Spans); i++ {
 		delete(t.orphans, t.Spans[i].SpanID)
 	}
 }
 
-// sizeOf estimates what spans take in memory: their fields, tags with the
-// buckets of their maps, and their place in the index.
+// sizeOf estimates the memory of spans in bytes: fields, maps of tags, index.
 func sizeOf(spans []traceagent.Span) int64 {
 	var n int64
 	for i := range spans {
@@ -197,16 +198,17 @@ func sizeOf(spans []traceagent.Span) int64 {
 	return n
 }
 
-// slowest are the durations of the slowest traces of a resource, the shortest of
-// them first.
+// slowest has the durations of the slowest traces of a resource, the shortest
+// first.
 type slowest []time.Duration
 
-// keptSlowest is how many of each resource stay longest.
+// keptSlowest is the number of slowest traces of a resource that are protected.
 const keptSlowest = 10
 
-// rank moves a trace to those that stay longest when it is one of them.
+// rank moves a trace to the protected list if it has an error or is among the
+// slowest.
 func (s *Store) rank(t *trace) {
-	if t.in == s.worthy {
+	if t.in == s.protected {
 		return
 	}
 	top := &s.services.resource(t.summary.Service, t.summary.Resource, t.summary.Type).slowest
@@ -214,10 +216,10 @@ func (s *Store) rank(t *trace) {
 		return
 	}
 	s.plain.Remove(t.place)
-	t.in, t.place = s.worthy, s.worthy.PushBack(t)
+	t.in, t.place = s.protected, s.protected.PushBack(t)
 }
 
-// add reports whether d is among the slowest.
+// add inserts d and reports whether it is among the slowest.
 func (s *slowest) add(d time.Duration) bool {
 	if len(*s) == keptSlowest && d <= (*s)[0] {
 		return false
@@ -232,14 +234,14 @@ func (s *slowest) add(d time.Duration) bool {
 	return true
 }
 
-// evict makes room. Those that stay longest have at most half of it, so that
-// there are always ordinary ones to see.
+// evict frees memory. At most half of the kept traces are protected, so that ordinary
+// ones remain visible.
 func (s *Store) evict() {
-	room := int64(traceShare * float64(s.budget))
-	for s.traceUse > room {
+	limit := int64(traceShare * float64(s.budget))
+	for s.traceUse > limit {
 		from := s.plain
-		if from.Len() == 0 || s.worthy.Len() > s.plain.Len() {
-			from = s.worthy
+		if from.Len() == 0 || s.protected.Len() > s.plain.Len() {
+			from = s.protected
 		}
 		oldest := from.Front()
 		if oldest == nil {
@@ -252,8 +254,8 @@ func (s *Store) evict() {
 	}
 }
 
-// Trace returns the trace of an ID: 32 hex digits, or its lower half in 16 hex
-// digits or in decimal, as logs have it.
+// Trace returns a trace by its ID: 32 hex digits, or the lower half in 16 hex digits
+// or in decimal, as in logs.
 func (s *Store) Trace(id string) (Trace, bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -279,7 +281,8 @@ func (s *Store) find(id string) (*trace, bool) {
 	return nil, false
 }
 
-// halves are the lower halves of trace IDs that a text may mean.
+// halves returns the lower halves of trace IDs that a text may stand for, in 16 hex
+// digits.
 func halves(id string) []string {
 	var all []string
 	if n, err := strconv.ParseUint(id, 10, 64); err == nil {
@@ -292,7 +295,7 @@ func halves(id string) []string {
 	return all
 }
 
-// Usage is how the budget is used, in bytes, and how much is there.
+// Usage is what a store holds: numbers of items, and sizes in bytes.
 type Usage struct {
 	Budget                             int64
 	Traces, Logs, Profiles             int
@@ -303,7 +306,7 @@ type Usage struct {
 	ServiceBytes, MetricBytes          int64
 }
 
-// Usage returns how the budget is used.
+// Usage returns what the store holds.
 func (s *Store) Usage() Usage {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -326,7 +329,7 @@ func (s *Store) Usage() Usage {
 	}
 }
 
-// ring keeps the latest of something within a budget of bytes.
+// ring keeps the latest items within a budget in bytes.
 type ring[T any] struct {
 	budget, used, evicted int64
 	items                 []sized[T]

@@ -3,6 +3,7 @@ package localagent
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"fmt"
 	"io"
 	"math"
@@ -21,10 +22,12 @@ import (
 	"github.com/google/pprof/profile"
 	"google.golang.org/protobuf/proto"
 
+	"apmapp/internal/testing/lockedbuffer"
+	"apmapp/internal/testing/poll"
 	"apmapp/internal/traceagent"
 )
 
-// chunk is a trace of one span.
+// chunk returns a trace of one span.
 func chunk(id int, change ...func(*traceagent.Span)) traceagent.Chunk {
 	s := traceagent.Span{
 		SpanID: uint64(id) + 1, Service: "web", Operation: "http.request", Resource: "GET /", Type: "web",
@@ -37,7 +40,7 @@ func chunk(id int, change ...func(*traceagent.Span)) traceagent.Chunk {
 	return traceagent.Chunk{TraceID: fmt.Sprintf("6b060d8f00000000%016x", id+1), Spans: []traceagent.Span{s}}
 }
 
-func TestTraceIsFoundByEachOfItsNames(t *testing.T) {
+func TestTraceIsFoundByEachFormOfItsID(t *testing.T) {
 	s := NewStore(0)
 	s.AddSpans(traceagent.Chunk{TraceID: "6b060d8f000000007aa1645abafb4873", Spans: chunk(1).Spans})
 	for _, id := range []string{"6b060d8f000000007aa1645abafb4873", "6B060D8F000000007AA1645ABAFB4873", "7aa1645abafb4873", "8836454284724488307"} {
@@ -45,17 +48,17 @@ func TestTraceIsFoundByEachOfItsNames(t *testing.T) {
 			t.Errorf("%s: %v, %v", id, got.ID, ok)
 		}
 		if !SameTrace("6b060d8f000000007aa1645abafb4873", strings.ToLower(id)) {
-			t.Errorf("a log with %s is not of the trace", id)
+			t.Errorf("SameTrace(%s) is false", id)
 		}
 	}
 	for _, id := range []string{"", "x", "7aa1645abafb4874", "1", "-1"} {
 		if _, ok := s.Trace(id); ok {
-			t.Errorf("%q is there", id)
+			t.Errorf("%q is found", id)
 		}
 	}
 }
 
-func TestPartsOfATraceAreOne(t *testing.T) {
+func TestChunksOfATraceAreJoined(t *testing.T) {
 	s := NewStore(0)
 	child := chunk(1, func(sp *traceagent.Span) {
 		sp.SpanID, sp.ParentID, sp.Service, sp.Resource = 77, 2, "db", "SELECT 1"
@@ -69,14 +72,14 @@ func TestPartsOfATraceAreOne(t *testing.T) {
 	if listed, n := s.Traces(Filter{Limit: 10}); n != 1 || listed[0].Spans != 2 || listed[0].Resource != "GET /" {
 		t.Errorf("%+v", listed)
 	}
-	calls := s.services.calls // the child came first
+	calls := s.services.calls // the child arrived first
 	if of := calls[callKey{"web", "db"}]; of == nil || len(calls) != 1 {
 		t.Errorf("%v", calls)
 	}
 }
 
-// TestBudget has more traces than there is room for: errors and the slowest are
-// still there, with the latest of the others.
+// TestBudget stores more traces than the budget holds: errors, the slowest and the
+// latest are kept.
 func TestBudget(t *testing.T) {
 	s := NewStore(MinBudget)
 	const n = 30_000
@@ -95,11 +98,11 @@ func TestBudget(t *testing.T) {
 	}
 	for _, i := range []int{10, 20, n - 1, n - 1000} {
 		if _, ok := s.Trace(chunk(i).TraceID); !ok {
-			t.Errorf("trace %d has gone", i)
+			t.Errorf("trace %d was evicted", i)
 		}
 	}
 	if _, ok := s.Trace(chunk(100).TraceID); ok {
-		t.Error("trace 100 is still there")
+		t.Error("trace 100 was not evicted")
 	}
 	for range 20_000 {
 		s.AddLog(ParseLog([]byte(`{"msg":"`+strings.Repeat("y", 300)+`"}`), time.Now()))
@@ -120,20 +123,20 @@ func TestFilter(t *testing.T) {
 		filter Filter
 		want   int
 	}{
-		"all":        {Filter{}, 3},
-		"service":    {Filter{Service: "db"}, 1},
-		"resource":   {Filter{Resource: "GET /api/trace"}, 1},
-		"status":     {Filter{Status: "503"}, 1},
-		"statuses":   {Filter{Status: "2xx"}, 2},
-		"errors":     {Filter{Errors: true}, 1},
-		"slow":       {Filter{MinDuration: 2 * time.Millisecond}, 1},
-		"fast":       {Filter{MaxDuration: 2 * time.Millisecond}, 2},
-		"from":       {Filter{From: time.Unix(1_700_000_002, 0)}, 2},
-		"to":         {Filter{To: time.Unix(1_700_000_002, 0)}, 1},
-		"text":       {Filter{Text: " dial tcp "}, 1},
-		"ID":         {Filter{Text: chunk(2).TraceID}, 1},
-		"both":       {Filter{Service: "web", Text: "GET"}, 2},
-		"of nothing": {Filter{Service: "none"}, 0},
+		"all":      {Filter{}, 3},
+		"service":  {Filter{Service: "db"}, 1},
+		"resource": {Filter{Resource: "GET /api/trace"}, 1},
+		"status":   {Filter{Status: "503"}, 1},
+		"statuses": {Filter{Status: "2xx"}, 2},
+		"errors":   {Filter{Errors: true}, 1},
+		"slow":     {Filter{MinDuration: 2 * time.Millisecond}, 1},
+		"fast":     {Filter{MaxDuration: 2 * time.Millisecond}, 2},
+		"from":     {Filter{From: time.Unix(1_700_000_002, 0)}, 2},
+		"to":       {Filter{To: time.Unix(1_700_000_002, 0)}, 1},
+		"text":     {Filter{Text: " dial tcp "}, 1},
+		"ID":       {Filter{Text: chunk(2).TraceID}, 1},
+		"both":     {Filter{Service: "web", Text: "GET"}, 2},
+		"no match": {Filter{Service: "none"}, 0},
 	} {
 		test.filter.Limit = 10
 		if listed, n := s.Traces(test.filter); n != test.want || len(listed) != n {
@@ -141,7 +144,7 @@ func TestFilter(t *testing.T) {
 		}
 	}
 	if listed, n := s.Traces(Filter{Limit: 1}); n != 3 || len(listed) != 1 || listed[0].Resource != "GET /api/trace" {
-		t.Errorf("the latest: %+v of %d", listed, n)
+		t.Errorf("limit 1: %+v of %d, want the latest of 3", listed, n)
 	}
 }
 
@@ -203,9 +206,9 @@ func TestNumbers(t *testing.T) {
 		if len(calls) != 1 || calls[0].From != "web" || calls[0].To != "db" || calls[0].Hits != 200 {
 			t.Errorf("%+v", calls)
 		}
-		s.AddSpans(chunk(1000, func(sp *traceagent.Span) { sp.Start = time.Now().Add(window) })) // whose clock is wrong
+		s.AddSpans(chunk(1000, func(sp *traceagent.Span) { sp.Start = time.Now().Add(window) })) // a wrong clock
 		if web := s.Services()[1]; web.Hits != 200 {
-			t.Errorf("%d hits, with one that is to come", web.Hits)
+			t.Errorf("%d hits, want 200: one lies in the future", web.Hits)
 		}
 		time.Sleep(window + time.Minute)
 		if web := s.Services()[1]; web.Hits != 0 || web.Rate != 0 {
@@ -220,13 +223,13 @@ func TestResourcesAreBounded(t *testing.T) {
 		s.AddSpans(chunk(i, func(sp *traceagent.Span) { sp.Resource = fmt.Sprint("GET /", i) }))
 	}
 	if n := s.Usage().Resources; n != maxResources+1 {
-		t.Errorf("%d resources, want %d and the others", n, maxResources)
+		t.Errorf("%d resources, want %d and \"(others)\"", n, maxResources)
 	}
 	for i := range 2 * maxServices {
 		s.AddSpans(chunk(i, func(sp *traceagent.Span) { sp.Service = fmt.Sprint("web", i) }))
 	}
 	if n := s.Usage().Resources; n != maxResources+maxServices+1 {
-		t.Errorf("%d resources, want %d, %d services' others and all others'", n, maxResources, maxServices)
+		t.Errorf("%d resources, want %d, \"(others)\" of %d services and \"(others)\" of the rest", n, maxResources, maxServices)
 	}
 }
 
@@ -245,7 +248,7 @@ func TestDistributionsAreBounded(t *testing.T) {
 	}
 }
 
-// TestStatistics has the tracer's statistics tell of more spans than came.
+// TestStatistics adds statistics that count more or fewer spans than were received.
 func TestStatistics(t *testing.T) {
 	durations := newDistribution()
 	durations.add(8*time.Millisecond, 90)
@@ -262,22 +265,22 @@ func TestStatistics(t *testing.T) {
 		return g
 	}
 	for name, test := range map[string]struct {
-		groups []*pb.ClientGroupedStats
-		came   int
-		rate   float64
-		want   string
+		groups   []*pb.ClientGroupedStats
+		received int
+		rate     float64 // of sampling; 0 is not set
+		want     string
 	}{
-		"of more":             {[]*pb.ClientGroupedStats{group()}, 30, 0, "90 hits, 9 errors, p50 8ms"},
-		"of less":             {[]*pb.ClientGroupedStats{group()}, 100, 0, "100 hits, 0 errors, p50 1ms"},
-		"not yet":             {nil, 30, 0.5, "60 hits, 0 errors, p50 1ms"},
-		"of a rate":           {[]*pb.ClientGroupedStats{group()}, 30, 0.1, "90 hits, 9 errors, p50 8ms"},
-		"of two statuses":     {[]*pb.ClientGroupedStats{group(), group()}, 0, 0, "180 hits, 18 errors, p50 8ms"},
-		"of what is inner":    {[]*pb.ClientGroupedStats{group(func(g *pb.ClientGroupedStats) { g.TopLevelHits, g.SpanKind = 0, "client" })}, 2, 0, "2 hits, 0 errors, p50 1ms"},
-		"of what is measured": {[]*pb.ClientGroupedStats{group(func(g *pb.ClientGroupedStats) { g.TopLevelHits, g.SpanKind = 0, "internal" })}, 2, 0, "90 hits, 9 errors, p50 8ms"},
-		"unreadable":          {[]*pb.ClientGroupedStats{group(func(g *pb.ClientGroupedStats) { g.OkSummary = []byte("no") })}, 2, 0, "90 hits, 9 errors, p50 0s"},
+		"more than received": {[]*pb.ClientGroupedStats{group()}, 30, 0, "90 hits, 9 errors, p50 8ms"},
+		"less than received": {[]*pb.ClientGroupedStats{group()}, 100, 0, "100 hits, 0 errors, p50 1ms"},
+		"sampled, none yet":  {nil, 30, 0.5, "60 hits, 0 errors, p50 1ms"},
+		"sampled":            {[]*pb.ClientGroupedStats{group()}, 30, 0.1, "90 hits, 9 errors, p50 8ms"},
+		"two groups":         {[]*pb.ClientGroupedStats{group(), group()}, 0, 0, "180 hits, 18 errors, p50 8ms"},
+		"client spans":       {[]*pb.ClientGroupedStats{group(func(g *pb.ClientGroupedStats) { g.TopLevelHits, g.SpanKind = 0, "client" })}, 2, 0, "2 hits, 0 errors, p50 1ms"},
+		"measured spans":     {[]*pb.ClientGroupedStats{group(func(g *pb.ClientGroupedStats) { g.TopLevelHits, g.SpanKind = 0, "internal" })}, 2, 0, "90 hits, 9 errors, p50 8ms"},
+		"unreadable":         {[]*pb.ClientGroupedStats{group(func(g *pb.ClientGroupedStats) { g.OkSummary = []byte("no") })}, 2, 0, "90 hits, 9 errors, p50 0s"},
 	} {
 		s := NewStore(0)
-		for i := range test.came {
+		for i := range test.received {
 			s.AddSpans(chunk(i, func(sp *traceagent.Span) {
 				sp.Start = at
 				if test.rate > 0 {
@@ -312,15 +315,15 @@ func FuzzDecodeDistribution(f *testing.F) {
 	})
 }
 
-// TestGrowingTrace has the parts of traces come in any order, and compares what
-// the store keeps up to date with what the whole trace says.
+// TestGrowingTrace adds chunks of traces in any order, and compares what the store
+// updates with what it computes from the whole trace.
 func TestGrowingTrace(t *testing.T) {
 	for seed := range uint64(300) {
 		r := rand.New(rand.NewPCG(seed, 0))
 		var all []traceagent.Span
 		for i := range 1 + r.IntN(12) {
 			all = append(all, chunk(0, func(sp *traceagent.Span) {
-				sp.SpanID, sp.ParentID = uint64(i)+1, uint64(r.IntN(i+2)) // perhaps its own
+				sp.SpanID, sp.ParentID = uint64(i)+1, uint64(r.IntN(i+2)) // may be its own
 				sp.Start = sp.Start.Add(time.Duration(r.IntN(20)) * time.Millisecond)
 				sp.Service, sp.Resource = fmt.Sprint("s", r.IntN(3)), fmt.Sprint("r", i)
 			}).Spans[0])
@@ -343,7 +346,7 @@ func TestGrowingTrace(t *testing.T) {
 			for key, of := range s.services.calls {
 				for _, b := range of.ring {
 					if b != nil {
-						counted[key.from+" "+key.to] += b.came
+						counted[key.from+" "+key.to] += b.received
 					}
 				}
 			}
@@ -357,7 +360,7 @@ func TestGrowingTrace(t *testing.T) {
 
 const trace1 = "6b060d8f000000007aa1645abafb4873"
 
-// BenchmarkGrowingTrace adds spans one by one to a trace that never ends.
+// BenchmarkGrowingTrace adds single spans to a trace that never ends.
 func BenchmarkGrowingTrace(b *testing.B) {
 	s := NewStore(1 << 30)
 	for i := 0; b.Loop(); i++ {
@@ -416,9 +419,10 @@ func TestLogWriter(t *testing.T) {
 
 func TestFollow(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "service.log")
-	var got safeBuffer
+	var got lockedbuffer.Buffer
 	ended := make(chan error, 1)
-	ctx, cancel := cancelable(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
 	go func() { ended <- Follow(ctx, name, &got) }()
 	write := func(flags int, text string) {
 		f, err := os.OpenFile(name, os.O_CREATE|os.O_WRONLY|flags, 0o666)
@@ -428,17 +432,21 @@ func TestFollow(t *testing.T) {
 		fmt.Fprint(f, text)
 		f.Close()
 	}
+	await := func(want string) {
+		t.Helper()
+		poll.True(t, fmt.Sprintf("%q is copied", want), func() bool { return got.String() == want })
+	}
 	write(0, "first\n")
-	await(t, &got, "first\n")
+	await("first\n")
 	write(os.O_APPEND, "second\n")
-	await(t, &got, "first\nsecond\n")
+	await("first\nsecond\n")
 	if err := os.Rename(name, name+".1"); err != nil {
 		t.Fatal(err)
 	}
 	write(0, "rotated\n")
-	await(t, &got, "first\nsecond\nrotated\n")
+	await("first\nsecond\nrotated\n")
 	write(os.O_TRUNC, "cut\n")
-	await(t, &got, "first\nsecond\nrotated\ncut\n")
+	await("first\nsecond\nrotated\ncut\n")
 	cancel()
 	if err := <-ended; err != nil {
 		t.Error(err)
@@ -503,7 +511,7 @@ func TestMetricsByTime(t *testing.T) {
 	}
 }
 
-// form is an upload as the profiler sends it.
+// form returns an upload like a profiler's.
 func form(t *testing.T, files map[string][]byte) (contentType string, body *bytes.Buffer) {
 	t.Helper()
 	body = new(bytes.Buffer)
@@ -544,32 +552,32 @@ func TestUpload(t *testing.T) {
 		t.Fatalf("%+v", all)
 	}
 	if _, p, ok := s.Profile(all[0].ID); !ok || len(p.SampleType) != 4 {
-		t.Error("it cannot be read")
+		t.Error("the profile is not found, or has not 4 values")
 	}
 	if _, _, ok := s.Profile(all[0].ID + 1); ok {
-		t.Error("there is one more")
+		t.Error("a profile that was not uploaded is found")
 	}
 	for name, files := range map[string]map[string][]byte{
-		"no profile": {"event.json": event, "cpu.pprof": []byte("nonsense")},
-		"no event":   {"event.json": []byte("{"), "cpu.pprof": heap.Bytes()},
-		"no values":  {"event.json": event, "cpu.pprof": []byte("\x0a\x04\x08\x01\x10\x02\x12\x00\x32\x00\x32\x03cpu\x32\x0bnanoseconds")},
-		"a bomb":     {"event.json": event, "cpu.pprof": gzipped(t, maxProfile+1)},
-		"cut off":    {"event.json": event, "cpu.pprof": heap.Bytes()[:heap.Len()/2]},
+		"malformed profile":  {"event.json": event, "cpu.pprof": []byte("nonsense")},
+		"malformed event":    {"event.json": []byte("{"), "cpu.pprof": heap.Bytes()},
+		"no values":          {"event.json": event, "cpu.pprof": []byte("\x0a\x04\x08\x01\x10\x02\x12\x00\x32\x00\x32\x03cpu\x32\x0bnanoseconds")},
+		"decompression bomb": {"event.json": event, "cpu.pprof": gzipped(t, maxProfile+1)},
+		"truncated":          {"event.json": event, "cpu.pprof": heap.Bytes()[:heap.Len()/2]},
 	} {
 		if err := upload(files); err == nil {
-			t.Errorf("%s is taken", name)
+			t.Errorf("%s is accepted", name)
 		}
 	}
 	r := httptest.NewRequest("POST", "/", strings.NewReader("x"))
 	if err := s.Upload(r); err == nil {
-		t.Error("no form is taken")
+		t.Error("a body that is not a form is accepted")
 	}
 	if n := len(s.Profiles("", "")); n != 1 {
 		t.Errorf("%d profiles, want 1", n)
 	}
 }
 
-// gzipped are n zeros.
+// gzipped returns n zeros, compressed.
 func gzipped(t *testing.T, n int64) []byte {
 	t.Helper()
 	var out bytes.Buffer
@@ -612,7 +620,7 @@ func FuzzUpload(f *testing.F) {
 		err := s.Upload(r)
 		for _, stored := range s.Profiles("", "") {
 			if _, read, ok := s.Profile(stored.ID); err != nil || !ok {
-				t.Errorf("a profile is stored that cannot be read: %v", err)
+				t.Errorf("an invalid profile is stored: %v", err)
 			} else {
 				OnlyFor(read, "GET /", 7)
 			}
@@ -628,7 +636,7 @@ func TestOnlyFor(t *testing.T) {
 		return &profile.Profile{
 			SampleType: []*profile.ValueType{{Type: "samples", Unit: "count"}, {Type: "cpu", Unit: "nanoseconds"}},
 			Sample: []*profile.Sample{sample("GET /", "1", "1"), sample("GET /", "2", "1"), sample("GET /x", "3", "3"), {Value: []int64{1, 10}},
-				{Value: []int64{1, 10}, NumLabel: map[string][]int64{spanLabel: {-1}}}}, // half of all IDs are negative there
+				{Value: []int64{1, 10}, NumLabel: map[string][]int64{spanLabel: {-1}}}}, // half of all IDs are negative as int64
 		}
 	}
 	if got := fmt.Sprint(Endpoints(samples())); got != "map[GET /:2 GET /x:1]" {
@@ -648,6 +656,21 @@ func TestOnlyFor(t *testing.T) {
 		p := samples()
 		if OnlyFor(p, test.endpoint, test.span); len(p.Sample) != test.want {
 			t.Errorf("%q, %d: %d samples, want %d", test.endpoint, test.span, len(p.Sample), test.want)
+		}
+	}
+}
+
+func TestBudgetInMB(t *testing.T) {
+	for mb, want := range map[uint]string{
+		7:             "0 must be at least 8 MB, got 7",
+		8:             "8000000 <nil>",
+		128:           "128000000 <nil>",
+		9223372036854: "9223372036854000000 <nil>",
+		9223372036855: "0 must be at most 9223372036854 MB, got 9223372036855",
+	} {
+		bytes, err := Budget(mb)
+		if got := fmt.Sprint(bytes, " ", err); got != want {
+			t.Errorf("%d: %s, want %s", mb, got, want)
 		}
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"apmapp/internal/traceagent"
 )
 
-// Summary is a trace in one line.
+// Summary describes a trace in one line, mostly by its root span.
 type Summary struct {
 	ID       string        `json:"trace_id"`
 	Service  string        `json:"service"`
@@ -21,19 +21,18 @@ type Summary struct {
 	Status   string        `json:"status,omitempty"` // of HTTP
 	Spans    int           `json:"spans"`
 
-	root int    // among the trace's spans
-	text string // what a search looks through
+	root int    // index of the root span
+	text string // for searches
 }
 
 // Root returns the trace's root span, as traceagent.Root defines it.
 func (t Trace) Root() *traceagent.Span { return &t.Spans[traceagent.Root(t.Spans)] }
 
-// summarize brings the summary up to date with the spans behind the first known
-// ones.
+// summarize updates the summary with the spans after the first known ones.
 func (t *trace) summarize(known int) {
 	at := t.root(known)
 	root := &t.Spans[at]
-	for i := known; i < len(t.Spans) && t.text.Len() < 4<<10; i++ { // long traces have more of the same
+	for i := known; i < len(t.Spans) && t.text.Len() < 4<<10; i++ { // long traces repeat themselves
 		sp := &t.Spans[i]
 		t.text.WriteString(strings.ToLower(sp.Service + " " + sp.Resource + " " + sp.Operation + " " + sp.Tags["error.message"] + "\n"))
 	}
@@ -45,8 +44,8 @@ func (t *trace) summarize(known int) {
 	}
 }
 
-// root is the index of what Root returns, found from what it was before the
-// spans behind the first known ones came.
+// root returns the index of the span that Root returns. It starts from the root of
+// the first known spans, to look only at the new ones.
 func (t *trace) root(known int) int {
 	first := t.summary.root
 	if known > 0 && t.isRoot(first) {
@@ -65,17 +64,16 @@ func (t *trace) root(known int) int {
 			}
 		}
 	}
-	return max(first, 0) // a circle has no first
+	return max(first, 0) // parents form a circle
 }
 
-// Filter is which traces to list; what is empty does not count.
+// Filter selects traces. Zero fields match everything.
 type Filter struct {
 	Service, Resource, Status string
 	Errors                    bool
 	MinDuration, MaxDuration  time.Duration
 	From, To                  time.Time
-	// Text is searched for in services, resources, operations and errors, and is
-	// compared with the trace ID.
+	// Text is a part of a service, resource, operation, error message or trace ID.
 	Text  string
 	Limit int
 }
@@ -90,8 +88,8 @@ func (f Filter) matches(s *Summary) bool {
 		(f.Text == "" || strings.Contains(s.text, f.Text) || strings.Contains(s.ID, f.Text))
 }
 
-// Traces returns the traces that match, the latest first, at most f.Limit of
-// them, and how many match.
+// Traces returns the matching traces, the latest first, at most f.Limit, and the
+// number of all that match.
 func (s *Store) Traces(f Filter) (listed []Summary, matching int) {
 	f.Text = strings.ToLower(strings.TrimSpace(f.Text))
 	s.mu.RLock()

@@ -1,10 +1,10 @@
 package localagent
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// Event is something that came: a request of a tracer or a profiler, a packet of
+// Event is something received: a request of a tracer or profiler, a packet of
 // metrics, or a piece of a log.
 type Event struct {
 	Time   time.Time   `json:"time"`
@@ -26,7 +26,7 @@ type Event struct {
 	Body   []byte      `json:"body"`
 }
 
-// Kind is what an event is.
+// Kind is the kind of an event.
 type Kind string
 
 // The kinds of events.
@@ -36,11 +36,10 @@ const (
 	Logs    Kind = "logs"
 )
 
-// Tap hears of everything that comes, in order of its coming; it must not keep
-// anybody waiting.
+// Tap observes every event in arrival order. Hear must not block.
 type Tap interface{ Hear(Event) }
 
-// Recorder is a Tap that writes events down, a JSON object a line.
+// Recorder is a Tap that writes events as JSON, one per line.
 type Recorder struct {
 	mu  sync.Mutex
 	to  *json.Encoder
@@ -59,33 +58,38 @@ func (r *Recorder) Hear(e Event) {
 	}
 }
 
-// Err returns why recording stopped, nil while it goes on.
+// Err returns the error that stopped the recording, or nil.
 func (r *Recorder) Err() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.err
 }
 
-// Replay has the agent take what a recorder has written, as fast as it can, and
-// logs the log lines to w. An error names the line.
+// Replay passes the events of a recording to the agent, as fast as it can, and writes
+// log lines to w. An error names the line of the recording.
 func (a *Agent) Replay(r io.Reader, w io.Writer) error {
-	d := json.NewDecoder(r)
+	lines := bufio.NewReader(r)
 	for n := 1; ; n++ {
-		var e Event
-		err := d.Decode(&e)
-		if err == io.EOF {
+		line, end := lines.ReadBytes('\n')
+		if len(bytes.TrimSpace(line)) > 0 {
+			if err := a.play(line, w); err != nil {
+				return fmt.Errorf("line %d: %w", n, err)
+			}
+		}
+		if end == io.EOF {
 			return nil
 		}
-		if err == nil {
-			err = a.play(e, w)
-		}
-		if err != nil {
-			return fmt.Errorf("line %d: %w", n, err)
+		if end != nil {
+			return fmt.Errorf("line %d: %w", n, end)
 		}
 	}
 }
 
-func (a *Agent) play(e Event, w io.Writer) error {
+func (a *Agent) play(line []byte, w io.Writer) error {
+	var e Event
+	if err := json.Unmarshal(line, &e); err != nil {
+		return err
+	}
 	switch e.Kind {
 	case Packet:
 		a.cfg.Store.AddPacket(string(e.Body), e.Time)
@@ -94,35 +98,35 @@ func (a *Agent) play(e Event, w io.Writer) error {
 		_, err := w.Write(e.Body)
 		return err
 	case Request:
-		// The scheme and the host do not matter: nobody is called.
+		// Scheme and host do not matter: the request does not leave the process.
 		req, err := http.NewRequest(e.Method, "http://replay"+e.Path, bytes.NewReader(e.Body))
 		if err != nil {
 			return err
 		}
 		req.Header = e.Header.Clone()
-		answer := &nobody{header: http.Header{}}
+		answer := &discardResponse{header: http.Header{}}
 		a.inner.ServeHTTP(answer, req)
 		if answer.status >= 400 {
 			return fmt.Errorf("%s %s: status %d", e.Method, e.Path, answer.status)
 		}
 		return nil
 	}
-	return fmt.Errorf("%q is neither %s, %s nor %s", e.Kind, Request, Packet, Logs)
+	return fmt.Errorf("kind must be %s, %s or %s, got %q", Request, Packet, Logs, e.Kind)
 }
 
-// nobody takes the answer to a request that is replayed.
-type nobody struct {
+// discardResponse is the ResponseWriter of a replayed request.
+type discardResponse struct {
 	header http.Header
 	status int
 }
 
-func (n *nobody) Header() http.Header         { return n.header }
-func (n *nobody) Write(p []byte) (int, error) { return len(p), nil }
-func (n *nobody) WriteHeader(status int)      { n.status = status }
+func (d *discardResponse) Header() http.Header         { return d.header }
+func (d *discardResponse) Write(p []byte) (int, error) { return len(p), nil }
+func (d *discardResponse) WriteHeader(status int)      { d.status = status }
 
-// Forwarder is a Tap that passes everything on to another Agent, but for logs,
-// which Agents do not take that way. What it cannot pass on fast enough is
-// dropped, and counted.
+// Forwarder is a Tap that sends requests and packets to another Agent. It ignores
+// logs: an Agent does not receive them this way. Events that it cannot send fast
+// enough are dropped and counted.
 type Forwarder struct {
 	to      *url.URL
 	client  http.Client
@@ -132,14 +136,14 @@ type Forwarder struct {
 	dropped atomic.Int64
 }
 
-// forwardQueue is how many events may wait: some seconds of a busy machine's.
+// forwardQueue is the number of events that may wait: some seconds on a busy machine.
 const forwardQueue = 256
 
-// NewForwarder returns a forwarder to the Agent at a URL, whose DogStatsD port is
-// the usual one.
+// NewForwarder returns a forwarder to the Agent at a URL. Metrics go to port 8125 of
+// the same host.
 func NewForwarder(to *url.URL) (*Forwarder, error) {
 	if to.Scheme != "http" || to.Hostname() == "" {
-		return nil, errors.New("an Agent's URL is http:// and host:port")
+		return nil, fmt.Errorf("URL of an Agent must be http://host:port, got %q", to.Redacted())
 	}
 	packets, err := net.Dial("udp", net.JoinHostPort(to.Hostname(), "8125"))
 	if err != nil {
@@ -147,7 +151,7 @@ func NewForwarder(to *url.URL) (*Forwarder, error) {
 	}
 	f := &Forwarder{
 		to:      to,
-		client:  http.Client{Timeout: 30 * time.Second}, // as long as a profile may take
+		client:  http.Client{Timeout: 30 * time.Second}, // a profile may take as long
 		packets: packets,
 		queue:   make(chan Event, forwardQueue),
 		ended:   make(chan struct{}),
@@ -168,11 +172,10 @@ func (f *Forwarder) Hear(e Event) {
 	}
 }
 
-// Dropped is how many events were not passed on.
+// Dropped returns the number of events that were not sent.
 func (f *Forwarder) Dropped() int64 { return f.dropped.Load() }
 
-// Close returns when what has been heard is passed on. Hear must not be called
-// any more.
+// Close waits until all queued events are sent. Hear must not be called afterwards.
 func (f *Forwarder) Close() error {
 	close(f.queue)
 	<-f.ended
@@ -182,13 +185,13 @@ func (f *Forwarder) Close() error {
 func (f *Forwarder) run() {
 	defer close(f.ended)
 	for e := range f.queue {
-		if err := f.pass(e); err != nil {
+		if err := f.send(e); err != nil {
 			f.dropped.Add(1)
 		}
 	}
 }
 
-func (f *Forwarder) pass(e Event) error {
+func (f *Forwarder) send(e Event) error {
 	switch e.Kind {
 	case Packet:
 		_, err := f.packets.Write(e.Body)
@@ -206,10 +209,10 @@ func (f *Forwarder) pass(e Event) error {
 		_, _ = io.Copy(io.Discard, resp.Body)
 		return resp.Body.Close()
 	}
-	return fmt.Errorf("nothing to pass on in %q", e.Kind)
+	return fmt.Errorf("events of kind %q are not forwarded", e.Kind)
 }
 
-// tapped has taps hear of requests that bring something.
+// tapped passes each POST or PUT to the taps before serving it.
 func tapped(taps []Tap, next http.Handler) http.Handler {
 	if len(taps) == 0 {
 		return next
@@ -233,7 +236,7 @@ func tapped(taps []Tap, next http.Handler) http.Handler {
 	})
 }
 
-// TapWriter passes log lines on, and has taps hear of them.
+// TapWriter writes log lines to W and passes them to Taps.
 type TapWriter struct {
 	W    io.Writer
 	Taps []Tap
