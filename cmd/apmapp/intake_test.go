@@ -22,8 +22,8 @@ import (
 	"apmapp/internal/traceagent"
 )
 
-// intake is what stands where Datadog does: the Agent's own trace code, a taker
-// of profiles, and a DogStatsD port.
+// intake receives telemetry in Datadog's place: the Agent's own trace code, an
+// endpoint for profiles, and a DogStatsD port.
 type intake struct {
 	url    string // of the Agent
 	statsd string // port of DogStatsD
@@ -36,14 +36,14 @@ type intake struct {
 	metrics  map[string]string             // the last line of each DogStatsD name
 }
 
-// statsKey is what spans are counted by.
+// statsKey is the group of spans that one count of the statistics is for.
 type statsKey struct{ env, service, version, operation, resource, kind, status string }
 
 type counts struct{ hits, errors, duration uint64 }
 
 func newIntake(t *testing.T) *intake { return newIntakeAt(t, "127.0.0.1:0") }
 
-// newIntakeAt is newIntake with the Agent's address.
+// newIntakeAt is newIntake with a fixed address of the Agent.
 func newIntakeAt(t *testing.T, addr string) *intake {
 	t.Helper()
 	in := &intake{
@@ -58,8 +58,8 @@ func newIntakeAt(t *testing.T, addr string) *intake {
 	}
 	in.agent, err = traceagent.Start(traceagent.Config{
 		Listener: core,
-		Spans:    in.takeSpans,
-		Stats:    in.takeStats,
+		Spans:    in.addSpans,
+		Stats:    in.addStats,
 		Logger:   slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err != nil {
@@ -67,9 +67,10 @@ func newIntakeAt(t *testing.T, addr string) *intake {
 	}
 	t.Cleanup(in.stop)
 
-	// The Agent passes profiles on to Datadog, so they are taken before it.
+	// The Agent would forward profiles to Datadog, so the intake receives them
+	// before it.
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /profiling/v1/input", in.takeProfiles)
+	mux.HandleFunc("POST /profiling/v1/input", in.addProfiles)
 	mux.Handle("/", httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: core.Addr().String()}))
 	listener, err := net.Listen("tcp", addr)
 	if err != nil {
@@ -85,12 +86,12 @@ func newIntakeAt(t *testing.T, addr string) *intake {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { packets.Close() })
-	go in.takeMetrics(packets)
+	go in.addMetrics(packets)
 	_, in.statsd, _ = net.SplitHostPort(packets.LocalAddr().String())
 	return in
 }
 
-// stop makes the Agent hand over what it still holds.
+// stop stops the Agent, which passes on all data that it has.
 func (in *intake) stop() {
 	if in.agent != nil {
 		in.agent.Stop()
@@ -98,13 +99,13 @@ func (in *intake) stop() {
 	}
 }
 
-func (in *intake) takeSpans(c traceagent.Chunk) {
+func (in *intake) addSpans(c traceagent.Chunk) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.traces[c.TraceID] = append(in.traces[c.TraceID], c.Spans...)
 }
 
-func (in *intake) takeStats(payload *pb.StatsPayload) {
+func (in *intake) addStats(payload *pb.StatsPayload) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	for _, client := range payload.Stats {
@@ -121,7 +122,7 @@ func (in *intake) takeStats(payload *pb.StatsPayload) {
 	}
 }
 
-func (in *intake) takeProfiles(w http.ResponseWriter, r *http.Request) {
+func (in *intake) addProfiles(w http.ResponseWriter, r *http.Request) {
 	_, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
@@ -150,7 +151,7 @@ func (in *intake) takeProfiles(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// parseProfile reads a profile that the profiler has compressed in its own way.
+// parseProfile parses a profile, which the profiler compresses with zstd.
 func parseProfile(r io.Reader) (*profile.Profile, error) {
 	d, err := zstd.NewReader(r)
 	if err != nil {
@@ -160,7 +161,7 @@ func parseProfile(r io.Reader) (*profile.Profile, error) {
 	return profile.Parse(d)
 }
 
-func (in *intake) takeMetrics(packets net.PacketConn) {
+func (in *intake) addMetrics(packets net.PacketConn) {
 	buf := make([]byte, 1<<16)
 	for {
 		n, _, err := packets.ReadFrom(buf)
@@ -176,7 +177,7 @@ func (in *intake) takeMetrics(packets net.PacketConn) {
 	}
 }
 
-// metric returns the last line of a metric, "" when there was none.
+// metric returns the last line of a metric, or "".
 func (in *intake) metric(name string) string {
 	in.mu.Lock()
 	defer in.mu.Unlock()

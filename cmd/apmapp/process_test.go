@@ -3,16 +3,14 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -22,7 +20,8 @@ import (
 	"apmapp/internal/testing/poll"
 )
 
-// raceDetector is whether the tests run under it, and so should the program.
+// raceDetector is whether the tests run with the race detector. Then the program
+// does too.
 var raceDetector bool
 
 // buildOnce builds the program that these tests run.
@@ -56,7 +55,7 @@ type process struct {
 	cmd    *exec.Cmd
 	url    string
 	exited chan struct{} // closed when the process has ended
-	stderr bytes.Buffer
+	stderr bytes.Buffer  // complete when the process has ended
 
 	mu   sync.Mutex
 	logs []logLine
@@ -64,8 +63,8 @@ type process struct {
 
 type logLine map[string]any
 
-// launch starts apmapp on a free port with the environment added; it is ended
-// with the test.
+// launch starts apmapp on a free port with the given environment. The process
+// ends with the test.
 func launch(t *testing.T, environ ...string) *process {
 	t.Helper()
 	program, err := buildOnce()
@@ -99,6 +98,9 @@ func launch(t *testing.T, environ ...string) *process {
 	return p
 }
 
+// addr returns the service's host:port.
+func (p *process) addr() string { return strings.TrimPrefix(p.url, "http://") }
+
 func (p *process) read(stdout io.Reader) {
 	lines := bufio.NewScanner(stdout)
 	lines.Buffer(nil, 1<<20)
@@ -118,7 +120,11 @@ func (p *process) read(stdout io.Reader) {
 func (p *process) lines() []logLine {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return append([]logLine(nil), p.logs...)
+	return slices.Clone(p.logs)
+}
+
+func (p *process) warnings() []logLine {
+	return slices.DeleteFunc(p.lines(), func(l logLine) bool { return l["level"] != "WARN" })
 }
 
 func (p *process) tail(n int) string {
@@ -151,7 +157,7 @@ func (p *process) awaitLine(msg string) logLine {
 	return found
 }
 
-// stop asks the process to stop and returns its exit status.
+// stop sends SIGTERM and returns the exit status.
 func (p *process) stop() int {
 	p.t.Helper()
 	p.signal(syscall.SIGTERM)
@@ -165,6 +171,7 @@ func (p *process) signal(s syscall.Signal) {
 	}
 }
 
+// status waits for the end of the process and returns its exit status.
 func (p *process) status() int {
 	p.t.Helper()
 	select {
@@ -198,34 +205,4 @@ func (p *process) awaitStatus(path string, want int) {
 		}
 		return nil
 	})
-}
-
-// send writes raw bytes to the service and returns the status of its answer, 0
-// when it closed the connection without one.
-func send(ctx context.Context, addr string, raw []byte) (int, error) {
-	var dialer net.Dialer
-	conn, err := dialer.DialContext(ctx, "tcp", addr)
-	if err != nil {
-		return 0, err
-	}
-	defer conn.Close()
-	if deadline, ok := ctx.Deadline(); ok {
-		if err := conn.SetDeadline(deadline); err != nil {
-			return 0, err
-		}
-	}
-	// The service may refuse before it has read everything.
-	_, _ = conn.Write(raw)
-	if tcp, ok := conn.(*net.TCPConn); ok {
-		_ = tcp.CloseWrite()
-	}
-	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
-	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
-		return 0, nil
-	}
-	if err != nil {
-		return 0, err
-	}
-	defer resp.Body.Close()
-	return resp.StatusCode, nil
 }
