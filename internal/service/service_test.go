@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"runtime/pprof"
 	"strings"
 	"testing"
 	"time"
@@ -93,6 +94,15 @@ func TestServe(t *testing.T) {
 	}
 	if _, err := http.Get(url + "/healthz"); err == nil {
 		t.Error("the service answers after its end")
+	}
+	var stacks strings.Builder
+	if err := pprof.Lookup("goroutine").WriteTo(&stacks, 1); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range []string{"store.(*Store).Run", "service.expire"} {
+		if strings.Contains(stacks.String(), f+"+") {
+			t.Errorf("%s runs after the service's end:\n%s", f, stacks.String())
+		}
 	}
 }
 
