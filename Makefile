@@ -50,7 +50,7 @@ needs:
 check: lint test ## lint and test: what a change has to pass
 
 .PHONY: lint
-lint: vet staticcheck prose shellcheck actionlint bin/licenses-checked vulnerabilities ## formatting, vet, linters, plain English, licenses, vulnerabilities
+lint: vet staticcheck prose shellcheck actionlint goreleaser dependabot test-tools bin/licenses-checked vulnerabilities ## formatting, vet, linters, plain English, licenses, vulnerabilities
 
 .PHONY: vet
 vet:
@@ -74,6 +74,21 @@ shellcheck: needs
 actionlint: bin/actionlint
 	bin/actionlint
 
+.PHONY: goreleaser
+goreleaser:
+	cd tools/release && GOFLAGS= go run . ../..
+
+.PHONY: dependabot
+dependabot:
+	@for folder in $$(git ls-files '*go.mod' | xargs dirname); do \
+		grep -qx "      - /$${folder#.}" .github/dependabot.yml || { echo ".github/dependabot.yml lacks /$$folder"; exit 1; }; done
+
+# The tests of the checks. Like the tools, they need no race detector.
+.PHONY: test-tools
+test-tools:
+	cd tools && GOFLAGS= go test ./...
+	cd tools/release && GOFLAGS= go vet ./... && GOFLAGS= go test ./...
+
 .PHONY: vulnerabilities
 vulnerabilities: bin/govulncheck needs
 	@if curl -fsSo /dev/null -m 10 https://vuln.go.dev/index/db.json 2>/dev/null; \
@@ -84,7 +99,7 @@ vulnerabilities: bin/govulncheck needs
 TOOLS := $(addprefix bin/,actionlint go-licenses govulncheck prose staticcheck)
 .PHONY: tools
 tools: $(TOOLS)
-$(TOOLS) &: tools/go.mod tools/go.sum $(wildcard tools/*/*)
+$(TOOLS) &: tools/go.mod tools/go.sum $(wildcard tools/prose/*)
 	cd tools && GOFLAGS= go build -o ../bin/ tool
 
 # Licenses whose code may be part of a program under Apache-2.0.
@@ -101,6 +116,12 @@ bin/licenses-checked: bin/go-licenses go.mod go.sum Makefile
 .PHONY: licenses
 licenses: bin/go-licenses ## licenses and notices of all linked modules, in bin/licenses
 	$(foreach os,$(SYSTEMS),$(call go-licenses,$(os),save --force --save_path=bin/licenses/$(os)) &&) true
+
+GORELEASER := github.com/goreleaser/goreleaser/v2
+
+.PHONY: release
+release: ## archives of the tag and their checksums, published; ARGS=--snapshot tries it
+	go run $(GORELEASER)@$$(cd tools/release && go list -m -f '{{.Version}}' $(GORELEASER)) release --clean $(ARGS)
 
 .PHONY: build
 build: ## the service and loadgen, in bin/
