@@ -1,16 +1,16 @@
-# The images, a target each: apmapp (the default), loadgen and localagent.
-# deploy/compose and deploy/kubernetes use them; by hand:
+# Three images, one target each: apmapp (the default), loadgen and localagent.
+# deploy/compose and deploy/kubernetes use them. To build one by hand:
 #
 #   docker build -t apmapp --build-arg VERSION="$(git describe --tags --always)" \
 #       --build-arg REVISION="$(git rev-parse HEAD)" .
 #
-# Each holds one static program and nothing to log into: what serves in
-# production does not carry a load generator along.
+# Each image contains one static program and no shell. So the image that serves in
+# production does not contain a load generator.
 
 FROM --platform=$BUILDPLATFORM docker.io/library/golang:1.26-alpine AS source
 WORKDIR /src
 COPY . .
-# Go builds for any platform on any platform: nothing is emulated.
+# Go cross-compiles, so a build for another platform needs no emulation.
 ARG TARGETOS
 ARG TARGETARCH
 ARG VERSION
@@ -33,32 +33,32 @@ RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache
 
 # CA certificates, time zones, a user that is not root, and no shell.
 FROM gcr.io/distroless/static-debian12:nonroot AS runtime
-# By number: Kubernetes' runAsNonRoot cannot tell who a name is.
+# A number, because Kubernetes' runAsNonRoot cannot look up a name.
 USER 65532:65532
 ARG VERSION
 ARG REVISION
-# The repository's URL, without credentials.
+# The URL of the repository, without credentials.
 ARG SOURCE
 LABEL org.opencontainers.image.version=$VERSION \
       org.opencontainers.image.revision=$REVISION \
       org.opencontainers.image.source=$SOURCE
-# The tracer and the profiler join what they send to the code by these.
+# The tracer and the profiler send these; Datadog links them to the source code.
 ENV DD_VERSION=$VERSION \
     DD_GIT_COMMIT_SHA=$REVISION \
     DD_GIT_REPOSITORY_URL=$SOURCE
 
 FROM runtime AS localagent
 LABEL org.opencontainers.image.title=localagent \
-      org.opencontainers.image.description="Stands in the Datadog Agent's place: takes traces, profiles and metrics, and shows them as pages"
+      org.opencontainers.image.description="A local replacement for the Datadog Agent: receives traces, profiles and metrics, and shows them as pages"
 COPY --from=build-localagent /out/localagent /localagent
 EXPOSE 8126 8125/udp 8127
 ENTRYPOINT ["/localagent"]
-# A container's own loopback is nobody else's.
+# Not the loopback address: other containers could not connect to it.
 CMD ["-addr", "0.0.0.0:8126", "-dogstatsd", "0.0.0.0:8125", "-pages", "0.0.0.0:8127"]
 
 FROM runtime AS loadgen
 LABEL org.opencontainers.image.title=loadgen \
-      org.opencontainers.image.description="Sends HTTP requests at a steady rate and says how they fared"
+      org.opencontainers.image.description="Sends HTTP requests at a steady rate and reports their latencies and errors"
 COPY --from=build-loadgen /out/loadgen /loadgen
 ENTRYPOINT ["/loadgen"]
 
@@ -68,5 +68,5 @@ LABEL org.opencontainers.image.title=apmapp \
 COPY --from=build-apmapp /out/apmapp /apmapp
 EXPOSE 5050
 ENTRYPOINT ["/apmapp"]
-# Within 10 s of its start the service listens, whatever its database does.
+# The service listens within 10 s of its start, even without its database.
 HEALTHCHECK --interval=10s --timeout=6s --start-period=10s --retries=3 CMD ["/apmapp", "-healthcheck"]

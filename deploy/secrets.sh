@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # secrets.sh DIR [compose|mysql|tidb|datadog]
 #
-# Makes secrets, a file each in DIR; what is there already stays as it is.
+# Makes secrets in DIR, one file each. Existing files stay unchanged.
 #
 #   mysql     random passwords, and the service's DSN for a database at mysql:3306
-#   tidb      the same for one at apmapp-tidb.tidb:4000
-#   datadog   Datadog's keys, from DD_API_KEY and DD_APP_KEY
-#   compose   as mysql, and the API key if DD_API_KEY holds one; the default
+#   tidb      the same for a database at apmapp-tidb.tidb:4000
+#   datadog   Datadog's keys from DD_API_KEY and DD_APP_KEY
+#   compose   (default) like mysql, and the API key if DD_API_KEY is set
 set -euo pipefail
 
 usage() {
@@ -14,8 +14,8 @@ usage() {
     exit 2
 }
 
-# keep NAME: standard input becomes the file NAME, unless there is one. It has no
-# newline at its end: not everyone who reads it would drop that.
+# keep NAME writes standard input to the file NAME, unless the file exists. The input
+# must not end with a newline: some programs would read it as part of the secret.
 keep() {
     if [[ -e $dir/$1 ]]; then
         cat > /dev/null
@@ -27,11 +27,11 @@ keep() {
 }
 
 password() {
-    # 24 bytes are 192 bits; hex needs no quoting, in SQL or in a DSN.
+    # 24 bytes are 192 bits. Hexadecimal digits need no quotes in SQL and in a DSN.
     od -An -N24 -tx1 /dev/urandom | tr -d ' \n'
 }
 
-# database ADDRESS USER...
+# database ADDRESS USER... makes a password for each user, and the DSN.
 database() {
     local user
     for user in "${@:2}"; do
@@ -40,11 +40,11 @@ database() {
     printf 'apmapp:%s@tcp(%s)/apmapp' "$(< "$dir/mysql_apmapp_password")" "$1" | keep dsn
 }
 
-# key VARIABLE NAME
+# key VARIABLE NAME writes the value of an environment variable to the file NAME.
 key() {
     [[ -e $dir/$2 ]] && return
     if [[ ! ${!1:-} ]]; then
-        echo "secrets.sh: $1 is not set: no $dir/$2" >&2
+        echo "secrets.sh: $1 is not set, so $dir/$2 is not made" >&2
         return 1
     fi
     printf '%s' "${!1}" | keep "$2"
@@ -56,8 +56,8 @@ what=${2:-compose}
 [[ $what =~ ^(compose|mysql|tidb|datadog)$ ]] || usage
 
 mkdir -p "$dir"
-# Nobody else on this machine may look in. The files themselves are readable to
-# all: in their containers other users than this one read them.
+# No other user of this machine can open the directory. The files are readable by
+# everyone, because other users read them in the containers.
 chmod 700 "$dir"
 umask 022
 
@@ -70,6 +70,6 @@ case $what in
         ;;
     compose)
         database mysql:3306 root apmapp datadog
-        key DD_API_KEY dd_api_key || echo "secrets.sh: the profile local does without" >&2
+        key DD_API_KEY dd_api_key || echo "secrets.sh: the profile local does not need it" >&2
         ;;
 esac
