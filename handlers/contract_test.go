@@ -164,6 +164,7 @@ func TestAccept(t *testing.T) {
 		{"application/*;q=0.1, application/json;q=0.9, text/html;q=0.5", json},
 		{"application/json;q=0.1, application/*;q=0.9, text/html;q=0.5", html},
 		{"application/*;q=0.1, */*;q=0.9", html},
+		{"*/*;q=0.1, application/*;q=0.9, text/html;q=0.5", json},
 		{"text/html;q=1, application/json", html},
 		// Of equal ranges the first counts.
 		{"application/json;q=0.9, application/json;q=0.1, text/html;q=0.5", json},
