@@ -3,6 +3,7 @@ package e2e
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -18,14 +19,11 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"apmapp/e2e/browser"
+	"apmapp/internal/testing/poll"
 )
 
-// patience is far longer than anything takes, the first profile after a minute
-// included.
-const patience = 3 * time.Minute
-
-// demo is a running demo: the URLs of its parts, and the addresses of what is
-// none of HTTP.
+// demo is a running demo. Pages, service and agent are URLs, metrics is a host:port,
+// database is a port.
 type demo struct{ pages, service, agent, metrics, database string }
 
 // startDemo builds the demo and runs it on free ports until the test ends.
@@ -50,33 +48,36 @@ func startDemo(t *testing.T, rps string) demo {
 	t.Cleanup(func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		rest, _ := io.ReadAll(stdout)
-		if err := cmd.Wait(); err != nil || !strings.Contains(string(rest), "0 failed") {
-			t.Errorf("the demo's end: %v\n%s", err, rest)
+		if err := cmd.Wait(); err != nil || !strings.Contains(string(rest), ", 0 failed ") {
+			t.Errorf("the demo ended with %v:\n%s", err, rest)
 		}
 	})
 	var d demo
 	lines := bufio.NewScanner(stdout)
 	for lines.Scan() {
-		for pattern, to := range map[string]*string{
-			`^pages +(http://\S+)`:   &d.pages,
-			`^service +(http://\S+)`: &d.service,
-			`^agent +(http://\S+)`:   &d.agent,
-			`traces, (\S+) for`:      &d.metrics,
-			`^database .* -P (\d+)`:  &d.database,
+		for _, part := range []struct {
+			pattern string
+			to      *string
+		}{
+			{`^pages +(http://\S+)`, &d.pages},
+			{`^service +(http://\S+)`, &d.service},
+			{`^agent +(http://\S+)`, &d.agent},
+			{`traces, (\S+) for`, &d.metrics},
+			{`^database .* -P (\d+)`, &d.database},
 		} {
-			if m := regexp.MustCompile(pattern).FindStringSubmatch(lines.Text()); m != nil {
-				*to = m[1]
+			if m := regexp.MustCompile(part.pattern).FindStringSubmatch(lines.Text()); m != nil {
+				*part.to = m[1]
 			}
 		}
 		if strings.HasPrefix(lines.Text(), "try ") {
 			return d
 		}
 	}
-	t.Fatal("the demo does not start")
+	t.Fatal("the demo ended before it printed all addresses")
 	return d
 }
 
-// get reads JSON.
+// get requests an API and decodes its JSON.
 func get[T any](t *testing.T, url string) (v T) {
 	t.Helper()
 	resp, err := http.Get(url)
@@ -90,7 +91,7 @@ func get[T any](t *testing.T, url string) (v T) {
 	return v
 }
 
-// body reads a page without a browser.
+// body returns a page without a browser.
 func body(t *testing.T, url string) string {
 	t.Helper()
 	resp, err := http.Get(url)
@@ -105,20 +106,23 @@ func body(t *testing.T, url string) string {
 	return string(page)
 }
 
-// eventually waits until a condition holds.
-func eventually(t *testing.T, what string, holds func() bool) {
+// awaitTrace waits until the pages have a trace.
+func (d demo) awaitTrace(t *testing.T, id string) {
 	t.Helper()
-	for start := time.Now(); !holds(); time.Sleep(200 * time.Millisecond) {
-		if time.Since(start) > patience {
-			t.Fatalf("not within %s: %s", patience, what)
+	poll.True(t, "trace "+id+" arrives", func() bool {
+		resp, err := http.Get(d.pages + "/api/traces/" + id)
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
+		resp.Body.Close()
+		return resp.StatusCode == http.StatusOK
+	})
 }
 
-// TestDemoPages goes the way of a newcomer: from the services to a resource, to
-// a trace, to its log, to its flame graph.
+// TestDemoPages follows links like a newcomer: from the services to a resource, a
+// trace, its log lines and its flame graph.
 func TestDemoPages(t *testing.T) {
-	t.Parallel() // it waits a minute for a profile
+	t.Parallel() // the first profile arrives after a minute
 	d := startDemo(t, "50")
 	b := browser.Start(t)
 	text := func() string { return b.Text(t) }
@@ -128,7 +132,7 @@ func TestDemoPages(t *testing.T) {
 		if !browser.Get(t, b, chromedp.Evaluate[bool](fmt.Sprintf(`(e => { if (e) e.click(); return !!e })(document.querySelector(%q))`, selector))) {
 			t.Fatalf("no %s (%s) on %s:\n%s", what, selector, before, text())
 		}
-		eventually(t, what, func() bool {
+		poll.True(t, what, func() bool {
 			text()
 			return browser.Get(t, b, chromedp.Location()) != before
 		})
@@ -142,7 +146,7 @@ func TestDemoPages(t *testing.T) {
 		Matching int     `json:"matching"`
 		Traces   []trace `json:"traces"`
 	}
-	eventually(t, "traces come", func() bool { return get[listing](t, d.pages+"/api/traces?service=apmapp").Matching > 100 })
+	poll.True(t, "traces arrive", func() bool { return get[listing](t, d.pages+"/api/traces?service=apmapp").Matching > 100 })
 
 	resp, err := http.Get(d.service + "/api/trace")
 	if err != nil {
@@ -153,14 +157,7 @@ func TestDemoPages(t *testing.T) {
 	if link == nil || !strings.Contains(resp.Header.Get("Traceresponse"), link[2]) {
 		t.Fatalf("Link: %s, traceresponse: %s", resp.Header.Get("Link"), resp.Header.Get("Traceresponse"))
 	}
-	eventually(t, "the trace of a response comes", func() bool {
-		resp, err := http.Get(d.pages + "/api/traces/" + link[2])
-		if err != nil {
-			t.Fatal(err)
-		}
-		resp.Body.Close()
-		return resp.StatusCode == http.StatusOK
-	})
+	d.awaitTrace(t, link[2])
 
 	b.Do(t, chromedp.EmulateViewport(1280, 900), chromedp.Navigate(d.pages+"/"))
 	for _, want := range []string{"apmapp", "apmapp-mysql", "web", "sql", "/s"} {
@@ -186,58 +183,61 @@ func TestDemoPages(t *testing.T) {
 		t.Errorf("%d spans, want 2", n)
 	}
 	click("statement", `a.span:nth-of-type(2)`)
-	eventually(t, "the statement's tags", func() bool { return strings.Contains(text(), "mysql.query") && strings.Contains(text(), "db.name") })
+	poll.True(t, "the tags of the statement's span are shown", func() bool { return strings.Contains(text(), "mysql.query") && strings.Contains(text(), "db.name") })
 	shoot(t, b, "/trace", 1280)
 
 	b.Do(t, chromedp.Navigate(d.pages+"/logs"))
-	click("a line's trace", `li a[href^="/t/"]`)
-	// A line comes before its trace, whose page shows it when it has come.
-	eventually(t, "a line's trace", func() bool { return strings.Contains(text(), "Logs of this trace") })
-	b.Errors() // until then the browser has complained of a 404
+	click("the trace of a log line", `li a[href^="/t/"]`)
+	// A log line arrives before its trace. The page of the trace reloads when the trace
+	// arrives.
+	poll.True(t, "the trace of a log line is shown", func() bool { return strings.Contains(text(), "Logs of this trace") })
+	b.Errors() // until then the browser reports status 404 as an error
 
-	for page, want := range map[string]string{
-		"/map":          "apmapp-mysql",
-		"/traces":       "match",
-		"/metrics":      "runtime.go.metrics",
-		"/usage":        "budget",
-		"/t/1234567890": "has not come",
+	for _, page := range []struct{ path, want string }{
+		{"/map", "apmapp-mysql"},
+		{"/traces", "match"},
+		{"/metrics", "runtime.go.metrics"},
+		{"/usage", "budget"},
+		{"/t/1234567890", "has not arrived"},
 	} {
 		for _, width := range []int64{1280, 400} {
-			eventually(t, want+" on "+page, func() bool {
-				b.Do(t, chromedp.EmulateViewport(width, 900), chromedp.Navigate(d.pages+page))
-				return strings.Contains(text(), want)
+			poll.True(t, page.path+" shows "+page.want, func() bool {
+				b.Do(t, chromedp.EmulateViewport(width, 900), chromedp.Navigate(d.pages+page.path))
+				return strings.Contains(text(), page.want)
 			})
 			if browser.Get(t, b, chromedp.Evaluate[bool](`document.documentElement.scrollWidth > innerWidth`)) {
-				t.Errorf("%s is wider than %d pixels", page, width)
+				t.Errorf("%s is wider than %d pixels", page.path, width)
 			}
-			shoot(t, b, page, width)
+			shoot(t, b, page.path, width)
 		}
 	}
-	b.Errors() // the page that is not there is an error of the browser's
+	b.Errors() // the browser reports the missing trace as an error
 
-	// The first profile comes after a minute. Its endpoint is one click from a
-	// trace of that minute.
+	// The first profile arrives after a minute. A trace of that minute links to the
+	// flame graph of its endpoint.
 	type profile struct {
 		ID    int64     `json:"id"`
 		Start time.Time `json:"start"`
 		End   time.Time `json:"end"`
 	}
 	var cpu []profile
-	eventually(t, "a CPU profile comes", func() bool {
-		cpu = get[[]profile](t, d.pages+"/api/profiles?kind=cpu")
-		return len(cpu) > 0
+	poll.Within(t, 3*time.Minute, func() error {
+		if cpu = get[[]profile](t, d.pages+"/api/profiles?kind=cpu"); len(cpu) == 0 {
+			return errors.New("no CPU profile arrives")
+		}
+		return nil
 	})
 	window := fmt.Sprintf("&from=%d&to=%d&limit=1", cpu[0].Start.UnixMilli(), cpu[0].End.UnixMilli())
 	of := get[listing](t, d.pages+"/api/traces?service=apmapp&q=api/apm"+window)
 	if of.Matching == 0 {
-		t.Fatal("no trace of the profile's minute")
+		t.Fatal("no trace from the minute of the profile")
 	}
 	b.Do(t, chromedp.EmulateViewport(1280, 900), chromedp.Navigate(d.pages+"/t/"+of.Traces[0].ID))
 	click("flame graph", `#flame`)
-	eventually(t, "a flame graph of the handler", func() bool { return strings.Contains(text(), "handlers.(*server)") })
+	poll.True(t, "the flame graph shows the handler", func() bool { return strings.Contains(text(), "handlers.(*server)") })
 	shoot(t, b, "/flamegraph", 1280)
 
-	// A span that a sample was taken in has a flame graph of its own.
+	// A span that has CPU samples has a flame graph of its own.
 	window = strings.Replace(window, "limit=1", "limit=3000", 1)
 	var sampled string
 	for _, of := range get[listing](t, d.pages+"/api/traces?service=apmapp"+window).Traces {
@@ -247,22 +247,23 @@ func TestDemoPages(t *testing.T) {
 		}
 	}
 	if sampled == "" {
-		t.Fatal("no span has a sample")
+		t.Fatal("no span has CPU samples")
 	}
 	b.Do(t, chromedp.Navigate(d.pages+"/t/"+sampled))
 	click("flame graph of a span", `#samples`)
-	eventually(t, "a flame graph", func() bool { return strings.Contains(text(), "root") })
+	poll.True(t, "the flame graph of the span is shown", func() bool { return strings.Contains(text(), "root") })
 	b.Do(t, chromedp.Navigate(d.pages+"/profiles"))
 	if !strings.Contains(text(), "cpu") {
-		t.Errorf("the profiles:\n%s", text())
+		t.Errorf("/profiles lists no CPU profile:\n%s", text())
 	}
 	shoot(t, b, "/profiles", 1280)
 	for _, e := range b.Errors() {
-		t.Errorf("a page complains: %s", e)
+		t.Errorf("error on a page: %s", e)
 	}
 }
 
-// shoot keeps a picture of the page where the environment says so.
+// shoot writes a picture of the page into the directory $APMAPP_TEST_PICTURES, if
+// that is set.
 func shoot(t *testing.T, b *browser.Browser, page string, width int64) {
 	t.Helper()
 	dir := os.Getenv("APMAPP_TEST_PICTURES")

@@ -14,13 +14,15 @@ import (
 	_ "github.com/go-sql-driver/mysql"
 
 	"apmapp/e2e/browser"
+	"apmapp/internal/format"
+	"apmapp/internal/testing/poll"
 )
 
-// TestKnownTraffic has each page show the numbers of traffic that is known, with
-// errors and with slow requests, which the database makes.
+// TestKnownTraffic sends a known number of requests and reads it on each page. The
+// database makes some of them fail and some slow.
 func TestKnownTraffic(t *testing.T) {
 	t.Parallel()
-	d := startDemo(t, "0.001") // one request, and none for a quarter of an hour
+	d := startDemo(t, "0.001") // one request, then none for a quarter of an hour
 	db, err := sql.Open("mysql", "root@tcp(127.0.0.1:"+d.database+")/apmapp")
 	if err != nil {
 		t.Fatal(err)
@@ -42,7 +44,7 @@ func TestKnownTraffic(t *testing.T) {
 			_, _ = io.Copy(io.Discard, resp.Body)
 			resp.Body.Close()
 			if resp.StatusCode != status {
-				t.Errorf("%s: %s, want %d", path, resp.Status, status)
+				t.Errorf("%s: status %s, want %d", path, resp.Status, status)
 			}
 		}
 	}
@@ -66,7 +68,7 @@ func TestKnownTraffic(t *testing.T) {
 		P99      time.Duration `json:"p99_ns"`
 	}
 	resources := map[string]numbers{}
-	eventually(t, "all requests are counted", func() bool {
+	poll.True(t, "all requests are counted", func() bool {
 		hits := 0
 		for _, n := range get[[]numbers](t, d.pages+"/api/resources?service=apmapp") {
 			resources[n.Resource] = n
@@ -74,13 +76,13 @@ func TestKnownTraffic(t *testing.T) {
 		}
 		return hits == 1+30+2+6+4+10
 	})
-	for resource, want := range map[string][2]int{"GET /api/apm": {36, 6}, "GET /api/trace": {14, 0}, "GET 404": {2, 0}, "GET /": {1, 0}} {
-		if n := resources[resource]; n.Hits != want[0] || n.Errors != want[1] {
-			t.Errorf("%s: %d requests, %d errors, want %v", resource, n.Hits, n.Errors, want)
+	for _, want := range []numbers{{Resource: "GET /api/apm", Hits: 36, Errors: 6}, {Resource: "GET /api/trace", Hits: 14}, {Resource: "GET 404", Hits: 2}, {Resource: "GET /", Hits: 1}} {
+		if n := resources[want.Resource]; n.Hits != want.Hits || n.Errors != want.Errors {
+			t.Errorf("%s: %d requests, %d errors, want %d and %d", want.Resource, n.Hits, n.Errors, want.Hits, want.Errors)
 		}
 	}
 	if n := resources["GET /api/trace"]; n.P50 >= slow || n.P99 < slow || n.P99 > 100*slow {
-		t.Errorf("GET /api/trace: p50 %s, p99 %s, want %s on either side", n.P50, n.P99, slow)
+		t.Errorf("GET /api/trace: p50 %s, p99 %s, want p50 below and p99 above %s", n.P50, n.P99, slow)
 	}
 
 	b := browser.Start(t)
@@ -98,12 +100,12 @@ func TestKnownTraffic(t *testing.T) {
 		}
 	}
 	open("/")
-	shows("services", "apmapp web", "11 %", "apmapp-mysql sql")
+	shows("services", "apmapp web", format.Percent(6.0/53), "apmapp-mysql sql")
 	open("/services/apmapp")
-	shows("resources", "17 %")
+	shows("resources", format.Percent(6.0/36))
 	shoot(t, b, "/service", 1280)
 	open("/map")
-	shows("map", "apmapp-mysql", "errors")
+	shows("map", "apmapp-mysql", " errors")
 
 	open("/traces?errors=1")
 	if n := rows("tr.failed"); n != 6 {
@@ -111,7 +113,7 @@ func TestKnownTraffic(t *testing.T) {
 	}
 	shoot(t, b, "/errors", 1280)
 	browser.Get(t, b, chromedp.Evaluate[bool](`document.querySelector("tr.failed a").click(), true`))
-	eventually(t, "the trace of an error", func() bool { return strings.Contains(text(), "Logs of this trace") })
+	poll.True(t, "the trace of an error is shown", func() bool { return strings.Contains(text(), "Logs of this trace") })
 	shows("trace of an error", "MySQLError", "route", "handlers.", "ERROR request")
 	shoot(t, b, "/error", 1280)
 
@@ -120,21 +122,21 @@ func TestKnownTraffic(t *testing.T) {
 		t.Errorf("%d slow requests are listed, want 4", n)
 	}
 	browser.Get(t, b, chromedp.Evaluate[bool](`document.querySelector("td a[href^='/t/']").click(), true`))
-	eventually(t, "a slow trace", func() bool { return strings.Contains(text(), "Logs of this trace") })
-	shows("slow trace", "GET /api/trace", "INSERT INTO visits", "3") // 3xx ms
+	poll.True(t, "a slow trace is shown", func() bool { return strings.Contains(text(), "Logs of this trace") })
+	shows("slow trace", "GET /api/trace", "INSERT INTO visits")
 	if n := rows("a.span.critical"); n != 2 {
 		t.Errorf("%d spans on the critical path of a slow request, want 2", n)
 	}
 	if n := rows("a.span .mark.info"); n != 1 {
-		t.Errorf("%d lines of the log in the waterfall, want 1", n)
+		t.Errorf("%d log lines in the waterfall, want 1", n)
 	}
 	shoot(t, b, "/slow", 1280)
 
 	open("/logs?level=ERROR")
 	if n := rows("li.error"); n != 6 {
-		t.Errorf("%d lines of errors, want 6", n)
+		t.Errorf("%d log lines of errors, want 6", n)
 	}
 	for _, e := range b.Errors() {
-		t.Errorf("a page complains: %s", e)
+		t.Errorf("error on a page: %s", e)
 	}
 }

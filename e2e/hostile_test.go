@@ -17,20 +17,21 @@ import (
 	"apmapp/e2e/browser"
 )
 
-// hostile would run a script in a page that takes it for HTML, in several ways.
+// hostile runs a script in a page that does not escape it: in attributes, scripts,
+// preformatted text and elements.
 const hostile = `'"></script></pre><script>window.owned=1</script><img src=nowhere onerror="window.owned=1"><svg onload="window.owned=1">`
 
-// stackError is an error whose text and stack are hostile.
+// stackError is an error with a hostile message and stack.
 type stackError struct{}
 
 func (stackError) Error() string { return hostile }
 
 func (stackError) Format(f fmt.State, _ rune) { fmt.Fprint(f, hostile+"\nmain."+hostile) }
 
-// TestHostileText has a real tracer, a real DogStatsD client and the service's
-// own log bring text that is made to be more than text, and opens every page.
+// TestHostileText sends hostile text with a real tracer, a real DogStatsD client and
+// the service's log, and opens every page.
 func TestHostileText(t *testing.T) {
-	d := startDemo(t, "0.001") // not in parallel: the tracer is the process's
+	d := startDemo(t, "0.001") // not parallel: the tracer is global to the process
 	agent, err := url.Parse(d.agent)
 	if err != nil {
 		t.Fatal(err)
@@ -65,14 +66,7 @@ func TestHostileText(t *testing.T) {
 	resp.Body.Close()
 
 	id := fmt.Sprint(root.Context().TraceID())
-	eventually(t, "the trace comes", func() bool {
-		resp, err := http.Get(d.pages + "/api/traces/" + id)
-		if err != nil {
-			t.Fatal(err)
-		}
-		resp.Body.Close()
-		return resp.StatusCode == http.StatusOK
-	})
+	d.awaitTrace(t, id)
 	type named struct {
 		Service string `json:"service"`
 	}
@@ -106,17 +100,17 @@ func TestHostileText(t *testing.T) {
 			t.Fatal(err)
 		}
 		if fmt.Sprint(found) != "[<nil> 0 0]" {
-			t.Errorf("%s is owned: %v", path, found)
+			t.Errorf("%s ran a script, or has hostile elements or inline scripts: %v", path, found)
 		}
 	}
-	// Services, operations and tags lose such characters in the Agent; resources,
-	// errors and lines of logs do not.
+	// The Agent removes such characters from services, operations and tags, but not
+	// from resources and errors. Log lines keep them, too.
 	if seen < 6 {
 		t.Errorf("only %d pages show the text: %v", seen, paths)
 	}
 	for _, e := range b.Errors() {
-		if !strings.Contains(e, "404") { // the browser's own word on pages that are not there
-			t.Errorf("a page complains: %s", e)
+		if !strings.Contains(e, "404") { // the browser reports a missing page as an error
+			t.Errorf("error on a page: %s", e)
 		}
 	}
 }

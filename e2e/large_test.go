@@ -10,9 +10,11 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"apmapp/e2e/browser"
+	"apmapp/internal/format"
+	"apmapp/internal/testing/poll"
 )
 
-// TestLargeTrace opens a trace of 10,000 spans, and goes on in it.
+// TestLargeTrace opens a trace of 10,000 spans and navigates in it.
 func TestLargeTrace(t *testing.T) {
 	t.Parallel()
 	d := startDemo(t, "0.001")
@@ -23,7 +25,7 @@ func TestLargeTrace(t *testing.T) {
 		if i > 0 {
 			spans.WriteByte(',')
 		}
-		// A tree: ten calls of each, up to five deep.
+		// A tree: each span has ten children; five levels.
 		fmt.Fprintf(&spans, `{"trace_id":77,"span_id":%d,"parent_id":%d,"service":"shop-%d","name":"step","resource":"step %d","type":"web","start":%d,"duration":%d,"meta":{"env":"test"},"metrics":{"_sampling_priority_v1":1,"_top_level":1}}`,
 			i+1, (i+9)/10, i%7, i, now.Add(time.Duration(i)*time.Millisecond).UnixNano(), int64(n-i)*int64(time.Millisecond))
 	}
@@ -38,47 +40,43 @@ func TestLargeTrace(t *testing.T) {
 		t.Fatal(err)
 	}
 	resp.Body.Close()
-	eventually(t, "the trace comes", func() bool {
-		resp, err := http.Get(d.pages + "/api/traces/77")
-		if err != nil {
-			t.Fatal(err)
-		}
-		resp.Body.Close()
-		return resp.StatusCode == http.StatusOK
-	})
+	d.awaitTrace(t, "77")
 
 	b := browser.Start(t)
 	opened := time.Now()
 	b.Do(t, chromedp.EmulateViewport(1280, 900), chromedp.Navigate(d.pages+"/t/77"))
 	b.Text(t)
-	t.Logf("the page is there after %s", time.Since(opened).Round(time.Millisecond))
+	t.Logf("the page loads in %s", format.Duration(time.Since(opened)))
 	if got := browser.Get(t, b, chromedp.Evaluate[int](`document.querySelectorAll("a.span").length`)); got != n {
 		t.Errorf("%d spans are drawn, want %d", got, n)
 	}
-	// To the last span, and its tags.
-	went := time.Now()
+	// Select the last span.
+	clicked := time.Now()
 	browser.Get(t, b, chromedp.Evaluate[bool](`(e => { e.scrollIntoView(); e.click(); return true })([...document.querySelectorAll("a.span")].at(-1))`))
-	eventually(t, "the last span's tags", func() bool {
+	poll.True(t, "the last span is selected", func() bool {
 		return browser.Get(t, b, chromedp.Evaluate[bool](`location.search === "?span=" + document.querySelector("#span code").innerText && !!document.querySelector("a.span:last-of-type[aria-current]")`))
 	})
-	t.Logf("another span is there after %s", time.Since(went).Round(time.Millisecond))
+	t.Logf("another span is shown in %s", format.Duration(time.Since(clicked)))
 	b.Do(t, chromedp.NavigateBack())
-	eventually(t, "the way back", func() bool {
+	poll.True(t, "the first span is selected again", func() bool {
 		return browser.Get(t, b, chromedp.Evaluate[bool](`document.readyState === "complete" && location.search === "" && document.querySelector("#span code")?.innerText === "1"`))
 	})
-	// With the keyboard, from span to span.
-	for _, want := range []string{"Up", "Down"} {
+	// Arrow keys move the focus.
+	for _, key := range []struct {
+		name string
+		to   int
+	}{{"Up", 99}, {"Down", 101}} {
 		moved := browser.Get(t, b, chromedp.Evaluate[bool](fmt.Sprintf(`(() => {
 			const all = [...document.querySelectorAll("a.span")], from = all[100];
 			from.focus();
 			from.dispatchEvent(new KeyboardEvent("keydown", {key: "Arrow%s", bubbles: true}));
-			return document.activeElement === all[%s];
-		})()`, want, map[string]string{"Up": "99", "Down": "101"}[want])))
+			return document.activeElement === all[%d];
+		})()`, key.name, key.to)))
 		if !moved {
-			t.Errorf("the key %s leads nowhere", want)
+			t.Errorf("the key Arrow%s does not move the focus", key.name)
 		}
 	}
 	for _, e := range b.Errors() {
-		t.Errorf("the page complains: %s", e)
+		t.Errorf("error on the page: %s", e)
 	}
 }

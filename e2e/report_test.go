@@ -1,5 +1,5 @@
-// Package e2e tests what needs a browser. It is a module of its own, so that the
-// browser's protocol stays out of the product's dependencies.
+// Package e2e has the tests that need a browser. It is a module of its own to keep
+// the browser's protocol out of the product's dependencies.
 package e2e
 
 import (
@@ -8,8 +8,10 @@ import (
 	"flag"
 	"image"
 	_ "image/png"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -24,7 +26,8 @@ import (
 
 var picture = flag.String("picture", "", "write a picture of the report to a `file`")
 
-// stalling answers in 5 ms or so, but for one second of ten.
+// stalling answers in 4 to 8 ms, except for a stall from 6 s to 7 s. From 12 s on, some
+// requests fail.
 type stalling struct{ start time.Time }
 
 func (s stalling) Do(context.Context, string) openloop.Exchange {
@@ -42,7 +45,7 @@ func (s stalling) Do(context.Context, string) openloop.Exchange {
 	return openloop.Exchange{Status: 200, Bytes: 20, TraceID: strings.Repeat("5", 32)}
 }
 
-// result is of a run with a stall, some failures and some drops.
+// result returns the result of a run with a stall, failures and drops.
 func result(t *testing.T) (r *openloop.Result) {
 	synctest.Test(t, func(t *testing.T) {
 		e, err := openloop.New(openloop.Config{
@@ -113,7 +116,7 @@ func TestLoadgenReport(t *testing.T) {
 				t.Errorf("%+v", s)
 			}
 			if s.Loaded != 0 {
-				t.Errorf("the page loads %d things from elsewhere", s.Loaded)
+				t.Errorf("the page loads %d other files, want none", s.Loaded)
 			}
 			if s.Scroll {
 				t.Error("the page is wider than its window")
@@ -125,11 +128,11 @@ func TestLoadgenReport(t *testing.T) {
 			}
 			for _, want := range []string{"p50", "p99", "max", "asked /s", "achieved /s", "failed /s", "dropped /s", "response time", "service time"} {
 				if !strings.Contains(s.Legends, want) {
-					t.Errorf("no %q among %s", want, s.Legends)
+					t.Errorf("no %q in the legends %s", want, s.Legends)
 				}
 			}
 			for _, e := range page.Errors() {
-				t.Errorf("the page complains: %s", e)
+				t.Errorf("error on the page: %s", e)
 			}
 			checkLines(t, shot, test.dark)
 			if *picture != "" && test.name == "light" {
@@ -141,8 +144,7 @@ func TestLoadgenReport(t *testing.T) {
 	}
 }
 
-// checkLines looks for the colours of the lines: canvases that are there may be
-// empty.
+// checkLines looks for the colors of the lines: a canvas may exist and be empty.
 func checkLines(t *testing.T, shot []byte, dark bool) {
 	t.Helper()
 	img, _, err := image.Decode(bytes.NewReader(shot))
@@ -164,9 +166,9 @@ func checkLines(t *testing.T, shot []byte, dark bool) {
 			}
 		}
 	}
-	for name := range colors {
+	for _, name := range slices.Sorted(maps.Keys(colors)) {
 		if found[name] < 100 {
-			t.Errorf("%d pixels of %s: its line is not there", found[name], name)
+			t.Errorf("%d pixels in the color of %s, want at least 100: its line is missing", found[name], name)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-// Package browser opens pages in a real browser, for tests: Chromium, headless.
+// Package browser lets tests open pages in headless Chromium.
 package browser
 
 import (
@@ -14,8 +14,8 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// patience is far longer than a test takes.
-const patience = 5 * time.Minute
+// limit bounds a test that uses a browser. It is far longer than a test takes.
+const limit = 5 * time.Minute
 
 // Browser is a running Chromium with one page.
 type Browser struct {
@@ -23,17 +23,17 @@ type Browser struct {
 	errors chan string
 }
 
-// Start starts a browser that ends with the test. Without one on the machine
-// the test is skipped, or fails with CI set.
+// Start starts a browser that ends with the test. If none is installed, the test is
+// skipped, or fails if CI is set.
 func Start(t testing.TB) *Browser {
 	t.Helper()
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(program(t)),
 		chromedp.UserDataDir(t.TempDir()),
-		chromedp.NoSandbox, // it sees nothing but the pages of this repository
-		chromedp.WSURLReadTimeout(patience),
+		chromedp.NoSandbox, // it opens only pages of this repository
+		chromedp.WSURLReadTimeout(limit),
 	)
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewExecAllocator(ctx, options...)
 	t.Cleanup(cancel)
@@ -73,7 +73,7 @@ func (b *Browser) listen(event any) {
 	}
 }
 
-// Do runs actions on the page.
+// Do performs actions on the page.
 func (b *Browser) Do(t testing.TB, actions ...chromedp.Action[chromedp.Void]) {
 	t.Helper()
 	if err := chromedp.Do(b.ctx, actions...); err != nil {
@@ -81,7 +81,7 @@ func (b *Browser) Do(t testing.TB, actions ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// Get runs an action on the page and returns its result.
+// Get performs an action on the page and returns its result.
 func Get[T any](t testing.TB, b *Browser, action chromedp.Action[T]) T {
 	t.Helper()
 	v, err := chromedp.Run(b.ctx, action)
@@ -91,12 +91,12 @@ func Get[T any](t testing.TB, b *Browser, action chromedp.Action[T]) T {
 	return v
 }
 
-// Text returns what there is to read on the page, once it is there.
+// Text waits until the page is loaded and returns its visible text.
 func (b *Browser) Text(t testing.TB) string {
 	t.Helper()
 	const read = `document.readyState === "complete" ? document.body.innerText : ""`
 	for {
-		// A page that is being left answers with an error.
+		// The browser returns an error during navigation.
 		text, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](read))
 		if err == nil && text != "" {
 			return text
@@ -104,12 +104,12 @@ func (b *Browser) Text(t testing.TB) string {
 		select {
 		case <-time.After(50 * time.Millisecond):
 		case <-b.ctx.Done():
-			t.Fatalf("the page does not come: %v", err)
+			t.Fatalf("the page does not load: %v", err)
 		}
 	}
 }
 
-// Dark makes the page one of somebody who likes it dark, or light.
+// Dark sets the color scheme that the user prefers: dark or light.
 func Dark(dark bool) chromedp.Action[chromedp.Void] {
 	scheme := map[bool]string{true: "dark", false: "light"}[dark]
 	return chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
@@ -120,7 +120,7 @@ func Dark(dark bool) chromedp.Action[chromedp.Void] {
 	})
 }
 
-// Errors returns what the pages have complained about since the last call.
+// Errors returns the errors and warnings of pages since the last call.
 func (b *Browser) Errors() []string {
 	var all []string
 	for {
