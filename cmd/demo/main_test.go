@@ -3,15 +3,20 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"regexp"
 	"strings"
 	"testing"
 
 	"apmapp/internal/command"
+	"apmapp/internal/testing/lockedbuffer"
+	"apmapp/internal/testing/loopback"
 	"apmapp/internal/testing/mysqltest"
+	"apmapp/internal/testing/poll"
 )
 
 // execute runs the demo without an Agent. Its logs are in a directory of the
@@ -45,17 +50,17 @@ func TestDemo(t *testing.T) {
 	}
 	file := regexp.MustCompile(`logs      (\S+)`).FindStringSubmatch(stdout)
 	if file == nil {
-		t.Fatal("no logs")
+		t.Fatalf("the path of the log is not printed: %s", stdout)
 	}
 	logs, err := os.ReadFile(file[1])
 	if err != nil {
 		t.Fatal(err)
 	}
 	if n := strings.Count(string(logs), `"msg":"request"`); n < 30 {
-		t.Errorf("%d requests are logged, want 30", n)
+		t.Errorf("%d log lines of requests, want at least 30", n)
 	}
 	if !strings.Contains(string(logs), `"dd.env":"demo"`) || !strings.Contains(string(logs), `"msg":"stopped"`) {
-		t.Error("the log lacks the environment, or the end")
+		t.Error("the log has no environment, or no line for the service's end")
 	}
 }
 
@@ -71,29 +76,70 @@ func TestDemoOnMySQL(t *testing.T) {
 	}
 }
 
-func TestInterruptedDemoReports(t *testing.T) {
+// TestDemoWithPages runs a demo with its own agent, on ports and with a budget that
+// flags give, until it is interrupted.
+func TestDemoWithPages(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	t.Setenv("DD_TRACE_AGENT_URL", "")
+	t.Setenv("DD_AGENT_HOST", "")
+	port := func() string {
+		_, port, err := net.SplitHostPort(loopback.FreeAddr(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return port
+	}
+	service, agent, metrics, pages := port(), port(), port(), port()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	t.Setenv("TMPDIR", t.TempDir())
-	t.Setenv("DD_TRACE_AGENT_URL", "http://127.0.0.1:1")
-	stdout := &trigger{on: "traffic", do: cancel}
-	if status := run(ctx, command.Process{Args: []string{"-port", "0"}, Getenv: os.Getenv, Stdout: stdout, Stderr: io.Discard}); status != 0 || !strings.Contains(stdout.String(), "requests  ") {
-		t.Errorf("status %d: %s", status, stdout)
+	var stdout, stderr lockedbuffer.Buffer
+	ended := make(chan int, 1)
+	go func() {
+		args := []string{"-port", service, "-agent-port", agent, "-dogstatsd-port", metrics, "-pages-port", pages, "-memory", "9"}
+		ended <- run(ctx, command.Process{Args: args, Getenv: os.Getenv, Stdout: &stdout, Stderr: &stderr})
+	}()
+	shows := func(path, want string) {
+		t.Helper()
+		poll.Until(t, func() error {
+			resp, err := http.Get("http://127.0.0.1:" + pages + path)
+			if err != nil {
+				return fmt.Errorf("%w; the demo printed %s%s", err, &stdout, &stderr)
+			}
+			defer resp.Body.Close()
+			if body, err := io.ReadAll(resp.Body); err != nil || !strings.Contains(string(body), want) {
+				return fmt.Errorf("%s does not show %q: %s%w", path, want, body, err)
+			}
+			return nil
+		})
 	}
-}
-
-// trigger does something when a text is written.
-type trigger struct {
-	bytes.Buffer
-	on string
-	do func()
-}
-
-func (w *trigger) Write(p []byte) (int, error) {
-	if strings.Contains(string(p), w.on) {
-		w.do()
+	shows("/usage", "The budget is 9.00MB.")
+	shows("/api/traces", `"resource":"GET /api/trace"`)
+	shows("/api/logs", `"message":"request"`)
+	c, err := net.Dial("udp", "127.0.0.1:"+metrics) // the tracer's own metrics take ten seconds
+	if err != nil {
+		t.Fatal(err)
 	}
-	return w.Buffer.Write(p)
+	defer c.Close()
+	fmt.Fprint(c, "a.b:1|g")
+	shows("/api/metrics", `"a.b"`)
+	cancel()
+	if status := <-ended; status != 0 || stderr.String() != "" {
+		t.Errorf("status %d: %s", status, &stderr)
+	}
+	for _, want := range []string{
+		"pages     http://127.0.0.1:" + pages + " ",
+		"service   http://127.0.0.1:" + service + " ",
+		"agent     http://127.0.0.1:" + agent + " for traces, 127.0.0.1:" + metrics + " for metrics",
+		"traffic   20 requests per second",
+		"requests  ",
+	} {
+		if !strings.Contains(stdout.String(), want) {
+			t.Errorf("no %q in\n%s", want, &stdout)
+		}
+	}
+	if got := os.Getenv("DD_TRACE_AGENT_URL"); got != "" {
+		t.Errorf("after the demo, DD_TRACE_AGENT_URL is still %s", got)
+	}
 }
 
 func TestFailures(t *testing.T) {
@@ -110,6 +156,10 @@ func TestFailures(t *testing.T) {
 	}{
 		{"-port " + port, 1, "another process uses the service's port; choose one with -port: listen on 127.0.0.1:" + port},
 		{"-port 65536", 2, "-port must be at most 65535, got 65536"},
+		{"-agent-port 65536", 2, "-agent-port must be at most 65535, got 65536"},
+		{"-dogstatsd-port 65536", 2, "-dogstatsd-port must be at most 65535, got 65536"},
+		{"-pages-port 65536", 2, "-pages-port must be at most 65535, got 65536"},
+		{"-memory 7", 2, "must be at least 8 MB, got 7"},
 		{"-rps 0", 2, "rate must be greater than 0 requests per second, got 0"},
 		{"-duration -1s", 2, "duration must be at least 0s, got -1s"},
 		{"-dsn nonsense", 2, "-dsn: "},
@@ -124,7 +174,7 @@ func TestFailures(t *testing.T) {
 
 func TestHelp(t *testing.T) {
 	status, stdout, _ := execute(t, t.Context(), "--help")
-	for _, flag := range []string{"-rps", "-port", "-dsn", "-duration"} {
+	for _, flag := range []string{"-rps", "-port", "-dsn", "-duration", "-agent-port", "-dogstatsd-port", "-pages-port", "-memory"} {
 		if !strings.Contains(stdout, flag) {
 			t.Errorf("no %s", flag)
 		}
