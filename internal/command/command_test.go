@@ -136,6 +136,9 @@ func TestAllWrongVariablesAreNamedInOrder(t *testing.T) {
 
 func TestStatusPrintsNothing(t *testing.T) {
 	status, stdout, stderr := execute(t, program(new(settings), fmt.Errorf("compare: %w", Status(3))), nil)
+	if got := Status(3).Error(); got != "exit status 3" {
+		t.Errorf("error %q", got)
+	}
 	if status != 3 || stdout+stderr != "" {
 		t.Errorf("status %d: %q", status, stdout+stderr)
 	}
@@ -187,6 +190,15 @@ More is in the manual.
 		if status != Success || stderr != "" || stdout != want {
 			t.Errorf("%s: status %d, stderr %q, stdout\n%s\nwant\n%s", arg, status, stderr, stdout, want)
 		}
+	}
+}
+
+func TestHelpOfASmallProgram(t *testing.T) {
+	c := Command{Name: "tool", Summary: "tool does something.", Run: func(context.Context) error { return nil }}
+	_, stdout, _ := execute(t, c, nil, "-help")
+	const want = "tool does something.\n\nUsage: tool [flags]\n\nFlags:\n  -version\n        print the version and exit\n"
+	if stdout != want {
+		t.Errorf("got\n%s\nwant\n%s", stdout, want)
 	}
 }
 
