@@ -47,6 +47,7 @@ const load = 2000
 // It runs the real program on a real database. The Agent's own code receives the
 // telemetry.
 func TestTelemetryContract(t *testing.T) {
+	t.Parallel()
 	server := mysqltest.Start(t, "--general-log=1", "--log-output=TABLE")
 	in := newIntake(t)
 	dsn := server.Database(t)

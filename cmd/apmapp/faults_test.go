@@ -14,6 +14,7 @@ import (
 
 // TestFaults runs the program on a real database and disturbs it.
 func TestFaults(t *testing.T) {
+	t.Parallel()
 	server := mysqltest.Start(t)
 	for _, c := range []struct {
 		name string

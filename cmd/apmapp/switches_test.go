@@ -12,6 +12,7 @@ import (
 )
 
 func TestTelemetrySwitches(t *testing.T) {
+	t.Parallel()
 	server := mysqltest.Start(t)
 	start := func(t *testing.T, environ ...string) (*process, *intake) {
 		in := newIntake(t)
@@ -86,6 +87,7 @@ func TestTelemetrySwitches(t *testing.T) {
 }
 
 func TestAgentStartsLate(t *testing.T) {
+	t.Parallel()
 	server := mysqltest.Start(t)
 	absent := loopback.FreeAddr(t)
 	p := launch(t, "MYSQL_DSN="+server.Database(t), "DD_TRACE_AGENT_URL=http://"+absent, "DD_PROFILING_ENABLED=false",

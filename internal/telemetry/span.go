@@ -25,17 +25,17 @@ func SpanIDs(ctx context.Context) (IDs, bool) {
 	if !ok {
 		return IDs{}, false
 	}
-	sc := span.Context()
-	w3c, ok := sc.(ddtrace.SpanContextW3C)
-	if !ok || sc.SpanID() == 0 {
+	// Every span context of the v1 paths is an adapter over the v2 engine's.
+	sc, ok := span.Context().(tracer.SpanContextV2Adapter)
+	if !ok {
 		return IDs{}, false
 	}
-	ids := IDs{TraceID: w3c.TraceID128(), SpanID: fmt.Sprintf("%016x", sc.SpanID())}
-	if v2, ok := sc.(tracer.SpanContextV2Adapter); ok {
-		priority, _ := v2.Ctx.SamplingPriority()
-		ids.sampled = priority >= ext.PriorityAutoKeep
-	}
-	return ids, true
+	priority, _ := sc.Ctx.SamplingPriority()
+	return IDs{
+		TraceID: sc.TraceID128(),
+		SpanID:  fmt.Sprintf("%016x", sc.SpanID()),
+		sampled: priority >= ext.PriorityAutoKeep,
+	}, true
 }
 
 // TraceResponse returns the value of the traceresponse header of W3C Trace
