@@ -143,7 +143,7 @@ func TestClientErrors(t *testing.T) {
 	}
 }
 
-// Requests to probes have no trace, so their error pages name none.
+// Requests to probes have no trace, so their error pages show no trace ID.
 func TestErrorPageWithoutTrace(t *testing.T) {
 	h, _ := surface(t, &visits{})
 	if w := do(h, httptest.NewRequest("POST", "/healthz", nil)); w.Code != 405 || strings.Contains(w.Body.String(), "Trace") {

@@ -163,6 +163,6 @@ func testServerRestarts(t *testing.T, server *mysqltest.Server) {
 	awaitReady(t, late)
 	awaitReady(t, s)
 	if _, err := s.Record(t.Context(), store.Visit{Route: "/", At: time.Now()}); err != nil {
-		t.Errorf("after it came back: %v", err)
+		t.Errorf("after the restart: %v", err)
 	}
 }

@@ -31,8 +31,8 @@ func testReplicas(t *testing.T, server *mysqltest.Server) {
 	}
 }
 
-// The lock of a schema keeps out those who want the same schema, and nobody
-// else. Whoever holds it may release it.
+// The lock of a schema blocks processes that want the same schema, and no others,
+// until its holder releases it.
 func testSchemaLock(t *testing.T, server *mysqltest.Server) {
 	dsn := server.Database(t)
 	session := func() *sql.Conn {

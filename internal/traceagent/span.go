@@ -36,7 +36,7 @@ type Span struct {
 	Metrics map[string]float64 `json:"metrics"`
 }
 
-// IsRoot reports whether a span is a root of what was received of its trace: it
+// IsRoot reports whether a span is a root among the received spans of its trace: it
 // has no parent, its parent was not received, or it names itself as its parent.
 func (s *Span) IsRoot(received func(spanID uint64) bool) bool {
 	return s.ParentID == 0 || s.ParentID == s.SpanID || !received(s.ParentID)

@@ -150,7 +150,7 @@ func (w *spanWriterV1) WriteChunksV1(chunks *writer.SampledChunksV1) {
 	}
 }
 
-// uncompressed is the compression of payloads. None is ever written.
+// uncompressed is the compression of payloads, which are never written.
 type uncompressed struct{}
 
 func (uncompressed) NewWriter(w io.Writer) (io.WriteCloser, error) { return nopWriteCloser{w}, nil }
