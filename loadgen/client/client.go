@@ -1,10 +1,9 @@
-// Package client sends the requests of an open loop, and says of each by which
-// kind of error it failed. Connections are kept; redirects are not followed:
-// they are answers.
+// Package client sends the requests of an open loop and classifies their errors.
+// Connections are kept. Redirects are not followed: they count as answers.
 //
-// It has two ways to send them. HTTP1, on Linux, is one thread that does without
-// goroutines, so that it is on time and leaves the machine to the target; it
-// speaks HTTP/1.1 in the clear. NetHTTP is Go's own client, for all else.
+// There are two senders. HTTP1, on Linux, sends HTTP/1.1 without TLS from one
+// thread, without a goroutine per request, so that it is on time and leaves the
+// CPU to the target. NetHTTP uses Go's own client, for everything else.
 package client
 
 import (
@@ -12,35 +11,41 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/net/http/httpguts"
 
 	"apmapp/loadgen/openloop"
 )
 
-// Options are what requests have in common.
+// Options are common to all requests of a run.
 type Options struct {
 	// Target is the service's base URL; paths are appended to it.
 	Target *url.URL
-	// Method is GET when empty.
+	// Method is GET if empty.
 	Method string
+	// Header may have a Host, which replaces that of the target.
 	Header http.Header
 	Body   string
-	// Timeout bounds each request, connecting included.
+	// Timeout limits each request, including the time to connect.
 	Timeout time.Duration
-	// MaxInFlight is how many requests may be in flight, each on a connection.
+	// MaxInFlight is the maximum number of requests in flight, each on its own
+	// connection.
 	MaxInFlight int
-	// Insecure takes any certificate.
+	// Insecure accepts any certificate.
 	Insecure bool
-	// Wrap, unless nil, has a part in each request; only NetHTTP does that.
+	// Wrap, if set, decorates the transport. Only NetHTTP supports it.
 	Wrap func(http.RoundTripper) http.RoundTripper
 }
 
-// New returns the sender that serves the target best, or what is wrong with the
-// options.
+// New returns the sender that suits the target best, or an error if the options
+// are invalid.
 func New(o Options) (openloop.Sender, error) {
 	o, err := o.checked()
 	if err != nil {
@@ -60,21 +65,28 @@ func New(o Options) (openloop.Sender, error) {
 	return NetHTTP(o)
 }
 
-// checked returns the options with their defaults, or what is wrong with them.
+// checked returns the options with their defaults, or an error if they are
+// invalid.
 func (o Options) checked() (Options, error) {
-	if o.Target == nil || o.Target.Host == "" || o.Target.Scheme != "http" && o.Target.Scheme != "https" {
-		return o, errors.New("client: a target is http:// or https:// and a host")
+	if o.Target == nil {
+		return o, errors.New("client: target must be set")
+	}
+	if o.Target.Host == "" || o.Target.Scheme != "http" && o.Target.Scheme != "https" {
+		return o, fmt.Errorf("client: target must be http:// or https:// and a host, got %q", o.Target.Redacted())
 	}
 	if o.Timeout <= 0 {
-		return o, fmt.Errorf("client: a timeout of %s cannot be", o.Timeout)
+		return o, fmt.Errorf("client: timeout must be greater than 0s, got %s", o.Timeout)
 	}
 	if o.MaxInFlight < 1 {
-		return o, fmt.Errorf("client: %d requests in flight at most cannot be", o.MaxInFlight)
+		return o, fmt.Errorf("client: max-in-flight must be at least 1, got %d", o.MaxInFlight)
 	}
 	if o.Method == "" {
 		o.Method = http.MethodGet
 	}
-	// One request tells whether the method and the headers can be sent at all.
+	if err := checkHeader(o.Header); err != nil {
+		return o, fmt.Errorf("client: %w", err)
+	}
+	// Building one request shows whether the method and the target are valid.
 	req, err := o.request(context.Background(), "/")
 	if err == nil {
 		err = req.Write(io.Discard)
@@ -85,14 +97,30 @@ func (o Options) checked() (Options, error) {
 	return o, nil
 }
 
-// idempotent are the methods of requests that may be sent twice: RFC 9110,
+// checkHeader exists because writing a request silently leaves out or changes
+// what it refuses. Its errors do not show values, which may be secret.
+func checkHeader(header http.Header) error {
+	for _, name := range slices.Sorted(maps.Keys(header)) {
+		if !httpguts.ValidHeaderFieldName(name) {
+			return fmt.Errorf("%q is not a valid header name", name)
+		}
+		for _, value := range header[name] {
+			if !httpguts.ValidHeaderFieldValue(value) {
+				return fmt.Errorf("value of header %s has control characters: remove them", name)
+			}
+		}
+	}
+	return nil
+}
+
+// idempotent holds the methods of requests that may be sent twice: RFC 9110,
 // section 9.2.2.
 var idempotent = map[string]bool{
 	http.MethodGet: true, http.MethodHead: true, http.MethodOptions: true,
 	http.MethodTrace: true, http.MethodPut: true, http.MethodDelete: true,
 }
 
-// hostPort is where to connect to.
+// hostPort returns the address to connect to.
 func (o Options) hostPort() string {
 	port := o.Target.Port()
 	if port == "" {
@@ -125,7 +153,7 @@ func (o Options) request(ctx context.Context, path string) (*http.Request, error
 	return req, nil
 }
 
-// traceID returns the trace ID of a traceresponse header, "" where that is none:
+// traceID returns the trace ID of a traceresponse header, "" if it is invalid:
 // https://www.w3.org/TR/trace-context-2/#traceresponse-header
 func traceID(header string) string {
 	parts := strings.Split(header, "-")

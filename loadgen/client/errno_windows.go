@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// Windows numbers the errors of sockets its own way.
+// Windows has its own numbers for socket errors.
 var (
 	refused     = []syscall.Errno{windows.WSAECONNREFUSED}
 	reset       = []syscall.Errno{windows.WSAECONNRESET, windows.WSAECONNABORTED}

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// monotonic translates instants of Go's into those of the kernel's clock, which
-// Go reads too but keeps to itself.
+// monotonic converts Go's times to the kernel's monotonic clock, which Go reads
+// too but does not expose.
 type monotonic struct {
 	base time.Time
 	ns   int64
@@ -23,23 +23,23 @@ func newMonotonic() (monotonic, error) {
 	return monotonic{time.Now(), now.Nano()}, nil
 }
 
-// sleepUntil returns at t, or earlier for a signal. The thread keeps its place
-// in the scheduler for as long; it is short.
+// sleepUntil returns at t, or earlier if a signal interrupts it. The thread keeps
+// its place in the scheduler while it sleeps, so the sleep must be short.
 func (m monotonic) sleepUntil(t time.Time) {
 	at := m.timespec(t)
 	unix.RawSyscall6(unix.SYS_CLOCK_NANOSLEEP, unix.CLOCK_MONOTONIC, unix.TIMER_ABSTIME, uintptr(unsafe.Pointer(&at)), 0, 0, 0)
 }
 
-// timespec never returns zero, which would stop the timer.
+// timespec never returns zero, which would stop a timer.
 func (m monotonic) timespec(t time.Time) unix.Timespec {
 	return unix.NsecToTimespec(max(1, m.ns+t.Sub(m.base).Nanoseconds()))
 }
 
-// receiver reads from sockets, and asks the kernel when the bytes came.
+// receiver reads from sockets, and from the kernel when the data arrived.
 type receiver struct {
 	message unix.Msghdr
 	vector  unix.Iovec
-	buffer  [64 << 10]byte // takes the answers of such a service in one call
+	buffer  [64 << 10]byte // large enough for a usual answer in one call
 	control [64]byte       // a header and a timespec
 }
 
@@ -51,19 +51,19 @@ func (r *receiver) init() {
 	r.message.Control = &r.control[0]
 }
 
-// receive does not wait. The bytes are the receiver's until its next call.
+// receive does not block. The data is valid until the next call.
 func (r *receiver) receive(fd int) (data []byte, at time.Time, err error) {
 	r.message.SetControllen(len(r.control))
 	n, _, errno := unix.RawSyscall(unix.SYS_RECVMSG, uintptr(fd), uintptr(unsafe.Pointer(&r.message)), 0)
 	if errno != 0 {
 		return nil, time.Time{}, errno
 	}
-	return r.buffer[:n], r.came(time.Now()), nil
+	return r.buffer[:n], r.arrival(time.Now()), nil
 }
 
-// came is when the bytes came that were read by now. The kernel's stamp is by
-// the wall clock; only its distance from now counts.
-func (r *receiver) came(now time.Time) time.Time {
+// arrival returns when the data arrived that was read at now. The kernel's
+// timestamp is of the wall clock; only its distance from now is used.
+func (r *receiver) arrival(now time.Time) time.Time {
 	if int(r.message.Controllen) < unix.SizeofCmsghdr+int(unsafe.Sizeof(unix.Timespec{})) {
 		return now
 	}

@@ -12,9 +12,9 @@ import (
 	"syscall"
 )
 
-// Kinds of failure. A refused connection is the target's port without a
-// program behind it, an unreachable one has no network to it; closed is a
-// connection that ended before the answer did.
+// Kinds of failure. Refused: no program listens on the target's port.
+// Unreachable: there is no network path to the target. Closed: the connection
+// ended before the answer was complete.
 const (
 	Refused     = "refused"
 	Unreachable = "unreachable"
@@ -24,13 +24,13 @@ const (
 	TLS         = "tls"
 	Timeout     = "timeout"
 	Canceled    = "canceled"
-	// NoPorts is this machine's lack of ports or file descriptors.
+	// NoPorts means that this machine has no ports or file descriptors left.
 	NoPorts = "no ports or files left"
-	// Malformed is an answer that is not HTTP, and whatever else there is.
+	// Malformed is an answer that is not HTTP, and every other error.
 	Malformed = "malformed"
 )
 
-// kind names the error that kept an answer away.
+// kind returns the kind of the error that prevented or interrupted an answer.
 func kind(err error) string {
 	var (
 		dns       *net.DNSError
@@ -50,7 +50,7 @@ func kind(err error) string {
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded),
 		errors.As(err, &timeout) && timeout.Timeout():
 		return Timeout
-	// An alert of either side has no type; crypto/tls names it in Op.
+	// A TLS alert of either side has no type; crypto/tls names it in Op.
 	case errors.As(err, &op) && (op.Op == "remote error" || op.Op == "local error"), errors.As(err, &record), errors.As(err, &verify),
 		errors.As(err, &authority), errors.As(err, &hostname), errors.As(err, &invalid),
 		errors.Is(err, http.ErrSchemeMismatch):

@@ -10,8 +10,8 @@ import (
 	"apmapp/loadgen/openloop"
 )
 
-// NetHTTP returns a sender for any target, by Go's own client: HTTP/1.1, HTTP/2
-// and TLS, through the proxy that the environment names.
+// NetHTTP returns a sender for any target that uses Go's own client: HTTP/1.1,
+// HTTP/2 and TLS, through the proxy of the environment.
 func NetHTTP(o Options) (openloop.Sender, error) {
 	o, err := o.checked()
 	if err != nil {
@@ -32,7 +32,7 @@ func newNetHTTP(o Options) *netHTTP {
 		TLSClientConfig:     &tls.Config{InsecureSkipVerify: o.Insecure},
 		ForceAttemptHTTP2:   true,
 		MaxIdleConnsPerHost: o.MaxInFlight,
-		// Answers are counted as they come over the wire.
+		// Bytes are counted as sent over the network.
 		DisableCompression: true,
 	}
 	if o.Wrap != nil {

@@ -11,48 +11,49 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// errMalformed is of a response that is not HTTP/1.1 as RFC 9112 has it.
+// errMalformed reports a response that violates RFC 9112.
 var errMalformed = errors.New("malformed response")
 
 const (
-	// maxHead bounds a response's head, and its trailers. Go's own client stops
-	// at 1 MB; a service that sends more than this does not mean it.
+	// maxHead limits the head of a response, and its trailers. Go's own client
+	// stops at 1 MB; no service sends more than this on purpose.
 	maxHead = 64 << 10
-	// maxChunkLine bounds the line in front of a chunk, extensions included.
+	// maxChunkLine limits the line before a chunk, extensions included.
 	maxChunkLine = 4 << 10
-	// maxInterim is how many 1xx heads may come first, as in Go's own client.
+	// maxInterim is how many 1xx responses may precede the final one, as in Go's
+	// own client.
 	maxInterim = 5
 )
 
-// response reads one HTTP/1.1 response in whatever pieces it comes, strictly:
-// https://www.rfc-editor.org/rfc/rfc9112. The body is counted and dropped.
+// response parses one HTTP/1.1 response strictly, in pieces of any size:
+// https://www.rfc-editor.org/rfc/rfc9112. The body is counted and discarded.
 type response struct {
 	Status  int
 	Bytes   int64
 	TraceID string
-	// KeepAlive tells, when the response has ended, whether the connection may
-	// carry another.
+	// KeepAlive is whether the connection may carry another response. It is valid
+	// when the response has ended.
 	KeepAlive bool
 
 	step    func(*response, []byte) (rest []byte, err error) // nil when it has ended
 	head    bool                                             // it answers HEAD
 	began   bool
-	partial []byte // a line whose end has not come
-	left    int    // what the head, or a chunk's line, may still have
-	interim int
+	partial []byte // the beginning of an incomplete line
+	left    int    // bytes that the head, or a chunk's line, may still have
+	interim int    // 1xx responses so far
 
 	minor   int // of HTTP/1.x
 	length  int64
 	chunked bool
-	body    int64 // what is left of the body, or of its chunk
+	body    int64 // bytes left of the body, or of its chunk
 }
 
-// reset makes r ready for the answer to a request.
+// reset prepares r for the answer to a request.
 func (r *response) reset(method string) {
 	*r = response{head: method == "HEAD", step: (*response).statusLine, partial: r.partial[:0], left: maxHead, length: -1}
 }
 
-// feed takes what has come. It returns what is behind the response's end.
+// feed parses received data. It returns the data after the end of the response.
 func (r *response) feed(data []byte) (rest []byte, err error) {
 	for len(data) > 0 && r.step != nil {
 		r.began = true
@@ -63,10 +64,11 @@ func (r *response) feed(data []byte) (rest []byte, err error) {
 	return data, nil
 }
 
-// ended tells whether all of the response has come.
+// ended reports whether the response is complete.
 func (r *response) ended() bool { return r.step == nil }
 
-// eof takes the end of the connection, which is that of some responses too.
+// eof handles the end of the connection, which also ends responses that have no
+// length.
 func (r *response) eof() error {
 	if r.chunked || r.length >= 0 || r.body != math.MaxInt64 {
 		return io.ErrUnexpectedEOF
@@ -77,31 +79,31 @@ func (r *response) eof() error {
 
 func (r *response) end() { r.step = nil }
 
-// line takes a line, without its CRLF. It is nil while its end has not come.
+// line returns the next line without its CRLF, or nil while it is incomplete.
 func (r *response) line(data []byte) (line, rest []byte, err error) {
 	end := bytes.IndexByte(data, '\n')
-	taken := end + 1
+	n := end + 1
 	if end < 0 {
-		taken = len(data)
+		n = len(data)
 	}
-	if r.left -= taken; r.left < 0 {
+	if r.left -= n; r.left < 0 {
 		return nil, nil, errMalformed
 	}
 	if end < 0 {
 		r.partial = append(r.partial, data...)
 		return nil, nil, nil
 	}
-	line = data[:taken]
+	line = data[:n]
 	if len(r.partial) > 0 {
 		r.partial = append(r.partial, line...)
 		line = r.partial
 		r.partial = r.partial[:0]
 	}
-	line, whole := bytes.CutSuffix(line, []byte("\r\n"))
-	if !whole {
+	line, found := bytes.CutSuffix(line, []byte("\r\n"))
+	if !found {
 		return nil, nil, errMalformed
 	}
-	return line, data[taken:], nil
+	return line, data[n:], nil
 }
 
 func (r *response) statusLine(data []byte) ([]byte, error) {
@@ -146,7 +148,7 @@ func (r *response) headerLine(data []byte) ([]byte, error) {
 	case is(name, "Content-Length"):
 		return rest, r.contentLength(string(value))
 	case is(name, "Transfer-Encoding"):
-		// Nothing else was asked for.
+		// The request allows no other encoding.
 		if r.chunked || r.minor == 0 || !is(value, "chunked") {
 			return nil, errMalformed
 		}
@@ -159,7 +161,7 @@ func (r *response) headerLine(data []byte) ([]byte, error) {
 	return rest, nil
 }
 
-// is compares without regard to case.
+// is compares and ignores case.
 func is(got []byte, want string) bool {
 	return len(got) == len(want) && strings.EqualFold(string(got), want)
 }
@@ -194,10 +196,10 @@ func (r *response) connection(value string) {
 	}
 }
 
-// headEnded decides what the body is: RFC 9112, section 6.3.
+// headEnded determines the length of the body: RFC 9112, section 6.3.
 func (r *response) headEnded() error {
 	switch {
-	case r.chunked && r.length >= 0, r.Status == 101: // no upgrade was asked for
+	case r.chunked && r.length >= 0, r.Status == 101: // the request asks for no upgrade
 		return errMalformed
 	case r.Status < 200:
 		if r.interim++; r.interim > maxInterim {

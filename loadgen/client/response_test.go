@@ -9,22 +9,39 @@ import (
 	"testing"
 )
 
-// parse feeds a connection's bytes in pieces of a size, then its end.
+// parse feeds a response with text in pieces of a size, then with the end of the
+// connection.
 func parse(method, text string, size int) (r response, rest string, err error) {
 	r.reset(method)
 	for text != "" && !r.ended() {
 		piece := text[:min(size, len(text))]
 		text = text[len(piece):]
-		behind, err := r.feed([]byte(piece))
+		after, err := r.feed([]byte(piece))
 		if err != nil {
 			return r, "", err
 		}
-		rest = string(behind)
+		rest = string(after)
 	}
 	if !r.ended() {
 		err = r.eof()
 	}
 	return r, rest + text, err
+}
+
+const (
+	ok      = "HTTP/1.1 200 OK\r\n"
+	chunked = ok + "Transfer-Encoding: chunked\r\n\r\n"
+)
+
+// fieldsOf returns header fields and their end, size bytes long.
+func fieldsOf(size int) string {
+	return "A: " + strings.Repeat("b", size-len("A: \r\n\r\n")) + "\r\n\r\n"
+}
+
+// headOf returns the head of an empty response, size bytes long.
+func headOf(size int) string {
+	const head = ok + "Content-Length: 0\r\n"
+	return head + fieldsOf(size-len(head))
 }
 
 var wellFormed = map[string]struct {
@@ -33,23 +50,31 @@ var wellFormed = map[string]struct {
 	keepAlive     bool
 	rest          string
 }{
-	"with a length":        {"GET", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", 200, 5, true, ""},
-	"empty":                {"GET", "HTTP/1.1 200 OK\r\ncontent-length:0\r\n\r\n", 200, 0, true, ""},
-	"without a reason":     {"GET", "HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n", 200, 0, true, ""},
-	"to the end":           {"GET", "HTTP/1.1 200 OK\r\n\r\nhello", 200, 5, false, ""},
-	"in chunks":            {"GET", "HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n5\r\nhello\r\nA;x=y\r\n0123456789\r\n0\r\n\r\n", 200, 15, true, ""},
-	"with trailers":        {"GET", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nh\r\n0\r\nA: b\r\nC: d\r\n\r\n", 200, 1, true, ""},
-	"one length twice":     {"GET", "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nh", 200, 1, true, ""},
-	"closing":              {"GET", "HTTP/1.1 200 OK\r\nConnection: x, Close\r\nContent-Length: 0\r\n\r\n", 200, 0, false, ""},
-	"HTTP/1.0":             {"GET", "HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n", 200, 0, false, ""},
-	"HTTP/1.0, kept":       {"GET", "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n", 200, 0, true, ""},
-	"to HEAD":              {"HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", 200, 0, true, ""},
-	"to HEAD, in chunks":   {"HEAD", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", 200, 0, true, ""},
-	"no content":           {"GET", "HTTP/1.1 204 No Content\r\n\r\n", 204, 0, true, ""},
-	"not modified":         {"GET", "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", 304, 0, true, ""},
-	"behind early hints":   {"GET", "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nh", 200, 1, true, ""},
-	"HEAD and early hints": {"HEAD", "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n", 200, 0, true, ""},
-	"with more behind":     {"GET", "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nhmore", 200, 1, true, "more"},
+	"with a length":         {"GET", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", 200, 5, true, ""},
+	"empty":                 {"GET", "HTTP/1.1 200 OK\r\ncontent-length:0\r\n\r\n", 200, 0, true, ""},
+	"without a reason":      {"GET", "HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n", 200, 0, true, ""},
+	"until the end":         {"GET", "HTTP/1.1 200 OK\r\n\r\nhello", 200, 5, false, ""},
+	"in chunks":             {"GET", "HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n5\r\nhello\r\nA;x=y\r\n0123456789\r\n0\r\n\r\n", 200, 15, true, ""},
+	"with trailers":         {"GET", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nh\r\n0\r\nA: b\r\nC: d\r\n\r\n", 200, 1, true, ""},
+	"one length twice":      {"GET", "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nh", 200, 1, true, ""},
+	"closing":               {"GET", "HTTP/1.1 200 OK\r\nConnection: x, Close\r\nContent-Length: 0\r\n\r\n", 200, 0, false, ""},
+	"HTTP/1.0":              {"GET", "HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n", 200, 0, false, ""},
+	"HTTP/1.0, kept":        {"GET", "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n", 200, 0, true, ""},
+	"to HEAD":               {"HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", 200, 0, true, ""},
+	"a head at its limit":   {"GET", headOf(maxHead), 200, 0, true, ""},
+	"trailers at the limit": {"GET", chunked + "0\r\n" + fieldsOf(maxHead), 200, 0, true, ""},
+	"a chunk at its limit":  {"GET", chunked + "1;" + strings.Repeat("x", maxChunkLine-4) + "\r\nh\r\n0\r\n\r\n", 200, 1, true, ""},
+	"the longest body":      {"HEAD", ok + "Content-Length: 9223372036854775807\r\n\r\n", 200, 0, true, ""},
+	"five early hints":      {"GET", strings.Repeat("HTTP/1.1 103 Early Hints\r\n\r\n", 5) + ok + "Content-Length: 0\r\n\r\n", 200, 0, true, ""},
+	"the lowest status":     {"GET", "HTTP/1.1 100 Continue\r\n\r\n" + ok + "Content-Length: 0\r\n\r\n", 200, 0, true, ""},
+	"a status above 599":    {"GET", "HTTP/1.1 999 Odd\r\nContent-Length: 0\r\n\r\n", 999, 0, true, ""},
+	"a blank before size":   {"GET", chunked + "1 \t\r\nh\r\n0\r\n\r\n", 200, 1, true, ""},
+	"to HEAD, in chunks":    {"HEAD", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", 200, 0, true, ""},
+	"no content":            {"GET", "HTTP/1.1 204 No Content\r\n\r\n", 204, 0, true, ""},
+	"not modified":          {"GET", "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", 304, 0, true, ""},
+	"after early hints":     {"GET", "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nh", 200, 1, true, ""},
+	"HEAD and early hints":  {"HEAD", "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n", 200, 0, true, ""},
+	"with more after it":    {"GET", "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nhmore", 200, 1, true, "more"},
 }
 
 func TestResponse(t *testing.T) {
@@ -71,36 +96,42 @@ func TestResponseTraceID(t *testing.T) {
 	}
 }
 
-func TestResponseRefused(t *testing.T) {
-	const ok = "HTTP/1.1 200 OK\r\n"
+func TestMalformedResponses(t *testing.T) {
 	for name, text := range map[string]string{
-		"another protocol":      "SSH-2.0-OpenSSH\r\n",
-		"HTTP/2":                "HTTP/2 200 OK\r\n\r\n",
-		"two digits":            "HTTP/1.1 20 OK\r\n\r\n",
-		"four digits":           "HTTP/1.1 2000 OK\r\n\r\n",
-		"a status below 100":    "HTTP/1.1 099 OK\r\n\r\n",
-		"a line feed alone":     "HTTP/1.1 200 OK\n\n",
-		"a folded field":        ok + "A: b\r\n c\r\n\r\n",
-		"no colon":              ok + "A b\r\n\r\n",
-		"a blank before it":     ok + "Content-Length : 1\r\n\r\nh",
-		"a control character":   ok + "A: \x01\r\n\r\n",
-		"a negative length":     ok + "Content-Length: -1\r\n\r\n",
-		"a signed length":       ok + "Content-Length: +1\r\n\r\n",
-		"a length too long":     ok + "Content-Length: 9223372036854775808\r\n\r\n",
-		"two lengths":           ok + "Content-Length: 1\r\nContent-Length: 2\r\n\r\n",
-		"a list of lengths":     ok + "Content-Length: 1, 1\r\n\r\n",
-		"a length and chunks":   ok + "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
-		"another encoding":      ok + "Transfer-Encoding: gzip, chunked\r\n\r\n",
-		"chunks of HTTP/1.0":    "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
-		"a chunk without size":  ok + "Transfer-Encoding: chunked\r\n\r\n\r\n",
-		"a chunk not in hex":    ok + "Transfer-Encoding: chunked\r\n\r\nxyz\r\n",
-		"a chunk too long":      ok + "Transfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n",
-		"a chunk's end missing": ok + "Transfer-Encoding: chunked\r\n\r\n1\r\nhh\r\n0\r\n\r\n",
-		"an upgrade":            "HTTP/1.1 101 Switching Protocols\r\n\r\n",
-		"hints without end":     strings.Repeat("HTTP/1.1 103 Early Hints\r\n\r\n", 6),
-		"a head without end":    ok + strings.Repeat("A: b\r\n", maxHead/6+1),
-		"a line without end":    strings.Repeat("HTTP", maxHead),
-		"trailers without end":  ok + "Transfer-Encoding: chunked\r\n\r\n0\r\n" + strings.Repeat("A: b\r\n", maxHead/6+1),
+		"another protocol":        "SSH-2.0-OpenSSH\r\n",
+		"HTTP/2":                  "HTTP/2 200 OK\r\n\r\n",
+		"two digits":              "HTTP/1.1 20 OK\r\n\r\n",
+		"four digits":             "HTTP/1.1 2000 OK\r\n\r\n",
+		"a status below 100":      "HTTP/1.1 099 OK\r\n\r\n",
+		"a line feed alone":       "HTTP/1.1 200 OK\n\n",
+		"a folded field":          ok + "A: b\r\n c\r\n\r\n",
+		"no colon":                ok + "A b\r\n\r\n",
+		"a blank before it":       ok + "Content-Length : 1\r\n\r\nh",
+		"a control character":     ok + "A: \x01\r\n\r\n",
+		"a negative length":       ok + "Content-Length: -1\r\n\r\n",
+		"a signed length":         ok + "Content-Length: +1\r\n\r\n",
+		"a length too long":       ok + "Content-Length: 9223372036854775808\r\n\r\n",
+		"two lengths":             ok + "Content-Length: 1\r\nContent-Length: 2\r\n\r\n",
+		"a list of lengths":       ok + "Content-Length: 1, 1\r\n\r\n",
+		"a length and chunks":     ok + "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+		"another encoding":        ok + "Transfer-Encoding: gzip, chunked\r\n\r\n",
+		"chunks of HTTP/1.0":      "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+		"a chunk without size":    ok + "Transfer-Encoding: chunked\r\n\r\n\r\n",
+		"a chunk not in hex":      ok + "Transfer-Encoding: chunked\r\n\r\nxyz\r\n",
+		"a chunk too long":        ok + "Transfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n",
+		"a chunk's end missing":   ok + "Transfer-Encoding: chunked\r\n\r\n1\r\nhh\r\n0\r\n\r\n",
+		"an upgrade":              "HTTP/1.1 101 Switching Protocols\r\n\r\n",
+		"six early hints":         strings.Repeat("HTTP/1.1 103 Early Hints\r\n\r\n", 6),
+		"a head too long":         headOf(maxHead + 1),
+		"a line too long":         strings.Repeat("HTTP", maxHead),
+		"trailers too long":       chunked + "0\r\n" + fieldsOf(maxHead+1),
+		"a chunk line too long":   chunked + "1;" + strings.Repeat("x", maxChunkLine-3) + "\r\nh\r\n0\r\n\r\n",
+		"a reason not split off":  "HTTP/1.1 200OK\r\n\r\n",
+		"a reason with control":   "HTTP/1.1 200 O\x01K\r\n\r\n",
+		"HTTP/1.2":                "HTTP/1.2 200 OK\r\n\r\n",
+		"no blank":                "HTTP/1.1_200 OK\r\n\r\n",
+		"two encodings":           ok + "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+		"a trailer without colon": chunked + "0\r\nA b\r\n\r\n",
 	} {
 		for _, size := range []int{1, 1 << 20} {
 			if r, _, err := parse("GET", text, size); !errors.Is(err, errMalformed) {
@@ -110,19 +141,23 @@ func TestResponseRefused(t *testing.T) {
 	}
 }
 
+// A response that is cut off anywhere is not complete, unless its body ends with
+// the connection.
 func TestResponseCutOff(t *testing.T) {
 	for name, test := range wellFormed {
-		whole := strings.TrimSuffix(test.text, test.rest)
-		for n := range len(whole) {
-			if r, _, err := parse(test.method, whole[:n], 1<<20); err == nil && !(name == "to the end" && n >= len("HTTP/1.1 200 OK\r\n\r\n")) {
-				t.Errorf("%s, cut off after %q: %+v", name, whole[:n], r.Status)
+		complete := strings.TrimSuffix(test.text, test.rest)
+		step := 1 + len(complete)/1000
+		for n := 0; n < len(complete); n += step {
+			if r, _, err := parse(test.method, complete[:n], 1<<20); err == nil && !(name == "until the end" && n >= len(ok+"\r\n")) {
+				t.Errorf("%s, cut off after %q: %+v", name, complete[:n], r.Status)
 			}
 		}
 	}
 }
 
-// FuzzResponse compares with Go's own client, which is more lenient: what this
-// one takes, that one takes, as the same; pieces make no difference.
+// FuzzResponse compares with Go's own client, which is more lenient: a response
+// that is accepted here is accepted there, with the same content, in pieces or
+// not.
 func FuzzResponse(f *testing.F) {
 	for _, test := range wellFormed {
 		f.Add(test.method == "HEAD", test.text, 3)
@@ -144,10 +179,13 @@ func FuzzResponse(f *testing.F) {
 		var want *http.Response
 		for want == nil || want.StatusCode < 200 {
 			if want, err = http.ReadResponse(in, &http.Request{Method: method}); err != nil {
-				t.Fatalf("net/http refuses: %v", err)
+				t.Fatalf("net/http rejects it: %v", err)
 			}
 		}
 		n, err := io.Copy(io.Discard, want.Body)
+		if err != nil && strings.Contains(err.Error(), "suspiciously long trailer") {
+			return // net/http limits trailers to the size of in
+		}
 		if err != nil || want.StatusCode != got.Status || n != got.Bytes {
 			t.Fatalf("%d with %d bytes; net/http: %d with %d bytes, %v", got.Status, got.Bytes, want.StatusCode, n, err)
 		}

@@ -1,0 +1,188 @@
+package client
+
+import (
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"apmapp/loadgen/openloop"
+)
+
+// Each of four requests at once needs a connection; the next four use the same.
+func TestConnectionsAreKept(t *testing.T) {
+	senders(t, func(t *testing.T, start starter) {
+		var peers sync.Map
+		var together sync.WaitGroup
+		service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			peers.Store(r.RemoteAddr, true)
+			together.Done()
+			together.Wait()
+		}))
+		defer service.Close()
+		c := start(t, service.URL)
+		for range 3 {
+			together.Add(4)
+			for range 4 {
+				c.sender.Send(openloop.Request{Due: time.Now()})
+			}
+			for range 4 {
+				if x := c.wait(t); x.Status != 200 {
+					t.Fatalf("%+v", x)
+				}
+			}
+		}
+		c.finish()
+		n := 0
+		peers.Range(func(_, _ any) bool { n++; return true })
+		if n != 4 {
+			t.Errorf("12 requests, four at once, took %d connections, want 4", n)
+		}
+	})
+}
+
+// The service ends connections as announced, later, or without notice.
+func TestConnectionsThatEnd(t *testing.T) {
+	senders(t, func(t *testing.T, start starter) {
+		for _, test := range []struct {
+			name   string
+			answer func(*net.TCPConn)
+			want   openloop.Exchange
+		}{
+			{"announced", says("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok"), openloop.Exchange{Status: 200, Bytes: 2}},
+			{"without notice", says("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"), openloop.Exchange{Status: 200, Bytes: 2}},
+			{"as the end of the answer", says("HTTP/1.1 200 OK\r\n\r\nok"), openloop.Exchange{Status: 200, Bytes: 2}},
+			{"HTTP/1.0", says("HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok"), openloop.Exchange{Status: 200, Bytes: 2}},
+			{"after part of another answer", says("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\n"), openloop.Exchange{Status: 200, Bytes: 2}},
+			{"on the next request", closeOnNextRequest, openloop.Exchange{Status: 204}},
+		} {
+			t.Run(test.name, func(t *testing.T) {
+				service := answering(t, test.answer)
+				c := start(t, service.url)
+				for range 5 {
+					if x := c.do(t); x != test.want {
+						t.Fatalf("got %+v, want %+v", x, test.want)
+					}
+				}
+				c.finish()
+				if n := service.connections.Load(); n < 5 {
+					t.Errorf("%d connections, want one for each request", n)
+				}
+			})
+		}
+	})
+}
+
+// closeOnNextRequest answers, and closes the connection when the next request
+// arrives.
+func closeOnNextRequest(c *net.TCPConn) {
+	says("HTTP/1.1 204 No Content\r\n\r\n")(c)
+	c.Read(make([]byte, 4096))
+}
+
+// resetOnNextRequest does the same, with a reset.
+func resetOnNextRequest(c *net.TCPConn) {
+	closeOnNextRequest(c)
+	c.SetLinger(0)
+}
+
+// A request without effects is sent again if its connection ended before it.
+func TestRepeated(t *testing.T) {
+	senders(t, func(t *testing.T, start starter) {
+		methods := []string{"GET", "HEAD", "OPTIONS", "TRACE"}
+		if strings.HasSuffix(t.Name(), "/HTTP1") && runtime.GOOS == "linux" {
+			methods = append(methods, "PUT", "DELETE") // net/http does not repeat them
+		}
+		for _, method := range methods {
+			for name, answer := range map[string]func(*net.TCPConn){"closed": closeOnNextRequest, "reset": resetOnNextRequest} {
+				c := start(t, answering(t, answer).url, func(o *Options) { o.Method = method })
+				for range 2 {
+					if x := c.do(t); x != (openloop.Exchange{Status: 204}) {
+						t.Errorf("%s, %s: %+v", method, name, x)
+					}
+				}
+			}
+		}
+	})
+}
+
+// A request that may have effects is not sent twice.
+func TestNotRepeated(t *testing.T) {
+	senders(t, func(t *testing.T, start starter) {
+		for _, test := range []struct {
+			name, method string
+			answer       func(*net.TCPConn)
+			failure      string
+		}{
+			{"closed", "POST", closeOnNextRequest, Closed},
+			{"reset", "POST", resetOnNextRequest, Reset},
+			{"closed", "PATCH", closeOnNextRequest, Closed},
+			{"closed within the answer", "GET", func(c *net.TCPConn) {
+				closeOnNextRequest(c)
+				says("HTTP/1.1 200 OK\r\n")(c)
+			}, Closed},
+		} {
+			service := answering(t, test.answer)
+			c := start(t, service.url, func(o *Options) { o.Method = test.method })
+			if x := c.do(t); x.Status != 204 {
+				t.Fatalf("%+v", x)
+			}
+			if x := c.do(t); x.Failure != test.failure {
+				t.Errorf("%s %s: %+v", test.method, test.name, x)
+			}
+			if n := service.connections.Load(); n != 1 {
+				t.Errorf("%s %s: %d connections, want 1", test.method, test.name, n)
+			}
+		}
+	})
+}
+
+// An answer that arrives before its request is sent ends the exchange, but the
+// rest of the request must not be taken for the next one.
+func TestEarlyAnswer(t *testing.T) {
+	senders(t, func(t *testing.T, start starter) {
+		ended := make(chan struct{})
+		service := answering(t, func(c *net.TCPConn) {
+			says("HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")(c)
+			<-ended // and reads no more
+		})
+		t.Cleanup(func() { close(ended) })
+		c := start(t, service.url, func(o *Options) { o.Method, o.Body = "POST", strings.Repeat("large ", 4<<20) })
+		for range 2 {
+			if x := c.do(t); x.Status != 413 || x.Failure != "" {
+				t.Errorf("%+v", x)
+			}
+		}
+		c.finish()
+		if n := service.connections.Load(); n != 2 {
+			t.Errorf("%d connections, want one for each request", n)
+		}
+	})
+}
+
+// Finish waits for the answers that are under way.
+func TestFinishWaitsForAnswers(t *testing.T) {
+	senders(t, func(t *testing.T, start starter) {
+		finish := make(chan struct{})
+		late := answering(t, func(c *net.TCPConn) {
+			<-finish
+			says("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")(c)
+		})
+		c := start(t, late.url)
+		c.sender.Send(openloop.Request{Due: time.Now()})
+		close(finish)
+		c.finish()
+		select {
+		case x := <-c.ended:
+			if x.Status != 200 {
+				t.Errorf("%+v", x)
+			}
+		default:
+			t.Error("Finish returned before the request ended")
+		}
+	})
+}
