@@ -1,27 +1,26 @@
 #!/usr/bin/env bash
 # Sets up this machine (Ubuntu or Debian, as root): MySQL or MariaDB, the Datadog
-# Agent, apmapp and loadgen as services. It may run again, and then changes only what
-# differs; it says what it changes.
+# Agent, apmapp and loadgen as services. If it runs again, it changes only what differs.
+# It prints everything that it changes.
 set -euo pipefail
 
 usage() {
     cat <<'TEXT'
 Usage: provision.sh [--bin DIR] [--loadgen]
 
-  --bin DIR    take apmapp and loadgen from there; without it from bin/ of this
-               repository (make build), else they are built, if Go is installed
-  --loadgen    start apmapp-loadgen.service too: 20 requests per second
+  --bin DIR    install apmapp and loadgen from DIR; default: bin/ of this repository
+               (make build), or build them if Go is installed
+  --loadgen    also start apmapp-loadgen.service: 20 requests per second
 
-From the environment:
-  DD_API_KEY             installs the Agent, or changes its key; without it no Agent
-                         is installed
+Environment:
+  DD_API_KEY             install the Agent, or change its key; without it no Agent is
+                         installed
   DD_SITE                the Datadog site, for example datadoghq.eu
-  AGENT_INSTALL_SCRIPT   a file with the Agent's install script, in place of the one
-                         that Datadog serves
+  AGENT_INSTALL_SCRIPT   run this file instead of Datadog's install script of the Agent
 TEXT
 }
 
-# The key is kept away from the programs that are run from here.
+# Programs that this script runs must not see the key.
 api_key=${DD_API_KEY:-}
 unset DD_API_KEY
 
@@ -45,10 +44,10 @@ fail() {
     exit 1
 }
 
-[[ $(id -u) == 0 ]] || fail 'it has to run as root: sudo -E deploy/vm/provision.sh'
-command -v apt-get >/dev/null || fail 'there is no apt-get: this is for Ubuntu and Debian'
-[[ -d /run/systemd/system ]] || fail 'systemd does not run here, and it is to run the services'
-# cloud-init and sudo may leave these out.
+[[ $(id -u) == 0 ]] || fail 'must run as root: sudo -E deploy/vm/provision.sh'
+command -v apt-get >/dev/null || fail 'apt-get not found: only Ubuntu and Debian are supported'
+[[ -d /run/systemd/system ]] || fail 'systemd is not running: it is needed to run the services'
+# cloud-init and sudo may omit these.
 export PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin:/usr/local/go/bin
 export DEBIAN_FRONTEND=noninteractive
 umask 022
@@ -65,13 +64,12 @@ changed() {
     echo "changed: $*"
 }
 
-# Services that have to be restarted, each a file here: a run that fails leaves them
-# to the next one.
+# One file for each service to restart. After a failed run, the next run restarts them.
 pending=/run/apmapp-provision
 mkdir -p "$pending"
 
-# put FILE MODE OWNER:GROUP [SERVICE] makes standard input the content of FILE.
-# SERVICE is restarted if that changes anything.
+# put FILE MODE OWNER:GROUP [SERVICE] writes standard input to FILE. If this changes
+# FILE, SERVICE is restarted.
 put() {
     local file=$1 mode=$2 owner=$3 service=${4:-} new
     new=$(umask 077; mktemp "$scratch/put.XXXXXX")
@@ -80,20 +78,20 @@ put() {
         return
     fi
     [[ ! $service ]] || touch "$pending/$service"
-    # Renamed over the old file, which running programs may have open.
+    # A rename replaces the file, because running programs may have the old one open.
     install -m "$mode" -o "${owner%:*}" -g "${owner#*:}" "$new" "$file.new"
     mv -f "$file.new" "$file"
     changed "$file"
 }
 
-# directory PATH MODE OWNER:GROUP
+# directory PATH MODE OWNER:GROUP creates a directory, or changes its mode and owner.
 directory() {
     [[ -d $1 && $(stat -c '%a %U:%G' "$1") == "$2 $3" ]] && return
     install -d -m "$2" -o "${3%:*}" -g "${3#*:}" "$1"
     changed "$1"
 }
 
-# packages NAME... are installed if they are missing.
+# packages NAME... installs the packages that are missing.
 packages() {
     local name missing=()
     for name; do
@@ -103,18 +101,18 @@ packages() {
     index
     apt-get install -y -qq -o Acquire::Retries=3 --no-install-recommends "${missing[@]}" >"$scratch/apt.log" 2>&1 ||
         { cat "$scratch/apt.log" >&2; fail "apt-get install ${missing[*]} failed"; }
-    changed "packages ${missing[*]}"
+    changed "packages installed: ${missing[*]}"
 }
 
-# index brings the lists of packages up to date, once.
+# index updates the lists of packages, once.
 index() {
     [[ ! -e $scratch/indexed ]] || return 0
     apt-get update -qq -o Acquire::Retries=3 -o APT::Update::Error-Mode=any >"$scratch/apt.log" 2>&1 || { cat "$scratch/apt.log" >&2; fail 'apt-get update failed'; }
     touch "$scratch/indexed"
 }
 
-# Keeps the rest of a session out of the server's statement history, which the Agent
-# reads; for sessions that set passwords.
+# For sessions that set passwords: keeps the rest of the session out of the server's
+# statement history, which the Agent reads.
 unrecorded="UPDATE performance_schema.threads SET instrumented = 'NO', history = 'NO' WHERE processlist_id = CONNECTION_ID();"
 
 random_password() { od -An -v -tx1 -N24 /dev/urandom | tr -d ' \n'; }
@@ -124,10 +122,10 @@ find_programs() {
         bin=$repository/bin
     fi
     if [[ ! $bin ]]; then
-        command -v go >/dev/null || fail "no programs to install: run 'make build' in $repository first, name their directory by --bin, or install Go"
+        command -v go >/dev/null || fail "no programs to install: run 'make build' in $repository, set --bin, or install Go"
         echo "building apmapp and loadgen from $repository"
-        # The repository may belong to another user, as a shared folder does: git, and
-        # Go's own stamp by way of it, would refuse.
+        # git refuses a repository of another user, such as a shared folder. So does the
+        # version stamp of go build, which uses git.
         local revision
         revision=$(git -c safe.directory='*' -C "$repository" rev-parse HEAD 2>/dev/null) || revision=''
         (cd "$repository" && CGO_ENABLED=0 go build -trimpath -buildvcs=false -o "$scratch/" \
@@ -136,23 +134,23 @@ find_programs() {
     fi
     local program
     for program in apmapp loadgen; do
-        [[ -x $bin/$program ]] || fail "$bin has no program $program"
-        "$bin/$program" -help >/dev/null 2>&1 || fail "$bin/$program does not run here: it has to be built for Linux on $(uname -m) (GOOS=linux make build)"
+        [[ -x $bin/$program ]] || fail "$bin/$program is missing or not executable"
+        "$bin/$program" -help >/dev/null 2>&1 || fail "$bin/$program does not run on this machine: build it for Linux on $(uname -m) (GOOS=linux make build)"
     done
 }
 
 # sql runs statements from standard input as MySQL's administrator.
 sql() { "$mysql" --batch --skip-column-names "$@"; }
 
-# login USER PASSWORD: can they log in?
+# login USER PASSWORD succeeds if the user can log in.
 login() {
     "$mysql" --defaults-extra-file=<(printf '[client]\npassword="%s"\n' "$2") \
         --protocol=tcp --host=127.0.0.1 --port="$port" --user="$1" --execute='SELECT 1' >/dev/null 2>&1
 }
 
-# find_server sets server to the service's name, if there is one.
+# find_server sets server to the name of the database's service. It fails if there is none.
 find_server() {
-    # With MariaDB, mysql is another name of its service.
+    # mariadb first: mysql is an alias of its service.
     for server in mariadb mysql; do
         ! systemctl cat "$server.service" >/dev/null 2>&1 || return 0
     done
@@ -168,24 +166,24 @@ install_mysql() {
         else
             packages default-mysql-server
         fi
-        find_server || fail 'the package of the MySQL server brought no service'
+        find_server || fail 'the package of the MySQL server installed no service'
     fi
-    mysql=$(command -v mariadb || command -v mysql) || fail "there is $server, but neither mysql nor mariadb, its client"
+    mysql=$(command -v mariadb || command -v mysql) || fail "$server is installed, but no client: neither mysql nor mariadb"
     put /etc/mysql/conf.d/datadog.cnf 644 root:root "$server" <"$agent_files/mysql/datadog.cnf"
     if [[ -e $pending/$server ]]; then
         systemctl restart "$server"
         rm "$pending/$server"
     elif ! sql --execute='SELECT 1' >/dev/null 2>&1; then
         systemctl start "$server"
-        changed "$server runs"
+        changed "$server started"
     fi
-    # A cold server takes seconds, one that recovers from a crash more.
+    # A cold server needs seconds, after a crash more.
     local tries
     for ((tries = 120; tries; tries--)); do
         ! port=$(sql --execute='SELECT @@port' 2>"$scratch/mysql.log") || return 0
         sleep 0.5
     done
-    fail "$server does not let root in: $(<"$scratch/mysql.log")"
+    fail "root cannot log in to $server: $(<"$scratch/mysql.log")"
 }
 
 set_up_database() {
@@ -196,22 +194,22 @@ set_up_database() {
     local dsn password
     dsn=$(</etc/apmapp/dsn)
     if [[ ! $dsn =~ ^apmapp:([0-9a-f]+)@tcp\(127\.0\.0\.1:[0-9]+\)/apmapp$ ]]; then
-        echo "database: /etc/apmapp/dsn names one of your own; its user and grants are left to you"
+        echo "database: /etc/apmapp/dsn names your own database; its user and grants are not changed"
     else
         password=${BASH_REMATCH[1]}
         put /etc/apmapp/dsn 600 root:root apmapp <<<"apmapp:$password@tcp(127.0.0.1:$port)/apmapp"
         if ! login apmapp "$password"; then
-            # From standard input: a command line is for all to read.
+            # On standard input: anyone can read command lines.
             sql <<SQL
 $unrecorded
 CREATE USER IF NOT EXISTS apmapp@'127.0.0.1' IDENTIFIED BY '$password';
 ALTER USER apmapp@'127.0.0.1' IDENTIFIED BY '$password';
 SQL
-            changed "MySQL's user apmapp"
+            changed "MySQL user apmapp"
         fi
         sql <<'SQL'
 CREATE DATABASE IF NOT EXISTS apmapp;
--- Rows, and the tables that the service makes itself.
+-- Also tables: the service creates them itself.
 GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, INDEX ON apmapp.* TO apmapp@'127.0.0.1';
 SQL
     fi
@@ -224,7 +222,7 @@ SQL
             echo "SET @datadog_password = '$datadog_password';"
             cat "$agent_files/mysql/datadog.sql"
         } | sql
-        changed "MySQL's user datadog and its procedures"
+        changed "MySQL user datadog and its procedures"
         put /etc/apmapp/datadog.sql 644 root:root <"$agent_files/mysql/datadog.sql"
     fi
 }
@@ -233,9 +231,9 @@ install_service() {
     packages logrotate
     if ! id apmapp >/dev/null 2>&1; then
         useradd --system --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin apmapp
-        changed 'user apmapp'
+        changed 'user apmapp created'
     fi
-    # The Agent's user is put in the group, to read the log.
+    # install_agent adds the Agent's user to this group, so that it can read the log.
     directory /var/log/apmapp 750 apmapp:apmapp
     put /usr/local/bin/apmapp 755 root:root apmapp <"$bin/apmapp"
     put /usr/local/bin/loadgen 755 root:root apmapp-loadgen <"$bin/loadgen"
@@ -248,7 +246,7 @@ install_agent() {
     local etc=/etc/datadog-agent
     if [[ ! -x /opt/datadog-agent/bin/agent/agent ]]; then
         if [[ ! $api_key ]]; then
-            echo 'agent: skipped, DD_API_KEY is not set; run this again with it to install the Agent'
+            echo 'agent: skipped, DD_API_KEY is not set; to install the Agent, set it and run this again'
             return
         fi
         packages ca-certificates curl
@@ -256,16 +254,16 @@ install_agent() {
         if [[ ! $script ]]; then
             script=$scratch/install_script_agent7.sh
             curl -fsSL --retry 3 -o "$script" https://install.datadoghq.com/scripts/install_script_agent7.sh ||
-                fail "the Agent's install script cannot be had from install.datadoghq.com"
+                fail "cannot download the Agent's install script from install.datadoghq.com"
         fi
-        # A datadog.yaml that is there is kept by the script, which then needs no key
-        # and writes it nowhere.
+        # The install script keeps an existing datadog.yaml. Then it needs no key and
+        # writes none.
         directory $etc 755 root:root
         put $etc/datadog.yaml 640 root:root <"$agent_files/datadog.yaml"
         (cd "$scratch" && DD_INSTALL_ONLY=true bash "$script") >"$scratch/agent.log" 2>&1 ||
             { cat "$scratch/agent.log" >&2; fail "the Agent's install script failed"; }
         [[ -x /opt/datadog-agent/bin/agent/agent ]] || fail "the Agent's install script installed no Agent"
-        changed 'the Datadog Agent'
+        changed 'Datadog Agent installed'
     fi
 
     put $etc/datadog.yaml 640 dd-agent:dd-agent datadog-agent <"$agent_files/datadog.yaml"
@@ -289,11 +287,12 @@ install_agent() {
     if ! id -nG dd-agent | grep -qw apmapp; then
         touch "$pending/datadog-agent"
         usermod --append --groups apmapp dd-agent
-        changed 'dd-agent may read the log of apmapp'
+        changed 'dd-agent added to the group apmapp, to read the log'
     fi
 }
 
-# ready asks the service for /readyz, where /etc/apmapp/environment has it listen.
+# ready succeeds if the service answers /readyz with 200. /etc/apmapp/environment may set
+# another port.
 ready() {
     local port=5050 answer
     [[ ! -e /etc/apmapp/environment ]] || port=$(sed -n 's/^APMAPP_PORT=//p' /etc/apmapp/environment)
@@ -316,25 +315,25 @@ start_services() {
     for name in "${services[@]}"; do
         if ! systemctl is-enabled --quiet "$name"; then
             systemctl enable --quiet "$name"
-            changed "$name starts with the machine"
+            changed "$name enabled at boot"
         fi
         if ! systemctl is-active --quiet "$name"; then
             systemctl start "$name"
-            changed "$name runs"
+            changed "$name started"
         elif [[ -e $pending/$name ]]; then
             systemctl restart "$name"
-            changed "$name runs anew"
+            changed "$name restarted"
         fi
         rm -f "$pending/$name"
     done
     local tries
-    # The service binds its port within a second, and then the tables have to be made.
+    # The service listens within a second, then creates its tables.
     for ((tries = 60; tries; tries--)); do
         ! ready || return 0
         sleep 0.5
     done
     systemctl --no-pager --full status apmapp >&2 || true
-    fail 'apmapp is not ready; its log is /var/log/apmapp/apmapp.log'
+    fail 'apmapp is not ready: see /var/log/apmapp/apmapp.log'
 }
 
 find_programs
@@ -344,7 +343,7 @@ install_service
 install_agent
 start_services
 if ((changes)); then
-    echo "done, with $changes changes"
+    echo "done, changes: $changes"
 else
-    echo 'done, nothing had to be changed'
+    echo 'done, nothing to change'
 fi

@@ -9,15 +9,18 @@ import (
 	"sync/atomic"
 )
 
-// standIn takes the place of the Agent's install script, which cannot be reached
-// here. It leaves behind what provision.sh deals with: a user, directories, a
-// program, a unit. It is no Agent and reads none of its files; those are checked by
-// TestDatadogYAML and its neighbours.
+// apiKey is an invalid key.
+const apiKey = "5ec7e75ec7e75ec7e75ec7e75ec7e75e"
+
+// standIn replaces the Agent's install script, which the tests cannot download. It
+// creates what provision.sh works with: a user, directories, a program and a unit. It is
+// not an Agent and reads no configuration; the module deploy/verify/agent checks these
+// files.
 const standIn = `#!/bin/bash
 set -eu
-[[ ${DD_INSTALL_ONLY:-} == true ]] || { echo 'it would start before it is configured'; exit 1; }
-[[ -e /etc/datadog-agent/datadog.yaml ]] || { echo 'it would ask for a key and write it to datadog.yaml'; exit 1; }
-[[ -z ${DD_API_KEY:-} ]] || { echo 'it has no need of the key'; exit 1; }
+[[ ${DD_INSTALL_ONLY:-} == true ]] || { echo 'without DD_INSTALL_ONLY, the Agent would start before it is configured'; exit 1; }
+[[ -e /etc/datadog-agent/datadog.yaml ]] || { echo 'without datadog.yaml, the script would ask for a key and write it there'; exit 1; }
+[[ -z ${DD_API_KEY:-} ]] || { echo 'DD_API_KEY is set, but the script does not need it'; exit 1; }
 useradd --system --user-group --no-create-home --shell /usr/sbin/nologin dd-agent
 mkdir -p /etc/datadog-agent/{conf.d,checks.d} /opt/datadog-agent/bin/agent
 chown -R dd-agent:dd-agent /etc/datadog-agent
@@ -31,51 +34,53 @@ WantedBy=multi-user.target
 UNIT
 `
 
+// testAgent installs the stand-in for the Agent and checks its configuration.
 func testAgent(m provisioned, server string) {
 	m.t.Helper()
 	m.Write(m.t, "/opt/install_script_agent7.sh", standIn)
 	m.again("DD_API_KEY="+apiKey, "DD_SITE=datadoghq.eu", "AGENT_INSTALL_SCRIPT=/opt/install_script_agent7.sh")
-	was := m.state()
-	m.wantNothingChanged(was, m.again("DD_API_KEY="+apiKey, "DD_SITE=datadoghq.eu"))
-	// Without the key, the one that there is stays.
-	m.wantNothingChanged(was, m.again())
+	before := m.state()
+	m.wantNoChange(before, m.again("DD_API_KEY="+apiKey, "DD_SITE=datadoghq.eu"))
+	// A run without the key keeps the existing one.
+	m.wantNoChange(before, m.again())
 
-	for path, want := range map[string]string{
-		"datadog.yaml":              "640 dd-agent:dd-agent",
-		"environment":               "640 dd-agent:dd-agent",
-		"secrets":                   "700 dd-agent:dd-agent",
-		"secrets/api_key":           "400 dd-agent:dd-agent",
-		"secrets/mysql_password":    "400 dd-agent:dd-agent",
-		"conf.d/mysql.d/conf.yaml":  "640 dd-agent:dd-agent",
-		"conf.d/apmapp.d/conf.yaml": "640 dd-agent:dd-agent",
-		"conf.d/my_metric.yaml":     "640 dd-agent:dd-agent",
-		"checks.d/my_metric.py":     "640 dd-agent:dd-agent",
+	for _, f := range []struct{ path, modeAndOwner string }{
+		{"datadog.yaml", "640 dd-agent:dd-agent"},
+		{"environment", "640 dd-agent:dd-agent"},
+		{"secrets", "700 dd-agent:dd-agent"},
+		{"secrets/api_key", "400 dd-agent:dd-agent"},
+		{"secrets/mysql_password", "400 dd-agent:dd-agent"},
+		{"conf.d/mysql.d/conf.yaml", "640 dd-agent:dd-agent"},
+		{"conf.d/apmapp.d/conf.yaml", "640 dd-agent:dd-agent"},
+		{"conf.d/my_metric.yaml", "640 dd-agent:dd-agent"},
+		{"checks.d/my_metric.py", "640 dd-agent:dd-agent"},
 	} {
-		m.wantFile("/etc/datadog-agent/"+path, want)
+		m.wantFile("/etc/datadog-agent/"+f.path, f.modeAndOwner)
 	}
-	for path, want := range map[string]string{
-		"secrets/api_key":        apiKey + "\n",
-		"secrets/mysql_password": m.datadogPassword() + "\n",
-		"environment":            "DD_SITE=datadoghq.eu\n",
+	for _, f := range []struct{ path, content string }{
+		{"secrets/api_key", apiKey + "\n"},
+		{"secrets/mysql_password", m.datadogPassword() + "\n"},
+		{"environment", "DD_SITE=datadoghq.eu\n"},
 	} {
-		if m.Read(m.t, "/etc/datadog-agent/"+path) != want {
-			m.t.Errorf("%s holds something else", path)
+		if m.Read(m.t, "/etc/datadog-agent/"+f.path) != f.content {
+			m.t.Errorf("/etc/datadog-agent/%s has unexpected content", f.path)
 		}
 	}
 	innodb := "disable_innodb_metrics: " + strconv.FormatBool(server == "MariaDB")
 	if conf := m.Read(m.t, "/etc/datadog-agent/conf.d/mysql.d/conf.yaml"); !strings.Contains(conf, innodb) {
-		m.t.Errorf("on %s the MySQL check is not told %s", server, innodb)
+		m.t.Errorf("on %s the MySQL check lacks %s", server, innodb)
 	}
-	// What the Agent's configuration names, the Agent's user can read.
+	// The Agent can read the log, other users cannot.
 	m.MustRun(m.t, "runuser", "-u", "dd-agent", "--", "head", "-c1", "/var/log/apmapp/apmapp.log")
 	if out, err := m.Run("runuser", "-u", "nobody", "--", "cat", "/var/log/apmapp/apmapp.log"); err == nil {
-		m.t.Errorf("anyone can read the log: %.100s", out)
+		m.t.Errorf("any user can read the log: %.100s", out)
 	}
 	m.MustRun(m.t, "systemctl", "is-active", "--quiet", "datadog-agent")
 	testSocket(m)
 }
 
-// testSocket sees traces come to where the Agent listens: the sandbox lets them out.
+// testSocket checks that traces and profiles leave the service's sandbox through the
+// Agent's socket.
 func testSocket(m provisioned) {
 	m.t.Helper()
 	m.MustRun(m.t, "install", "--directory", "--owner=dd-agent", "/run/datadog")
@@ -83,7 +88,7 @@ func testSocket(m provisioned) {
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	// As the Agent makes its socket: others may write, that is, connect.
+	// The mode that the Agent sets: other users can write, that is, connect.
 	m.MustRun(m.t, "chmod", "722", "/run/datadog/apm.socket")
 	var traces, profiles atomic.Int64
 	agent := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -103,6 +108,6 @@ func testSocket(m provisioned) {
 	m.load()
 	m.MustRun(m.t, "systemctl", "restart", "apmapp")
 	if traces.Load() < 100 || profiles.Load() == 0 {
-		m.t.Errorf("%d traces and %d profiles came to the Agent's socket, want 100 and one", traces.Load(), profiles.Load())
+		m.t.Errorf("the Agent's socket received %d traces and %d profiles, want at least 100 and 1", traces.Load(), profiles.Load())
 	}
 }

@@ -3,8 +3,9 @@ package vm
 import (
 	"crypto/sha256"
 	"fmt"
-	"os"
+	"maps"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -14,33 +15,23 @@ import (
 
 const (
 	repository = "../../.."
-	// apiKey is of no account.
-	apiKey = "5ec7e75ec7e75ec7e75ec7e75ec7e75e"
+	// script is provision.sh in a machine.
+	script = "/repository/deploy/vm/provision.sh"
 )
 
-// bookworm is Debian 12, whose packages have MariaDB.
+// bookworm returns the root of a Debian 12, whose packages contain MariaDB.
 func bookworm(t testing.TB) string {
 	return debian.Root(t, "bookworm", "systemd", "systemd-sysv", "ca-certificates")
 }
 
-// sid is Debian unstable, which has MySQL under the names that it has in Ubuntu.
+// sid returns the root of a Debian unstable. It has MySQL with the same package names
+// as Ubuntu.
 func sid(t testing.TB) string {
 	return debian.Root(t, "sid", "systemd", "systemd-sysv", "ca-certificates", "mysql-server-core", "mysql-client-core")
 }
 
-// build makes what a machine runs, as make build does.
-func build(dir string) error {
-	build := exec.Command("go", "build", "-trimpath", "-o", dir, "./cmd/apmapp", "./loadgen")
-	build.Dir = repository
-	// Without the flags of the tests: the race detector is not at home in a sandbox.
-	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false")
-	if out, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("%w\n%s", err, out)
-	}
-	return nil
-}
-
-// goShares are what a machine needs to have Go, where it is looked for.
+// goShares returns the shares that give a machine this machine's Go and its caches, at
+// the default paths.
 func goShares(t testing.TB) []debian.Share {
 	t.Helper()
 	out, err := exec.Command("go", "env", "GOROOT", "GOMODCACHE", "GOCACHE").Output()
@@ -51,7 +42,7 @@ func goShares(t testing.TB) []debian.Share {
 	return []debian.Share{
 		{From: lines[0], To: "/usr/local/go"},
 		{From: lines[1], To: "/root/go/pkg/mod"},
-		// Go wants to write there, even what is there already.
+		// Go writes to its cache even if it finds everything there.
 		{From: lines[2], To: "/root/.cache/go-build", Writable: true},
 	}
 }
@@ -62,22 +53,23 @@ type provisioned struct {
 	t *testing.T
 }
 
+// boot boots a machine that shares this repository.
 func boot(t *testing.T, root string, shares ...debian.Share) provisioned {
 	t.Helper()
 	m := debian.Boot(t, root, append(shares, debian.Share{From: repository, To: "/repository"})...)
-	// Durability costs an fsync a commit and buys a test nothing.
+	// Without durability a commit needs no fsync. Tests do not need durability.
 	m.Write(t, "/etc/mysql/conf.d/test.cnf", "[mysqld]\ninnodb_flush_log_at_trx_commit = 0\nsync_binlog = 0\n")
 	t.Cleanup(func() {
 		if t.Failed() {
 			journal, err := m.Run("journalctl", "--no-pager", "--output=short-precise", "--unit=apmapp")
-			t.Logf("the journal of apmapp: %v\n%s", err, journal)
+			t.Logf("journal of apmapp (%v):\n%s", err, journal)
 		}
 	})
 	return provisioned{m, t}
 }
 
-// provision runs provision.sh with variables before it and flags behind it, and
-// returns what it said.
+// provision runs provision.sh, given as variables, program and flags, and returns its
+// output.
 func (m provisioned) provision(args ...string) string {
 	m.t.Helper()
 	out := m.MustRun(m.t, append([]string{"env"}, args...)...)
@@ -85,16 +77,15 @@ func (m provisioned) provision(args ...string) string {
 	return out
 }
 
-// again runs provision.sh another time, with the programs that it installed.
-func (m provisioned) again(args ...string) string {
+// again runs provision.sh another time, with variables and with the programs that it
+// installed.
+func (m provisioned) again(variables ...string) string {
 	m.t.Helper()
-	return m.provision(append(args, script, "--bin", "/usr/local/bin")...)
+	return m.provision(append(variables, script, "--bin", "/usr/local/bin")...)
 }
 
-const script = "/repository/deploy/vm/provision.sh"
-
-// state is everything that provision.sh may change: files with their owners, modes
-// and contents, and the server's accounts, grants, schemas and procedures.
+// state returns everything that provision.sh may change: files with mode, owner and
+// content; accounts, grants, schemas and procedures of the server; and processes.
 func (m provisioned) state() map[string]string {
 	m.t.Helper()
 	state := map[string]string{}
@@ -110,7 +101,7 @@ func (m provisioned) state() map[string]string {
 	for _, account := range strings.Fields(m.sql("SELECT CONCAT(user, '@', host) FROM mysql.user")) {
 		user, host, _ := strings.Cut(account, "@")
 		name := fmt.Sprintf("'%s'@'%s'", user, host)
-		state["account "+account] = m.sql("SHOW CREATE USER "+name) + m.sql("SHOW GRANTS FOR "+name)
+		state["account "+account] = m.sql("SHOW CREATE USER " + name + "; SHOW GRANTS FOR " + name)
 	}
 	state["procedures"] = m.sql("SELECT routine_schema, routine_name, definer, created, routine_definition FROM information_schema.routines WHERE routine_schema IN ('datadog', 'apmapp')")
 	state["schemas"] = m.sql("SHOW DATABASES")
@@ -120,68 +111,76 @@ func (m provisioned) state() map[string]string {
 	return state
 }
 
-// sql runs a query with the machine's own client, as its administrator.
-func (m provisioned) sql(query string) string {
+// sql runs statements with the machine's own client as administrator.
+func (m provisioned) sql(statements string) string {
 	m.t.Helper()
-	return m.MustRun(m.t, "mysql", "--batch", "--skip-column-names", "--execute", query)
+	return m.MustRun(m.t, "mysql", "--batch", "--skip-column-names", "--execute", statements)
 }
 
-// sqlAs is sql for a user with a password, over TCP.
-func (m provisioned) sqlAs(user, password, query string) (string, error) {
-	return m.Run("env", "MYSQL_PWD="+password, "mysql", "--host=127.0.0.1", "--user="+user, "--batch", "--skip-column-names", "--execute", query)
+// sqlAs runs statements as a user with a password, over TCP.
+func (m provisioned) sqlAs(user, password, statements string) (string, error) {
+	return m.Run("env", "MYSQL_PWD="+password, "mysql", "--host=127.0.0.1", "--user="+user, "--batch", "--skip-column-names", "--execute", statements)
 }
 
-func (m provisioned) wantNothingChanged(was map[string]string, output string) {
+// wantNoChange checks that a run of provision.sh reported no change and made none.
+func (m provisioned) wantNoChange(before map[string]string, output string) {
 	m.t.Helper()
-	if !strings.HasSuffix(output, "done, nothing had to be changed") || strings.Contains(output, "changed: ") {
-		m.t.Errorf("the second run says:\n%s", output)
+	if !strings.HasSuffix(output, "done, nothing to change") || strings.Contains(output, "changed: ") {
+		m.t.Errorf("a run without a reason to change anything reports:\n%s", output)
 	}
-	m.wantSame(was, m.state())
+	m.wantSame(before, m.state())
 }
 
-func (m provisioned) wantSame(was, is map[string]string) {
+// wantSame compares two states.
+func (m provisioned) wantSame(before, after map[string]string) {
 	m.t.Helper()
-	for key := range is {
-		if _, ok := was[key]; !ok {
-			m.t.Errorf("%s is new: %s", key, is[key])
+	for _, key := range slices.Sorted(maps.Keys(after)) {
+		if _, ok := before[key]; !ok {
+			m.t.Errorf("%s is new: %s", key, after[key])
 		}
 	}
-	for key, value := range was {
-		if is[key] != value {
-			m.t.Errorf("%s was\n%s\nand is\n%s", key, value, is[key])
+	for _, key := range slices.Sorted(maps.Keys(before)) {
+		if after[key] != before[key] {
+			m.t.Errorf("%s was\n%s\nand is now\n%s", key, before[key], after[key])
 		}
 	}
 }
 
-// wantFile checks mode and owner, as `stat` has them.
+// wantFile checks mode and owner of a file, in the form "600 root:root".
 func (m provisioned) wantFile(path, want string) {
 	m.t.Helper()
 	if got, _ := m.Run("stat", "--format=%a %U:%G", path); got != want {
-		m.t.Errorf("%s: %s, want %s", path, got, want)
+		m.t.Errorf("%s has mode and owner %q, want %q", path, got, want)
 	}
 }
 
-// load sends requests for two seconds and wants an answer to each.
+// show returns properties of a unit.
+func (m provisioned) show(unit, properties string) string {
+	m.t.Helper()
+	return m.MustRun(m.t, "systemctl", "show", "--value", "--property="+properties, unit)
+}
+
+// load sends 100 requests in one second and wants an answer to each.
 func (m provisioned) load() {
 	m.t.Helper()
-	out := m.MustRun(m.t, "loadgen", "-rps", "50", "-duration", "2s", "-max-error-rate", "0")
+	out := m.MustRun(m.t, "loadgen", "-rps", "100", "-duration", "1s", "-max-error-rate", "0")
 	if !strings.Contains(out, "100 due, 100 sent, 0 dropped, 0 failed") {
-		m.t.Errorf("loadgen: %s", out)
+		m.t.Errorf("loadgen reports %s, want 100 answers", out)
 	}
 }
 
-// datadogPassword is what provision.sh made up.
+// datadogPassword returns the password that provision.sh made for the Agent's user.
 func (m provisioned) datadogPassword() string {
 	m.t.Helper()
 	return strings.TrimSpace(m.Read(m.t, "/etc/apmapp/datadog_password"))
 }
 
-// awaitReady returns when the service answers that it is ready.
+// awaitReady waits until the service is ready.
 func (m provisioned) awaitReady() {
 	m.t.Helper()
 	poll.Until(m.t, func() error {
-		if out, err := m.Run("loadgen", "-rps", "1", "-duration", "1s", "-paths", "/readyz", "-max-error-rate", "0"); err != nil {
-			return fmt.Errorf("the service does not come back: %s", out)
+		if out, err := m.Run("loadgen", "-rps", "10", "-duration", "100ms", "-paths", "/readyz", "-max-error-rate", "0"); err != nil {
+			return fmt.Errorf("the service is not ready: %s", out)
 		}
 		return nil
 	})

@@ -11,65 +11,66 @@ import (
 	"apmapp/internal/testing/poll"
 )
 
-// testUnits asks systemd what it thinks of the units.
+// testUnits checks the units with systemd's own tools, and the running service's
+// sandbox.
 func testUnits(m provisioned) {
 	m.t.Helper()
 	for _, unit := range []string{"apmapp.service", "apmapp-loadgen.service"} {
-		// What it does not know it only warns of.
+		// systemd only warns of settings that it does not know.
 		if out := m.MustRun(m.t, "systemd-analyze", "verify", "/etc/systemd/system/"+unit); out != "" {
-			m.t.Errorf("%s: %s", unit, out)
+			m.t.Errorf("systemd-analyze verify %s: %s", unit, out)
 		}
 		out := m.MustRun(m.t, "systemd-analyze", "security", "--no-pager", "--offline=yes", "/etc/systemd/system/"+unit)
 		found := regexp.MustCompile(`Overall exposure level for \S+: ([0-9.]+)`).FindStringSubmatch(out)
 		if found == nil {
-			m.t.Fatalf("%s: no score in\n%s", unit, out)
+			m.t.Fatalf("systemd-analyze security %s prints no exposure:\n%s", unit, out)
 		}
 		if score, err := strconv.ParseFloat(found[1], 64); err != nil || score > 2.5 {
 			m.t.Errorf("%s: exposure %s, want at most 2.5\n%s", unit, found[1], out)
 		}
 	}
-	// The stop must outlast the drain, and sends what is left.
-	stop := m.MustRun(m.t, "systemctl", "show", "--value", "--property=TimeoutStopUSec", "apmapp")
+	// After the drain, the service needs time to send the last telemetry.
+	stop := m.show("apmapp", "TimeoutStopUSec")
 	timeout, err := time.ParseDuration(strings.ReplaceAll(strings.ReplaceAll(stop, "min", "m"), " ", ""))
 	help := m.MustRun(m.t, "apmapp", "-help")
 	drain := regexp.MustCompile(`-drain-timeout[^\n]*\n[^\n]*\(default ([0-9a-z]+)\)`).FindStringSubmatch(help)
 	if drain == nil {
-		m.t.Fatalf("no default of -drain-timeout in\n%s", help)
+		m.t.Fatalf("-help shows no default of -drain-timeout:\n%s", help)
 	}
 	if longest, _ := time.ParseDuration(drain[1]); err != nil || longest == 0 || timeout < longest+5*time.Second {
-		m.t.Errorf("TimeoutStopSec is %s, -drain-timeout %s", stop, drain[1])
+		m.t.Errorf("TimeoutStopSec is %s, want at least 5 s more than -drain-timeout %s", stop, drain[1])
 	}
-	// As the sandbox has it, not as the file says.
-	pid := m.MustRun(m.t, "systemctl", "show", "--value", "--property=MainPID", "apmapp")
+	// The sandbox as the kernel sees it.
+	pid := m.show("apmapp", "MainPID")
 	status := m.MustRun(m.t, "cat", "/proc/"+pid+"/status")
 	for _, want := range []string{"NoNewPrivs:\t1", "Seccomp:\t2", "CapBnd:\t0000000000000000", "CapEff:\t0000000000000000"} {
 		if !strings.Contains(status, want) {
-			m.t.Errorf("the service runs without %q:\n%s", want, status)
+			m.t.Errorf("the service's process is not %q:\n%s", want, status)
 		}
 	}
 	if user := m.MustRun(m.t, "stat", "--format=%U", "/proc/"+pid); user != "apmapp" {
-		m.t.Errorf("the service runs as %s", user)
+		m.t.Errorf("the service runs as %s, want apmapp", user)
 	}
 }
 
-// testLog reads the log as the Agent does.
+// testLog checks the log that the Agent reads, before and after a rotation.
 func testLog(m provisioned) {
 	m.t.Helper()
 	var requests int
 	for line := range strings.Lines(m.Read(m.t, "/var/log/apmapp/apmapp.log")) {
 		var entry map[string]any
 		if err := json.Unmarshal([]byte(line), &entry); err != nil {
-			m.t.Fatalf("%q: %v", line, err)
+			m.t.Fatalf("the log line %q is not JSON: %v", line, err)
 		}
 		if entry["msg"] == "request" {
 			requests++
 			if entry["dd.env"] != "dev" || entry["dd.service"] != "apmapp" || entry["dd.trace_id"] == "" {
-				m.t.Fatalf("a request's line lacks what joins it: %s", line)
+				m.t.Fatalf("the log line of a request lacks dd.env, dd.service or dd.trace_id: %s", line)
 			}
 		}
 	}
 	if requests < 100 {
-		m.t.Errorf("the log has %d requests, want the 100 that were sent", requests)
+		m.t.Errorf("the log has %d requests, want the 100 that loadgen sent", requests)
 	}
 	if out := m.MustRun(m.t, "logrotate", "--debug", "/etc/logrotate.d/apmapp"); strings.Contains(out, "error:") {
 		m.t.Errorf("logrotate: %s", out)
@@ -78,11 +79,11 @@ func testLog(m provisioned) {
 	m.load()
 	after := m.Read(m.t, "/var/log/apmapp/apmapp.log")
 	if !strings.HasPrefix(after, "{") || strings.Count(after, `"msg":"request"`) < 100 {
-		m.t.Errorf("after the rotation the log starts with %.100q", after)
+		m.t.Errorf("after the rotation the log starts with %.100q, want 100 requests from the start", after)
 	}
 }
 
-// testStop has loadgen under way when the service is told to stop.
+// testStop stops the service while loadgen sends requests.
 func testStop(m provisioned) {
 	m.t.Helper()
 	m.provision(script, "--bin", "/usr/local/bin", "--loadgen")
@@ -92,21 +93,21 @@ func testStop(m provisioned) {
 	before := requests()
 	poll.Until(m.t, func() error {
 		if n := requests() - before; n < 20 {
-			return fmt.Errorf("apmapp-loadgen sent %d requests", n)
+			return fmt.Errorf("apmapp-loadgen sent %d requests, want 20", n)
 		}
 		return nil
 	})
 	m.MustRun(m.t, "systemctl", "stop", "apmapp")
 	if got := m.MustRun(m.t, "systemctl", "show", "--property=Result,ExecMainStatus,ExecMainCode", "apmapp"); !strings.Contains(got, "Result=success") || !strings.Contains(got, "ExecMainStatus=0") {
-		m.t.Errorf("the service was stopped with %s", got)
+		m.t.Errorf("after systemctl stop the service has %s, want success with status 0", got)
 	}
 	if log := m.Read(m.t, "/var/log/apmapp/apmapp.log"); !strings.Contains(log[max(0, len(log)-1000):], `"msg":"stopped"`) {
-		m.t.Errorf("the log ends with %s", log[max(0, len(log)-1000):])
+		m.t.Errorf("the log does not end with stopped: %s", log[max(0, len(log)-1000):])
 	}
 	if state, _ := m.Run("systemctl", "is-active", "apmapp-loadgen"); state != "inactive" {
-		m.t.Errorf("with the service stopped, its traffic is %s", state)
+		m.t.Errorf("after the service stopped, apmapp-loadgen is %s, want inactive", state)
 	}
 	if out := m.MustRun(m.t, "journalctl", "--no-pager", "--output=cat", "--unit=apmapp-loadgen"); !strings.Contains(out, " 0 dropped, 0 failed ") {
-		m.t.Errorf("the report of apmapp-loadgen: %s", out)
+		m.t.Errorf("apmapp-loadgen reports dropped or failed requests: %s", out)
 	}
 }

@@ -8,11 +8,12 @@ import (
 	"testing"
 )
 
-// TestVagrantfile has vagrant read the Vagrantfile. No VM is made: there is neither
-// a hypervisor here, nor a way to the box.
+// TestVagrantfile validates the Vagrantfile with vagrant. It creates no VM: the test
+// machine has no hypervisor and cannot download the box.
 func TestVagrantfile(t *testing.T) {
+	t.Parallel()
 	if _, err := exec.LookPath("vagrant"); err != nil {
-		message := "the Vagrantfile is checked by vagrant: apt-get install vagrant"
+		message := "vagrant is not installed: apt-get install vagrant"
 		if os.Getenv("CI") != "" {
 			t.Fatal(message)
 		}
@@ -27,19 +28,19 @@ func TestVagrantfile(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, "Vagrantfile"), content, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		// VirtualBox, which is taken for granted, need not be there.
+		// Otherwise vagrant wants VirtualBox.
 		cmd := exec.Command("vagrant", "validate", "--ignore-provider")
 		cmd.Dir = dir
 		cmd.Env = append(os.Environ(), "VAGRANT_HOME="+dir, "VAGRANT_CHECKPOINT_DISABLE=1")
 		out, err := cmd.CombinedOutput()
 		return string(out), err
 	}
-	// The folder that it shares is beside the file, not beside the copy.
+	// The shared folder is relative to the original file, not to the copy.
 	content = bytes.ReplaceAll(content, []byte(`"../.."`), []byte(`"."`))
 	if out, err := validate(content); err != nil {
-		t.Errorf("%v\n%s", err, out)
+		t.Errorf("vagrant validate: %v\n%s", err, out)
 	}
 	if out, err := validate(bytes.ReplaceAll(content, []byte("shell.inline"), []byte("shell.inlin"))); err == nil {
-		t.Errorf("vagrant takes any setting: %s", out)
+		t.Errorf("vagrant validate accepts the unknown setting shell.inlin: %s", out)
 	}
 }

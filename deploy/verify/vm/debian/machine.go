@@ -27,16 +27,16 @@ import (
 // bootTimeout is generous: systemd is up within two seconds on an idle machine.
 const bootTimeout = 2 * time.Minute
 
-// Machine is a running Debian, with file system, processes, network and host name
-// of its own. It reaches packages through a proxy of this test and nothing else.
+// Machine is a running Debian with its own file system, processes, network and host
+// name. It can reach only the package mirrors, through a proxy of the test.
 type Machine struct {
 	pid int
-	// root is where its file system is found here.
+	// root is the path of its file system on this machine.
 	root string
 }
 
-// boot makes the working directory the root of what this process sees, and starts
-// systemd there.
+// boot makes the working directory the root of the process's mount namespace, and starts
+// systemd.
 const boot = `
 set -eu
 mount --make-rprivate /
@@ -63,25 +63,25 @@ for share in $SHARES; do
 done
 pivot_root . mnt
 umount -l /mnt
-# systemd hands mounts to its services this way, credentials among them.
+# systemd needs shared mounts to pass credentials and other mounts to its services.
 mount --make-rshared /
 exec env -i container=apmapp PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/systemd --log-target=journal
 `
 
-// Share is a directory of here that a machine has too.
+// Share is a directory of this machine that the Debian machine also has.
 type Share struct {
 	From, To string
 	Writable bool
 }
 
-// Boot starts a machine on a copy of root, until the test ends.
+// Boot boots a machine on a copy of root. The machine ends with the test.
 func Boot(t testing.TB, root string, shares ...Share) *Machine {
 	t.Helper()
 	m := &Machine{root: filepath.Join(t.TempDir(), "machine")}
 	if out, err := exec.Command("cp", "-a", "--reflink=auto", root, m.root).CombinedOutput(); err != nil {
 		t.Fatalf("copy %s: %v\n%s", root, err, out)
 	}
-	// What is thrown away at the end need not be safe from a power cut.
+	// Without fsync: the test deletes the machine at its end.
 	m.Write(t, "/etc/dpkg/dpkg.cfg.d/unsafe-io", "force-unsafe-io\n")
 	m.Write(t, "/etc/hostname", "machine\n")
 	m.Write(t, "/etc/hosts", "127.0.0.1 localhost machine\n")
@@ -96,7 +96,7 @@ func Boot(t testing.TB, root string, shares ...Share) *Machine {
 		}
 		return nil
 	})
-	// Until now this could have been the root of this machine, before boot changed it.
+	// Before the boot, the root of the process is still the root of this machine.
 	m.root = fmt.Sprintf("/proc/%d/root", m.pid)
 	return m
 }
@@ -110,7 +110,7 @@ func (m *Machine) start(t testing.TB, shares []Share) {
 			t.Fatal(err)
 		}
 		if strings.ContainsAny(from, ": \t\n") {
-			t.Fatalf("%q cannot be shared: its path has spaces or colons", from)
+			t.Fatalf("cannot share %q: its path must not contain spaces or colons", from)
 		}
 		mode := "ro"
 		if share.Writable {
@@ -118,7 +118,7 @@ func (m *Machine) start(t testing.TB, shares []Share) {
 		}
 		list = append(list, from+":"+share.To+":"+mode)
 	}
-	// A cgroup namespace starts at the cgroup that its maker is in.
+	// The root of the new cgroup namespace is the cgroup of the process that creates it.
 	init := exec.Command("unshare", "--cgroup", "bash", "-c", boot)
 	init.Dir = m.root
 	init.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "SHARES=" + strings.Join(list, " ")}
@@ -126,16 +126,17 @@ func (m *Machine) start(t testing.TB, shares []Share) {
 	init.Stderr = &stderr
 	init.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC,
-		// In one of its own: two machines in one clear away each other's services.
+		// Its own cgroup: in a common one, two machines would remove each other's services.
 		UseCgroupFD: true,
 		CgroupFD:    int(newCgroup(t).Fd()),
-		// With its first process the whole machine ends, when the test is killed too.
+		// Ends the machine even if the test is killed: when the first process of a PID
+		// namespace ends, the kernel kills the others.
 		Pdeathsig: syscall.SIGKILL,
 	}
 	started, exited := make(chan error), make(chan struct{})
 	go func() {
 		defer close(exited)
-		// The death signal comes when the thread ends that started the process.
+		// The kernel sends Pdeathsig when the thread that started the process ends.
 		runtime.LockOSThread()
 		err := init.Start()
 		started <- err
@@ -151,12 +152,12 @@ func (m *Machine) start(t testing.TB, shares []Share) {
 		_ = init.Process.Kill()
 		<-exited
 		if t.Failed() && stderr.Len() > 0 {
-			t.Logf("the machine's first process: %s", &stderr)
+			t.Logf("standard error of the machine's first process: %s", &stderr)
 		}
 	})
 }
 
-// newCgroup makes a cgroup, until the test ends.
+// newCgroup creates a cgroup and removes it at the end of the test.
 func newCgroup(t testing.TB) *os.File {
 	t.Helper()
 	hierarchy, err := cgroups()
@@ -174,7 +175,7 @@ func newCgroup(t testing.TB) *os.File {
 	t.Cleanup(func() {
 		defer hierarchy.Close()
 		defer group.Close()
-		// Empty ones are left in it, and a cgroup goes only after those within.
+		// The machine leaves empty cgroups in it, which must be removed first.
 		var within []string
 		err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 			if err == nil && entry.IsDir() {
@@ -186,14 +187,14 @@ func newCgroup(t testing.TB) *os.File {
 			err = errors.Join(err, os.Remove(path))
 		}
 		if err != nil {
-			t.Errorf("the machine's cgroup stays behind: %v", err)
+			t.Errorf("cannot remove the machine's cgroup: %v", err)
 		}
 	})
 	return group
 }
 
-// cgroups mounts the hierarchy of cgroups for this process alone: where else it is
-// mounted, if it is, differs from system to system.
+// cgroups mounts the cgroup hierarchy only for this process. Systems differ in where else
+// they mount it, or do not mount it.
 func cgroups() (*os.File, error) {
 	fsfd, err := unix.Fsopen("cgroup2", unix.FSOPEN_CLOEXEC)
 	if err != nil {
@@ -210,8 +211,9 @@ func cgroups() (*os.File, error) {
 	return os.NewFile(uintptr(mount), "cgroup2"), nil
 }
 
-// serveProxy listens in the machine's network and fetches packages over this one's,
-// so that nothing in the machine can meet, or be met by, what else runs here.
+// serveProxy serves an HTTP proxy in the machine's network, which fetches packages through
+// this machine's network. Otherwise the two networks are separate, so that ports and
+// services of one do not disturb the other.
 func (m *Machine) serveProxy(t testing.TB) (addr string) {
 	t.Helper()
 	type result struct {
@@ -220,7 +222,8 @@ func (m *Machine) serveProxy(t testing.TB) (addr string) {
 	}
 	listening := make(chan result)
 	go func() {
-		// Not unlocked: the thread ends with the goroutine, as it belongs elsewhere.
+		// Without unlock, so that Go ends the thread with the goroutine: the thread is in
+		// another network namespace.
 		runtime.LockOSThread()
 		listener, err := listenIn(fmt.Sprintf("/proc/%d/ns/net", m.pid))
 		listening <- result{listener, err}
@@ -235,8 +238,8 @@ func (m *Machine) serveProxy(t testing.TB) (addr string) {
 	return l.Addr().String()
 }
 
-// listenIn moves the thread to a network namespace, brings up its loopback
-// interface, and listens there.
+// listenIn moves the thread to a network namespace, brings up the loopback interface and
+// listens on it.
 func listenIn(namespace string) (net.Listener, error) {
 	ns, err := os.Open(namespace)
 	if err != nil {
@@ -262,10 +265,10 @@ func listenIn(namespace string) (net.Listener, error) {
 	return net.Listen("tcp", "127.0.0.1:0")
 }
 
-// Path is where this test finds a file of the machine.
+// Path returns the path on this machine of a file of the machine.
 func (m *Machine) Path(path string) string { return filepath.Join(m.root, path) }
 
-// Write makes a file in the machine, with the directories above it.
+// Write writes a file in the machine, and creates the directories above it.
 func (m *Machine) Write(t testing.TB, path, content string) {
 	t.Helper()
 	path = m.Path(path)
@@ -287,7 +290,7 @@ func (m *Machine) Read(t testing.TB, path string) string {
 	return string(content)
 }
 
-// Command is a command to run in the machine, as root.
+// Command returns a command that runs in the machine as root.
 func (m *Machine) Command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "nsenter", append([]string{
 		"--target", fmt.Sprint(m.pid), "--mount", "--pid", "--net", "--cgroup", "--uts", "--ipc", "--root", "--wd",
@@ -296,13 +299,13 @@ func (m *Machine) Command(ctx context.Context, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// Run runs a command to its end and returns what it printed, both streams.
+// Run runs a command and returns its standard output and standard error, trimmed.
 func (m *Machine) Run(args ...string) (string, error) {
 	out, err := m.Command(context.Background(), args...).CombinedOutput()
 	return strings.TrimSpace(string(out)), err
 }
 
-// MustRun is Run for what has to succeed.
+// MustRun is Run for commands that must succeed.
 func (m *Machine) MustRun(t testing.TB, args ...string) string {
 	t.Helper()
 	out, err := m.Run(args...)

@@ -1,6 +1,6 @@
-// Package debian gives tests Debian machines: file systems made by mmdebstrap, and
-// machines booted from them with systemd as their first process, in namespaces of
-// their own. It needs root and Linux; no hypervisor and no container engine.
+// Package debian boots Debian machines for tests: mmdebstrap makes their file systems,
+// and systemd is their first process, in separate namespaces. It needs Linux and root,
+// but no hypervisor and no container engine.
 package debian
 
 import (
@@ -15,13 +15,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// anyDate has apt take the lists of a mirror that lags behind: nothing made here is
-// there to be safe from old versions.
+// anyDate lets apt accept expired package lists of a mirror that is not up to date. Tests
+// do not need the newest security updates.
 const anyDate = `Acquire::Check-Valid-Until "false";`
 
-// Root returns a directory with a minimal installation of a suite of Debian and
-// some packages. It is made once and then found again, by other tests and other
-// runs too: whoever changes something in it works on a copy.
+// Root returns a directory with a minimal Debian of a suite and some packages. It is made
+// once and then used by all tests and later runs, so callers must change only copies.
 func Root(t testing.TB, suite string, packages ...string) string {
 	t.Helper()
 	need(t)
@@ -38,7 +37,7 @@ func Root(t testing.TB, suite string, packages ...string) string {
 	if _, err := os.Stat(root); err == nil {
 		return root
 	}
-	// Renamed when it is whole, so that a broken one is never found.
+	// Renamed when it is complete, so that no test finds an incomplete one.
 	unfinished := root + ".unfinished"
 	if err := os.RemoveAll(unfinished); err != nil {
 		t.Fatal(err)
@@ -54,14 +53,14 @@ func Root(t testing.TB, suite string, packages ...string) string {
 	return root
 }
 
-// need skips the test where no machine can be made; with CI set it fails.
+// need skips the test if it cannot make a machine. With CI set the test fails.
 func need(t testing.TB) {
 	t.Helper()
 	var missing string
 	if os.Getuid() != 0 {
-		missing = "a Debian machine takes root to make: run the tests as root"
+		missing = "making a Debian machine needs root: run the tests as root"
 	} else if _, err := exec.LookPath("mmdebstrap"); err != nil {
-		missing = "a Debian machine takes mmdebstrap to make: apt-get install mmdebstrap"
+		missing = "making a Debian machine needs mmdebstrap: apt-get install mmdebstrap"
 	}
 	switch {
 	case missing == "":
@@ -72,8 +71,8 @@ func need(t testing.TB) {
 	}
 }
 
-// Program writes a script that runs a program of root here, outside of it, with the
-// libraries that it has there.
+// Program writes a script that runs a program of root on this machine, with the libraries
+// of root.
 func Program(t testing.TB, root, program string) string {
 	t.Helper()
 	loaders, _ := filepath.Glob(filepath.Join(root, "lib64", "ld-linux*"))
@@ -84,7 +83,7 @@ func Program(t testing.TB, root, program string) string {
 	if len(loaders) != 1 || len(libraries) != 1 {
 		t.Fatalf("%s has loaders %q and libraries %q, want one of each", root, loaders, libraries)
 	}
-	// MySQL keeps some libraries in a directory of its own, as its RUNPATH has it.
+	// MySQL has some libraries in its own directory; its RUNPATH names it.
 	paths := libraries[0] + ":" + filepath.Join(libraries[0], "private") + ":" + filepath.Join(root, "usr/lib/mysql/private")
 	script := filepath.Join(t.TempDir(), filepath.Base(program))
 	content := fmt.Sprintf("#!/bin/sh\nexec '%s' --library-path '%s' '%s' \"$@\"\n", loaders[0], paths, filepath.Join(root, program))
