@@ -246,8 +246,8 @@ func (c *Client) try(ctx context.Context, op operation) (body any, after time.Du
 		return nil, c.inDoubt(op), fmt.Errorf("%w: %w", c.apiError(op, resp.StatusCode, text), errUnknown)
 	case resp.StatusCode >= 300:
 		return nil, -1, c.apiError(op, resp.StatusCode, text)
-	case len(text) == 0 && err != nil:
-		return nil, c.inDoubt(op), fmt.Errorf("%s: the answer is empty: %w", op.name, errUnknown)
+	case err != nil && !errors.As(err, new(datadog.GenericOpenAPIError)): // not from decoding the body
+		return nil, c.inDoubt(op), fmt.Errorf("%s: the answer broke off: %w", op.name, errUnknown)
 	case len(text) == 0:
 		return nil, 0, nil
 	}

@@ -1,25 +1,315 @@
 package provision
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
-func TestSites(t *testing.T) {
-	for site, want := range map[string]string{
-		"datadoghq.com": "https://app.datadoghq.com/monitors/7", "datadoghq.eu": "https://app.datadoghq.eu/monitors/7",
-		"us3.datadoghq.com": "https://us3.datadoghq.com/monitors/7", "ddog-gov.com": "https://app.ddog-gov.com/monitors/7",
+// api is a server and a client of it. Retries do not wait.
+type api struct {
+	*Client
+	requests []string // method, path and query
+	waits    []time.Duration
+	notices  []string
+}
+
+// newAPI returns an api that answers with handler.
+func newAPI(t *testing.T, handler http.HandlerFunc) *api {
+	t.Helper()
+	a := &api{}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a.requests = append(a.requests, r.Method+" "+r.URL.RequestURI())
+		handler(w, r)
+	}))
+	t.Cleanup(server.Close)
+	c, err := NewClient(Config{APIKey: "secret-api-key", AppKey: "secret-app-key", API: server.URL + "/",
+		Sleep:  func(_ context.Context, d time.Duration) error { a.waits = append(a.waits, d); return nil },
+		Notice: func(s string) { a.notices = append(a.notices, s) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Client = c
+	return a
+}
+
+// answers returns a handler with one answer.
+func answers(status int, body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(status)
+		io.WriteString(w, body)
+	}
+}
+
+func TestNewClientValidates(t *testing.T) {
+	valid := Config{APIKey: "a", AppKey: "b"}
+	for _, c := range []struct {
+		change func(*Config)
+		want   string // "" for a valid configuration
+	}{
+		{func(*Config) {}, ""},
+		{func(c *Config) { c.Site = "us5.datadoghq.com" }, ""},
+		{func(c *Config) { c.Site = "example.com" }, `DD_SITE "example.com" is not a site of Datadog; the sites are datadoghq.com, us3.datadoghq.com,`},
+		{func(c *Config) { c.APIKey, c.AppKey = "", "" }, "DD_API_KEY and DD_APP_KEY not set"},
+		{func(c *Config) { c.APIKey = "" }, "DD_API_KEY not set"},
+		{func(c *Config) { c.AppKey = "" }, "DD_APP_KEY not set"},
+		{func(c *Config) { c.AppKey = "a b" }, "DD_APP_KEY contains a space or a character that is not ASCII"},
+		{func(c *Config) { c.APIKey, c.AppKey = "a\n", "b\n" }, "DD_API_KEY contains a space"},
+		{func(c *Config) { c.APIKey = "a\x7f" }, "DD_API_KEY contains a space"},
+		{func(c *Config) { c.APIKey = "!~" }, ""}, // the first and the last character that is allowed
+		{func(c *Config) { c.API = "https://proxy.example.com/datadog/" }, ""},
+		{func(c *Config) { c.API = "http://localhost:8126" }, ""},
+		{func(c *Config) { c.API = "http://127.0.0.7" }, ""},
+		{func(c *Config) { c.API = "http://[::1]:80" }, ""},
+		{func(c *Config) { c.API = "http://10.0.0.1" }, "-api http://10.0.0.1 must begin with https://"},
+		{func(c *Config) { c.API = "http://localhost.example.com" }, "must begin with https://"},
+		{func(c *Config) { c.API = "proxy" }, "-api is not a URL such as https://proxy.example.com"},
+		{func(c *Config) { c.API = "https://" }, "-api is not a URL"},
+		{func(c *Config) { c.API = "ftp://example.com" }, "-api is not a URL"},
+		{func(c *Config) { c.API = "https://user:pass@example.com" }, "-api is not a URL"},
+		{func(c *Config) { c.API = "https://example.com?a=b" }, "-api is not a URL"},
+		{func(c *Config) { c.API = "https://exa mple.com" }, "-api is not a URL"},
 	} {
+		cfg := valid
+		c.change(&cfg)
+		_, err := NewClient(cfg)
+		if (err == nil) != (c.want == "") || err != nil && !strings.HasPrefix(err.Error(), c.want) && !strings.Contains(err.Error(), " "+c.want) {
+			t.Errorf("%+v: %v, want %q", cfg, err, c.want)
+		}
+	}
+}
+
+func TestDefaultsOfTheClient(t *testing.T) {
+	c, err := NewClient(Config{APIKey: "a", AppKey: "b"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.cfg.Timeout != 30*time.Second {
+		t.Errorf("timeout %s, want 30s", c.cfg.Timeout)
+	}
+	for site, want := range map[string]string{"": "https://api.datadoghq.com", "us2.ddog-gov.com": "https://api.us2.ddog-gov.com"} {
 		c, err := NewClient(Config{APIKey: "a", AppKey: "b", Site: site})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := c.link(object{kind: Monitor, id: json.Number("7")}); got != want {
-			t.Errorf("%s: %s, want %s", site, got, want)
+		if got := c.monitors.Client.Cfg.Servers[0].URL; got != want {
+			t.Errorf("site %q: requests go to %s, want %s", site, got, want)
 		}
 	}
-	if fmt.Sprint(anyTarget(Ref{Monitor, "a"}).ID) != "1" {
-		t.Error("a monitor's ID is a number")
+	c.cfg.Notice("dropped") // must not panic
+}
+
+// The default Sleep waits, unless the context ends.
+func TestSleep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, err := NewClient(Config{APIKey: "a", AppKey: "b"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		if err := c.cfg.Sleep(t.Context(), 3*time.Second); err != nil || time.Since(start) != 3*time.Second {
+			t.Errorf("%v after %s, want nil after 3s", err, time.Since(start))
+		}
+		stopped := errors.New("stopped")
+		ctx, cancel := context.WithCancelCause(t.Context())
+		cancel(stopped)
+		if err := c.cfg.Sleep(ctx, time.Hour); !errors.Is(err, stopped) {
+			t.Errorf("with a context that has ended: %v, want its cause", err)
+		}
+	})
+}
+
+func TestRequest(t *testing.T) {
+	var header http.Header
+	a := newAPI(t, func(w http.ResponseWriter, r *http.Request) {
+		header = r.Header
+		io.WriteString(w, `{"id": 7}`)
+	})
+	if _, err := a.get(t.Context(), Monitor, "7"); err != nil {
+		t.Fatal(err)
+	}
+	if len(a.requests) != 1 || !strings.HasPrefix(a.requests[0], "GET /api/v1/monitor/7") {
+		t.Errorf("requests %v", a.requests)
+	}
+	if header.Get("DD-API-KEY") != "secret-api-key" || header.Get("DD-APPLICATION-KEY") != "secret-app-key" {
+		t.Errorf("keys %q and %q", header.Get("DD-API-KEY"), header.Get("DD-APPLICATION-KEY"))
+	}
+	if agent := header.Get("User-Agent"); !strings.HasPrefix(agent, "apmapp-provision datadog-api-client-go/") {
+		t.Errorf("User-Agent %q", agent)
+	}
+}
+
+// Requests for a monitor: each answer, the error, and how often the request is sent.
+func TestAnswers(t *testing.T) {
+	const unknown = "outcome unknown: the request may or may not have taken effect (after 6 attempts)"
+	for _, c := range []struct {
+		status   int
+		body     string
+		want     string // the error
+		requests int
+	}{
+		{200, `{"id": 7, "type": "a type that the models do not know"}`, "", 1},
+		{200, ``, "the API's answer contains no monitor with an ID", 1},
+		{200, `<html>`, "read monitor 7: the answer is not valid JSON: " + unknown, 6},
+		{200, `{"name": "x"}`, "the API's answer contains no monitor with an ID", 1},
+		{200, `[]`, "the API's answer contains no monitor with an ID", 1},
+		{302, ``, "read monitor 7: 302 Found; redirects are not followed, because the keys would be sent along: check DD_SITE and -api", 1},
+		{400, `{"errors": ["bad", "worse"]}`, "read monitor 7: 400 Bad Request: bad; worse", 1},
+		{400, `{"errors": [{"title": "T", "detail": "D"}, {"title": "only"}, {"detail": "also"}]}`, "read monitor 7: 400 Bad Request: T D; only; also", 1},
+		{400, `bad`, "read monitor 7: 400 Bad Request", 1},
+		{401, ``, "read monitor 7: 401 Unauthorized; DD_API_KEY or DD_APP_KEY is wrong, or belongs to another DD_SITE", 1},
+		{403, `{"errors": ["Forbidden"]}`, "read monitor 7: 403 Forbidden: Forbidden; the application key, its scopes and its owner's role need the permission monitors_read (or the keys belong to another DD_SITE)", 1},
+		{404, `{"errors": ["secret-api-key and secret-app-key"]}`, "read monitor 7: 404 Not Found: [DD_API_KEY] and [DD_APP_KEY]", 1},
+		{408, ``, "read monitor 7: 408 Request Timeout: " + unknown, 6},
+		{429, ``, "read monitor 7: 429 Too Many Requests; the rate limit did not end in time (after 6 attempts)", 6},
+		{500, ``, "read monitor 7: 500 Internal Server Error: " + unknown, 6},
+		{599, ``, "read monitor 7: 599 : " + unknown, 6},
+	} {
+		t.Run(fmt.Sprint(c.status, " ", c.body), func(t *testing.T) {
+			a := newAPI(t, answers(c.status, c.body))
+			_, err := a.get(t.Context(), Monitor, "7")
+			if got := fmt.Sprint(err); err != nil && got != c.want || err == nil && c.want != "" {
+				t.Errorf("got %s\nwant %s", got, c.want)
+			}
+			if len(a.requests) != c.requests || len(a.waits) != c.requests-1 || len(a.notices) != c.requests-1 {
+				t.Errorf("%d requests, %d waits, %d notices; want %d requests", len(a.requests), len(a.waits), len(a.notices), c.requests)
+			}
+			for i, n := range a.notices {
+				if want := fmt.Sprintf("; retry in %s", a.waits[i].Round(100*time.Millisecond)); !strings.HasPrefix(n, "read monitor 7: ") || !strings.HasSuffix(n, want) {
+					t.Errorf("notice %q, want one that ends with %q", n, want)
+				}
+			}
+		})
+	}
+}
+
+// An answer that breaks off is not an answer, even if what arrived is valid JSON.
+func TestAnswerThatBreaksOff(t *testing.T) {
+	for _, arrived := range []string{"", `{"id"`, `{"id": 7}`} {
+		a := newAPI(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "100")
+			io.WriteString(w, arrived)
+		})
+		if _, err := a.get(t.Context(), Monitor, "7"); err == nil || !strings.HasPrefix(err.Error(), "read monitor 7: the answer broke off: outcome unknown") || len(a.requests) != 6 {
+			t.Errorf("%q: %v after %d requests", arrived, err, len(a.requests))
+		}
+	}
+}
+
+// A connection that breaks is an unknown outcome. The keys in the error are hidden.
+func TestNoConnection(t *testing.T) {
+	a := newAPI(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+	_, err := a.get(t.Context(), Dashboard, "secret-api-key")
+	if err == nil || !errors.Is(err, errUnknown) || strings.Contains(err.Error(), "/secret-api-key\"") || !strings.Contains(err.Error(), "[DD_API_KEY]") {
+		t.Errorf("got %v", err)
+	}
+	if len(a.waits) != 5 {
+		t.Errorf("%d waits, want 5", len(a.waits))
+	}
+}
+
+// An ID that is no number is refused without a request.
+func TestMonitorIDIsANumber(t *testing.T) {
+	a := newAPI(t, answers(200, `{}`))
+	o := object{kind: Monitor, id: "x"}
+	_, getErr := a.get(t.Context(), Monitor, "x")
+	_, updateErr := a.update(t.Context(), Ref{Monitor, "a"}, o, map[string]any{})
+	for what, err := range map[string]error{"get": getErr, "update": updateErr, "remove": a.remove(t.Context(), o)} {
+		if err == nil || !strings.Contains(err.Error(), `parsing "x"`) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if len(a.requests) > 0 {
+		t.Errorf("requests %v", a.requests)
+	}
+}
+
+func TestResetOfTheRateLimit(t *testing.T) {
+	for _, c := range []struct {
+		headers string
+		want    time.Duration
+	}{
+		{"", 0},
+		{"X-RateLimit-Reset=42", 42 * time.Second},
+		{"X-RateLimit-Reset=0.5", 500 * time.Millisecond},
+		{"Retry-After=7", 7 * time.Second},
+		{"X-RateLimit-Reset=3 Retry-After=7", 3 * time.Second},
+		{"X-RateLimit-Reset=0 Retry-After=7", 7 * time.Second},
+		{"X-RateLimit-Reset=soon Retry-After=7", 7 * time.Second},
+		{"X-RateLimit-Reset=-1", 0},
+		{"X-RateLimit-Reset=1e30", 24 * time.Hour},
+	} {
+		h := http.Header{}
+		for _, pair := range strings.Fields(c.headers) {
+			name, value, _ := strings.Cut(pair, "=")
+			h.Set(name, value)
+		}
+		if got := reset(h); got != c.want {
+			t.Errorf("%s: %s, want %s", c.headers, got, c.want)
+		}
+	}
+}
+
+// The wait is the longer of the rate limit and the back-off.
+func TestWaitIsTheLongerOne(t *testing.T) {
+	for reset, least := range map[string]time.Duration{"0.001": 500 * time.Millisecond, "100": 100 * time.Second} {
+		n := 0
+		a := newAPI(t, func(w http.ResponseWriter, r *http.Request) {
+			if n++; n == 1 {
+				w.Header().Set("X-RateLimit-Reset", reset)
+				w.WriteHeader(http.StatusTooManyRequests)
+				return
+			}
+			io.WriteString(w, `{"id": 7}`)
+		})
+		if _, err := a.get(t.Context(), Monitor, "7"); err != nil {
+			t.Fatal(err)
+		}
+		if len(a.waits) != 1 || a.waits[0] < least || a.waits[0] > least+1500*time.Millisecond {
+			t.Errorf("a reset in %s s: waits %v, want about %s", reset, a.waits, least)
+		}
+	}
+}
+
+// When the context ends, do returns its cause and does not retry.
+func TestContextEnds(t *testing.T) {
+	stopped := errors.New("stopped")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	a := newAPI(t, func(w http.ResponseWriter, _ *http.Request) {
+		cancel(stopped)
+		w.WriteHeader(http.StatusServiceUnavailable)
+	})
+	if _, err := a.get(ctx, Monitor, "7"); !errors.Is(err, stopped) || !strings.HasPrefix(err.Error(), "read monitor 7: ") || len(a.requests) != 1 {
+		t.Errorf("%d requests: %v", len(a.requests), err)
+	}
+}
+
+func TestLinks(t *testing.T) {
+	for _, c := range []struct {
+		site string
+		o    object
+		want string
+	}{
+		{"datadoghq.com", object{kind: Monitor, id: json.Number("7")}, "https://app.datadoghq.com/monitors/7"},
+		{"datadoghq.eu", object{kind: Dashboard, id: "abc-def-ghi"}, "https://app.datadoghq.eu/dashboard/abc-def-ghi"},
+		{"us3.datadoghq.com", object{kind: SLO, id: "0a"}, "https://us3.datadoghq.com/slo?slo_id=0a"},
+		{"ddog-gov.com", object{kind: Downtime, id: "0b"}, "https://app.ddog-gov.com/monitors/downtimes?selected=0b"},
+		{"us2.ddog-gov.com", object{kind: Monitor, id: json.Number("7")}, "https://us2.ddog-gov.com/monitors/7"},
+	} {
+		client, err := NewClient(Config{APIKey: "a", AppKey: "b", Site: c.site})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := client.link(c.o); got != c.want {
+			t.Errorf("%s: %s, want %s", c.site, got, c.want)
+		}
 	}
 }

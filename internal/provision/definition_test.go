@@ -2,6 +2,8 @@ package provision
 
 import (
 	"fmt"
+	"io"
+	"reflect"
 	"regexp"
 	"strings"
 	"testing"
@@ -105,4 +107,34 @@ func refs(all Definitions) []Ref {
 		refs = append(refs, d.Ref)
 	}
 	return refs
+}
+
+// Load and Validate do not panic, and each error begins with the file's name.
+func FuzzDefinition(f *testing.F) {
+	f.Add(byte(0), `{"name": "S", "type": "metric", "query": {"numerator": "a", "denominator": "b"}, "thresholds": [{"target": 99, "timeframe": "7d"}]}`)
+	f.Add(byte(1), `{"title": "D ${env}", "layout_type": "ordered", "widgets": [{"definition": {"type": "group", "layout_type": "ordered", "widgets": [{"definition": {"type": "note", "content": "$${x}"}}]}}]}`)
+	f.Add(byte(2), `{"name": "M", "type": "query alert", "query": "avg(last_5m):avg:m{*} > 1", "message": "${notify}", "tags": ["a"], "options": {"thresholds": {"critical": 1e0}, "no_data_timeframe": null}}`)
+	f.Add(byte(3), `{"data": {"type": "downtime", "attributes": {"monitor_identifier": {"monitor_id": 7}, "scope": "*", "message": "${next:MO@19:00}", "schedule": {"timezone": "UTC", "recurrences": [{"start": "${next:MO,TU@19:00}", "duration": "1h", "rrule": "FREQ=DAILY"}]}}}}`)
+	f.Add(byte(2), `{"a": 1, "a": "${monitor:b.id}"}`)
+	f.Add(byte(3), `{"data": [], "tags": {}}`)
+	f.Add(byte(0), "[\n\n{\"\ufffd\": \"${\"}]")
+	f.Fuzz(func(t *testing.T, kind byte, text string) {
+		name := string(kinds[int(kind)%len(kinds)]) + ".a.json"
+		all, err := Load(fstest.MapFS{name: &fstest.MapFile{Data: []byte(text)}})
+		if err == nil {
+			// What was read can be written and read again.
+			again, parseErr := parse(marshal(all[0].Body))
+			if parseErr != nil || !reflect.DeepEqual(again, all[0].Body) {
+				t.Fatalf("%s is read as %v, written and read again as %v, %v", text, all[0].Body, again, parseErr)
+			}
+			var plan Plan
+			if plan, err = all.Offline(values()); err == nil {
+				plan.Write(io.Discard, false)
+				return
+			}
+		}
+		if !strings.HasPrefix(err.Error(), name+": ") {
+			t.Errorf("the error does not begin with %s: %v", name, err)
+		}
+	})
 }

@@ -1,6 +1,8 @@
 package provision
 
 import (
+	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
@@ -21,6 +23,15 @@ func definitions(t *testing.T) Definitions {
 		t.Fatal(err)
 	}
 	return all
+}
+
+// compact returns JSON without white space.
+func compact(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return strings.NewReplacer(`\u003c`, "<", `\u003e`, ">", `\u0026`, "&").Replace(string(b))
 }
 
 func TestDefinitionsFitTheModels(t *testing.T) {

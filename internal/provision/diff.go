@@ -188,7 +188,10 @@ func (c *comparer) normal(path string, v any) any {
 	}
 	if c.moving[path] {
 		if _, clock, ok := strings.Cut(s, "T"); ok {
-			return strings.TrimSuffix(clock, ":00")
+			if len(clock) == len("15:04:05") {
+				clock = strings.TrimSuffix(clock, ":00") // the API may leave out the seconds
+			}
+			return clock
 		}
 	}
 	return s

@@ -1,0 +1,186 @@
+package provision
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// The requests for lists: what they select, and how they turn pages.
+func TestListRequests(t *testing.T) {
+	for _, c := range []struct {
+		kind  Kind
+		wrap  string // of the list
+		query [2]string
+	}{
+		{SLO, `{"data": %s}`, [2]string{"/api/v1/slo?limit=100&offset=0&tags_query=managed-by%3Aapmapp-provision", "/api/v1/slo?limit=100&offset=100&tags_query=managed-by%3Aapmapp-provision"}},
+		{Dashboard, `{"dashboards": %s}`, [2]string{"/api/v1/dashboard?count=100&start=0", "/api/v1/dashboard?count=100&start=100"}},
+		{Monitor, `%s`, [2]string{"/api/v1/monitor?monitor_tags=managed-by%3Aapmapp-provision&page=0&page_size=100", "/api/v1/monitor?monitor_tags=managed-by%3Aapmapp-provision&page=1&page_size=100"}},
+		{Downtime, `{"data": %s}`, [2]string{"/api/v2/downtime?page%5Blimit%5D=100&page%5Boffset%5D=0", "/api/v2/downtime?page%5Blimit%5D=100&page%5Boffset%5D=100"}},
+	} {
+		a := newAPI(t, func(w http.ResponseWriter, r *http.Request) {
+			first := !strings.Contains(r.URL.RawQuery, "=100&tags") && !strings.Contains(r.URL.RawQuery, "start=100") &&
+				!strings.Contains(r.URL.RawQuery, "page=1") && !strings.Contains(r.URL.RawQuery, "offset%5D=100")
+			elements := []string{}
+			for i := range 100 {
+				elements = append(elements, fmt.Sprintf(`{"id": "%d"}`, i))
+			}
+			if !first { // one resource appears again, one has no ID
+				elements = []string{`{"id": "99"}`, `{"id": "100"}`, `{"name": "x"}`}
+			}
+			fmt.Fprintf(w, c.wrap, "["+strings.Join(elements, ",")+"]")
+		})
+		all, err := a.list(t.Context(), c.kind)
+		if err != nil || len(all) != 101 || all[0].ID() != "0" || all[100].ID() != "100" {
+			t.Errorf("%s: %d resources, %v; want 101", c.kind, len(all), err)
+		}
+		if got, want := strings.Join(a.requests, "\n"), "GET "+c.query[0]+"\nGET "+c.query[1]; got != want {
+			t.Errorf("%s: the requests are\n%s\nwant\n%s", c.kind, got, want)
+		}
+	}
+}
+
+func TestUnexpectedLists(t *testing.T) {
+	for _, c := range []struct{ kind, body, want string }{
+		{"monitor", `{}`, "list monitors: the API's answer is not a list"},
+		{"slo", `{"data": 1}`, "list slos: the API's answer is not a list"},
+		{"slo", `{"data": null}`, ""},
+		{"dashboard", `{}`, ""},
+	} {
+		all, err := newAPI(t, answers(200, c.body)).list(t.Context(), Kind(c.kind))
+		if len(all) > 0 || (err == nil) != (c.want == "") || err != nil && err.Error() != c.want {
+			t.Errorf("%s %s: %d resources, %v; want %s", c.kind, c.body, len(all), err, c.want)
+		}
+	}
+}
+
+// Downtimes that are over remain in the list for some time.
+func TestListWithoutDowntimesThatAreOver(t *testing.T) {
+	a := newAPI(t, answers(200, `{"data": [{"id": "1", "attributes": {"status": "canceled"}}, {"id": "2", "attributes": {"status": "ended"}},
+		{"id": "3", "attributes": {"status": "active"}}, {"id": "4", "attributes": {"status": "scheduled"}}]}`))
+	all, err := a.list(t.Context(), Downtime)
+	if err != nil || len(all) != 2 || all[0].ID() != "3" || all[1].ID() != "4" {
+		t.Errorf("got %v, %v; want 3 and 4", all, err)
+	}
+}
+
+func TestNewObject(t *testing.T) {
+	for _, c := range []struct{ kind, body, want string }{
+		{"monitor", `{"id": 7}`, "7"},
+		{"dashboard", `{"id": "abc-def-ghi"}`, "abc-def-ghi"},
+		{"slo", `{"data": {"id": "0a"}}`, "0a"},
+		{"slo", `{"data": [{"id": "0a"}]}`, "0a"},
+		{"slo", `{"data": [{"id": "0a"}, {"id": "0b"}]}`, ""},
+		{"slo", `{"data": []}`, ""},
+		{"downtime", `{"data": {"id": "0b"}}`, "0b"},
+		{"downtime", `{"id": "0b"}`, "0b"},
+		{"monitor", `{"data": {"id": 7}}`, ""},
+		{"monitor", `{"id": null}`, ""},
+	} {
+		body, err := parse([]byte(c.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		o, err := newObject(Kind(c.kind), body)
+		if (err != nil) != (c.want == "") || err == nil && o.ID() != c.want {
+			t.Errorf("%s %s: %v, %v; want %q", c.kind, c.body, o, err, c.want)
+		}
+	}
+}
+
+func TestTitle(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"title": "a", "name": "b"}`:                            "a",
+		`{"title": "", "name": "b"}`:                             "b",
+		`{"data": {"attributes": {"message": "first\nsecond"}}}`: "first",
+		`{}`: "",
+	} {
+		b, err := parse([]byte(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := (object{body: b}).title(); got != want {
+			t.Errorf("%s: %q, want %q", body, got, want)
+		}
+	}
+}
+
+// Someone deletes a resource before remove does.
+func TestRemoveWhatIsGone(t *testing.T) {
+	for _, kind := range kinds {
+		a := newAPI(t, answers(404, `{"errors": ["not found"]}`))
+		if err := a.remove(t.Context(), object{kind: kind, id: "7"}); err != nil || len(a.requests) != 1 {
+			t.Errorf("%s: %v after %d requests", kind, err, len(a.requests))
+		}
+		a = newAPI(t, answers(409, `{"errors": ["in use"]}`))
+		if err := a.remove(t.Context(), object{kind: kind, id: "7"}); err == nil || err.Error() != fmt.Sprintf("delete %s 7: 409 Conflict: in use", kind) {
+			t.Errorf("%s: %v", kind, err)
+		}
+	}
+}
+
+// A body that does not fit the models is an error before any request.
+func TestBodyThatDoesNotFit(t *testing.T) {
+	for _, kind := range kinds {
+		a := newAPI(t, answers(200, `{}`))
+		ref := Ref{kind, "a"}
+		body := map[string]any{} // required fields are missing
+		if _, err := a.create(t.Context(), ref, body, "m"); err == nil || !strings.HasPrefix(err.Error(), fmt.Sprintf("create %s a: required field ", kind)) {
+			t.Errorf("create %s: %v", kind, err)
+		}
+		if kind == Monitor || kind == Downtime { // the models of changes require nothing, or only what update adds
+			continue
+		}
+		if _, err := a.update(t.Context(), ref, object{kind: kind, id: "7"}, body); err == nil || !strings.HasPrefix(err.Error(), fmt.Sprintf("change %s a: required field ", kind)) {
+			t.Errorf("update %s: %v", kind, err)
+		}
+		if len(a.requests) > 0 {
+			t.Errorf("%s: requests %v", kind, a.requests)
+		}
+	}
+}
+
+// While create looks for a resource of unknown outcome, an error ends it.
+func TestErrorWhileLooking(t *testing.T) {
+	a := newAPI(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		w.WriteHeader(http.StatusForbidden)
+	})
+	body := map[string]any{"name": "a", "type": "query alert", "query": "q"}
+	_, err := a.create(t.Context(), Ref{Monitor, "a"}, body, "m")
+	if err == nil || !strings.Contains(err.Error(), "502 Bad Gateway: outcome unknown") || !strings.Contains(err.Error(), "; then: list monitors: 403 Forbidden") || len(a.requests) != 2 {
+		t.Errorf("%v: %v", a.requests, err)
+	}
+}
+
+// A created dashboard that is found by its marker is read in full.
+func TestFindReadsTheDashboard(t *testing.T) {
+	a := newAPI(t, func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/dashboard") {
+			io.WriteString(w, `{"dashboards": [{"id": "x", "description": ""}, {"id": "abc-def-ghi", "description": "[apmapp-provision:apmapp/dev/a]"}]}`)
+			return
+		}
+		io.WriteString(w, `{"id": "abc-def-ghi", "widgets": [1]}`)
+	})
+	o, err := a.find(t.Context(), Ref{Dashboard, "a"}, "apmapp/dev/a")
+	if err != nil || o == nil || len(list(o.body["widgets"])) != 1 {
+		t.Errorf("got %v, %v", o, err)
+	}
+	if o, err := a.find(t.Context(), Ref{Dashboard, "b"}, "apmapp/dev/b"); o != nil || err != nil {
+		t.Errorf("got %v, %v; want nil", o, err)
+	}
+}
+
+func TestPermissions(t *testing.T) {
+	for kind, want := range map[Kind]string{SLO: "slos_read slos_write", Dashboard: "dashboards_read dashboards_write",
+		Monitor: "monitors_read monitors_write", Downtime: "monitors_downtime monitors_downtime"} {
+		if read, write := kind.permissions(); read+" "+write != want {
+			t.Errorf("%s: %s %s, want %s", kind, read, write, want)
+		}
+	}
+}
