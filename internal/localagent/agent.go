@@ -94,7 +94,7 @@ func Start(cfg Config) (_ *Agent, err error) {
 		Handler:           tapped(cfg.Taps, a.inner),
 		ErrorLog:          slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelDebug),
 		ReadHeaderTimeout: 5 * time.Second,  // clients are on this machine
-		ReadTimeout:       30 * time.Second, // a profile of 50 MB on a busy one
+		ReadTimeout:       30 * time.Second, // a profile of 50 MB on a busy machine
 		IdleTimeout:       2 * time.Minute,  // tracers flush every two seconds
 	}
 	a.running.Go(func() { _ = a.server.Serve(a.front) })

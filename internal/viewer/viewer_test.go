@@ -2,18 +2,23 @@ package viewer
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"html"
+	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/google/pprof/profile"
 
 	"apmapp/internal/format"
 	"apmapp/internal/localagent"
@@ -153,6 +158,95 @@ func TestErrorsNameWhatIsWrong(t *testing.T) {
 		if w := fetch(t, h, c.path); w.Code != c.status || !strings.Contains(w.Body.String(), c.want) {
 			t.Errorf("%s: status %d, want %d and %q: %s", c.path, w.Code, c.status, c.want, w.Body)
 		}
+	}
+}
+
+// TestMissingTraceIsAwaited: the page of a trace that has not arrived names the request
+// whose answer shows that it has.
+func TestMissingTraceIsAwaited(t *testing.T) {
+	s := localagent.NewStore(0)
+	h := New(Config{Store: s})
+	wait := regexp.MustCompile(`data-wait="([^"]*)"`).FindStringSubmatch(fetch(t, h, "/t/"+trace1).Body.String())
+	if wait == nil {
+		t.Fatal("the page does not wait")
+	}
+	for _, want := range []string{`"matching":0`, `"matching":1`} {
+		if got := fetch(t, h, html.UnescapeString(wait[1])).Body.String(); !strings.Contains(got, want) {
+			t.Errorf("%s answers %s, want %s", wait[1], got, want)
+		}
+		s.AddSpans(traceagent.Chunk{TraceID: trace1, Spans: []traceagent.Span{span(1, 0, "web", 0, 1)}})
+	}
+}
+
+// TestProfiles uploads a CPU profile of a span, and follows the links to its graphs.
+func TestProfiles(t *testing.T) {
+	fn := func(id uint64, name string) *profile.Function {
+		return &profile.Function{ID: id, Name: name, Filename: "main.go"}
+	}
+	one, other := fn(1, "main.one"), fn(2, "main.other")
+	location := func(f *profile.Function) *profile.Location {
+		return &profile.Location{ID: f.ID, Line: []profile.Line{{Function: f, Line: 1}}}
+	}
+	sample := func(f *profile.Location, endpoint, span string) *profile.Sample {
+		return &profile.Sample{Location: []*profile.Location{f}, Value: []int64{int64(20 * time.Millisecond)}, Label: map[string][]string{"trace endpoint": {endpoint}, "span id": {span}}}
+	}
+	locations := []*profile.Location{location(one), location(other)}
+	p := &profile.Profile{
+		SampleType: []*profile.ValueType{{Type: "cpu", Unit: "nanoseconds"}}, Function: []*profile.Function{one, other}, Location: locations,
+		Sample: []*profile.Sample{sample(locations[0], "r1", "1"), sample(locations[1], "r2", "2")},
+	}
+	var form bytes.Buffer
+	upload := multipart.NewWriter(&form)
+	for name, data := range map[string]any{"event.json": map[string]any{"start": begin, "end": begin.Add(time.Minute), "tags_profiler": "service:web"}, "cpu.pprof": p, "main.jfr": nil} {
+		part, err := upload.CreateFormFile(strings.TrimSuffix(name, path.Ext(name)), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p, ok := data.(*profile.Profile); ok {
+			err = p.Write(part)
+		} else {
+			err = json.NewEncoder(part).Encode(data)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	upload.Close()
+	r := httptest.NewRequest("POST", "/profiling/v1/input", &form)
+	r.Header.Set("Content-Type", upload.FormDataContentType())
+	s := localagent.NewStore(0)
+	if err := s.Upload(r); err != nil {
+		t.Fatal(err)
+	}
+	s.AddSpans(traceagent.Chunk{TraceID: trace1, Spans: []traceagent.Span{span(1, 0, "web", 0, 100)}})
+	h := New(Config{Store: s})
+	for _, c := range []struct{ path, want, not string }{
+		{"/profiles", `href="/profiles/1/flamegraph?endpoint=r1">r1</a>`, "No profiles"},
+		{"/profiles?service=web&kind=cpu", "<td>cpu</td>", "No profiles"},
+		{"/profiles?service=web&kind=heap", "No profiles", "<td>cpu</td>"},
+		{"/profiles", "<code>.jfr</code> (1)", ""},
+		{"/t/" + trace1, `id="flame" href="/profiles/1/flamegraph?endpoint=r1"`, ""},
+		{"/t/" + trace1, `id="samples" href="/profiles/1/flamegraph?span=1">flame graph of this span: 20.0ms of CPU`, ""},
+		{"/profiles/1/flamegraph", "main.one", ""},
+		{"/profiles/1/flamegraph", "main.other", ""},
+		{"/profiles/1/flamegraph?endpoint=r1", "main.one", "main.other"},
+		{"/profiles/1/flamegraph?span=2", "main.other", "main.one"},
+		{"/profiles/1/top", "main.one", ""},
+	} {
+		w := fetch(t, h, c.path)
+		if got := w.Body.String(); w.Code != http.StatusOK || !strings.Contains(got, c.want) || c.not != "" && strings.Contains(got, c.not) {
+			t.Errorf("%s: status %d, want %q and no %q in %d bytes", c.path, w.Code, c.want, c.not, len(got))
+		}
+		inline := strings.Contains(w.Header().Get("Content-Security-Policy"), "default-src 'self' 'unsafe-inline'")
+		if pprof := strings.HasPrefix(c.path, "/profiles/1/"); inline != pprof {
+			t.Errorf("%s: inline scripts allowed: %t, want %t", c.path, inline, pprof)
+		}
+	}
+	if w := fetch(t, h, "/profiles/1/flamegraph?span=x"); w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), `span must be a decimal span ID, got "x"`) {
+		t.Errorf("status %d: %s", w.Code, w.Body)
+	}
+	if w := fetch(t, h, "/profiles/1/nonesuch"); w.Code != http.StatusNotFound {
+		t.Errorf("status %d", w.Code)
 	}
 }
 

@@ -49,6 +49,10 @@ func TestWaterfall(t *testing.T) {
 			[]traceagent.Span{span(1, 1, "web", 0, 100)},
 			"1 0 0 100 100ms true",
 		},
+		"a child without duration": {
+			[]traceagent.Span{span(1, 0, "web", 0, 100), span(2, 1, "db", 50, 50)},
+			"1 0 0 100 100ms true|2 1 50 0 0s false",
+		},
 		"no duration": {
 			[]traceagent.Span{span(1, 0, "web", 0, 0)},
 			"1 0 0 0 0s true",
