@@ -85,9 +85,10 @@ dependabot:
 
 # The tests of the checks. Like the tools, they need no race detector.
 .PHONY: test-tools
-test-tools:
-	cd tools && GOFLAGS= go test ./...
-	cd tools/release && GOFLAGS= go vet ./... && GOFLAGS= go test ./...
+test-tools: export GOFLAGS :=
+test-tools: bin/staticcheck
+	cd tools && go test ./...
+	cd tools/release && go vet ./... && $(CURDIR)/bin/staticcheck ./... && go test ./...
 
 .PHONY: vulnerabilities
 vulnerabilities: bin/govulncheck needs
