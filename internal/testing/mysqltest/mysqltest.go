@@ -3,7 +3,7 @@
 // own database.
 //
 // APMAPP_TEST_MYSQLD names another server program. If no program is found, the
-// test is skipped with a message that says how to install one. With CI set it
+// test is skipped with a message about the installation. With CI set it
 // fails.
 package mysqltest
 
