@@ -91,9 +91,8 @@ func parseTags(s string) map[string]string {
 	}
 	tags := map[string]string{}
 	for pair := range strings.SplitSeq(s, separator) {
-		if key, value, ok := strings.Cut(strings.TrimSpace(pair), ":"); ok {
-			tags[key] = value
-		}
+		key, value, _ := strings.Cut(strings.TrimSpace(pair), ":")
+		tags[key] = value
 	}
 	return tags
 }

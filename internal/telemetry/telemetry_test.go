@@ -132,6 +132,16 @@ func TestStartWithoutTracingAndProfiling(t *testing.T) {
 	}
 }
 
+func TestStartErrors(t *testing.T) {
+	newAgent(t)
+	t.Setenv("DD_PROFILING_UPLOAD_TIMEOUT", "-1s")
+	err := Start(Config{Service: "shop", Tracing: true, Profiling: true}, slog.New(slog.DiscardHandler))
+	defer StopTracer()
+	if want := "invalid upload timeout, must be > 0: -1s"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
 // A user's own value of the profiler's variable wins.
 func TestFlushOnExitCanBeTurnedOff(t *testing.T) {
 	a := newAgent(t)
