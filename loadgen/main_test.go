@@ -53,11 +53,11 @@ func TestReport(t *testing.T) {
 		t.Errorf("%d requests, want 100", requests.Load())
 	}
 	for _, want := range []string{
-		"requests  100 due, 100 sent, 0 dropped, 10 failed (10.00 % not served)",
-		"rate      200.00/s asked, ",
-		"answers   90 2xx, 10 5xx, 200 B",
-		"response time, from the scheduled instant\n",
-		"service time, from the sending\n",
+		"requests  100 due, 100 sent, 0 dropped, 10 failed (10.0% not served)",
+		"rate      200/s asked, ",
+		"answers   90 2xx, 10 5xx, 200B",
+		"response time, from the scheduled time\n",
+		"service time, from sending\n",
 		"  p99.99",
 		"  all       100",
 		"   /a        75",

@@ -2,13 +2,13 @@ package report
 
 import (
 	"embed"
-	"fmt"
 	"html/template"
 	"io"
 	"io/fs"
 	"math"
 	"time"
 
+	"apmapp/internal/format"
 	"apmapp/internal/uplot"
 	"apmapp/loadgen/openloop"
 )
@@ -18,7 +18,7 @@ var files embed.FS
 
 var page = template.Must(template.ParseFS(files, "page/report.html"))
 
-// HTML writes a result as a page that needs nothing but itself.
+// HTML writes a result as a self-contained page.
 func HTML(w io.Writer, r *openloop.Result) error {
 	return page.Execute(w, newView(r))
 }
@@ -29,7 +29,7 @@ type view struct {
 	Figures         []figure
 	Quantiles       []string
 	Tables          []table
-	Lists           []list
+	Lists           []sampleList
 	Run             run
 
 	Style           template.CSS
@@ -43,26 +43,20 @@ type figure struct {
 
 type table struct {
 	Title string
-	Rows  []tableRow
+	Rows  []row
 }
 
-type tableRow struct {
-	Path     string
-	Requests int64
-	Values   []string
-}
-
-type list struct {
+type sampleList struct {
 	Title   string
 	Samples []sample
 }
 
-type sample struct{ Response, Offset, How, Path, TraceID string }
+type sample struct{ Response, Offset, Outcome, Path, TraceID string }
 
-// run is what the charts draw: durations are in nanoseconds, rates per second.
+// run is what the charts draw: durations in nanoseconds, rates per second.
 type run struct {
 	Seconds  []float64        `json:"seconds"`
-	P50      []*time.Duration `json:"p50"` // nil where nothing ended
+	P50      []*time.Duration `json:"p50"` // nil where no request was sent
 	P99      []*time.Duration `json:"p99"`
 	Max      []*time.Duration `json:"max"`
 	Asked    []float64        `json:"asked"`
@@ -79,15 +73,16 @@ func newView(r *openloop.Result) view {
 	t := &r.Total
 	v := view{
 		Start:    r.Start.UTC().Format("2006-01-02 15:04:05 UTC"),
-		Interval: Duration(r.Series.Length),
+		Interval: r.Series.Length.String(),
 		Figures: []figure{
-			{"requests due", fmt.Sprint(t.Arrivals), false},
-			{"failed", fmt.Sprint(t.Failed()), t.Failed() > 0},
-			{"dropped", fmt.Sprint(t.Dropped), t.Dropped > 0},
-			{"asked", fmt.Sprintf("%.2f/s", r.AskedRate()), false},
-			{"achieved", fmt.Sprintf("%.2f/s", r.AchievedRate()), false},
+			{"requests due", format.Count(t.Arrivals), false},
+			{"failed", format.Count(t.Failed()), t.Failed() > 0},
+			{"dropped", format.Count(t.Dropped), t.Dropped > 0},
+			{"not served", format.Percent(r.ErrorRate()), r.ErrorRate() > 0},
+			{"asked", format.Rate(r.AskedRate()), false},
+			{"achieved", format.Rate(r.AchievedRate()), false},
 			{"answers", answers(t), false},
-			{"sent late, p99", Duration(r.Lateness.Quantile(0.99)), false},
+			{"sent late, p99", format.Duration(r.Lateness.Quantile(0.99)), false},
 		},
 		Run:     newRun(r),
 		Style:   template.CSS(file(uplot.Files, "uPlot.min.css") + file(files, "page/report.css")),
@@ -95,24 +90,20 @@ func newView(r *openloop.Result) view {
 		Script:  template.JS(file(files, "page/report.js")),
 	}
 	if len(t.Failures) > 0 {
-		v.Figures = append(v.Figures, figure{"errors", counts(t.Failures), true})
+		v.Figures = append(v.Figures, figure{"errors", errorCounts(t.Failures), true})
 	}
 	for _, q := range openloop.Quantiles {
 		v.Quantiles = append(v.Quantiles, openloop.PercentileName(q))
 	}
 	for _, times := range bothTimes {
-		rows := []tableRow{newTableRow("all", times.of(t))}
-		for i := range r.Paths {
-			rows = append(rows, newTableRow(r.Paths[i].Path, times.of(&r.Paths[i])))
-		}
-		v.Tables = append(v.Tables, table{times.title, rows})
+		v.Tables = append(v.Tables, table{times.title, times.rows(r)})
 	}
 	for _, l := range []struct {
 		title   string
 		samples []openloop.Sample
 	}{{"Slowest requests", r.Slowest}, {"Failed requests", r.Failed}} {
 		if len(l.samples) > 0 {
-			v.Lists = append(v.Lists, list{l.title, newSamples(l.samples)})
+			v.Lists = append(v.Lists, sampleList{l.title, newSamples(l.samples)})
 		}
 	}
 	return v
@@ -126,19 +117,10 @@ func file(from fs.FS, name string) string {
 	return string(data)
 }
 
-func newTableRow(path string, h *openloop.Histogram) tableRow {
-	row := tableRow{Path: path, Requests: h.Count()}
-	for _, q := range openloop.Quantiles {
-		row.Values = append(row.Values, Duration(h.Quantile(q)))
-	}
-	row.Values = append(row.Values, Duration(h.Max()))
-	return row
-}
-
 func newSamples(samples []openloop.Sample) []sample {
 	var all []sample
 	for _, s := range samples {
-		all = append(all, sample{Duration(s.Response), Duration(s.Offset), how(s), s.Path, s.TraceID})
+		all = append(all, sample{format.Duration(s.Response), format.Duration(s.Offset), outcome(s), s.Path, s.TraceID})
 	}
 	return all
 }
@@ -153,7 +135,7 @@ func newRun(r *openloop.Result) run {
 	for i, interval := range r.Series.Intervals {
 		start := time.Duration(i) * r.Series.Length
 		if i > 0 && start >= r.Asked && r.Elapsed-start < r.Series.Length/2 {
-			// Too short for a rate: the answers that came just behind the end.
+			// Too short for a rate: it has the answers just after the end.
 			out.Achieved[i-1] += float64(interval.Ended) / r.Series.Length.Seconds()
 			break
 		}
@@ -161,7 +143,7 @@ func newRun(r *openloop.Result) run {
 		out.P50 = append(out.P50, known(interval.Response.P50))
 		out.P99 = append(out.P99, known(interval.Response.P99))
 		out.Max = append(out.Max, known(interval.Response.Max))
-		// The last one may be shorter.
+		// The last interval may be shorter.
 		length := min(r.Series.Length, max(r.Elapsed-start, 1)).Seconds()
 		asked := min(r.Series.Length, max(r.Asked-start, 1)).Seconds()
 		out.Asked = append(out.Asked, float64(interval.Arrivals)/asked)
@@ -169,7 +151,7 @@ func newRun(r *openloop.Result) run {
 		out.Failed = append(out.Failed, float64(interval.Failed)/asked)
 		out.Dropped = append(out.Dropped, float64(interval.Dropped)/asked)
 	}
-	// Twenty points to each nine, up to the one request that was slowest.
+	// Twenty points for each nine, up to the slowest request.
 	for k := 0; ; k++ {
 		x := math.Pow(10, float64(k)/20)
 		if x > float64(r.Total.Response.Count()) {
@@ -181,6 +163,7 @@ func newRun(r *openloop.Result) run {
 	}
 }
 
+// known returns nil for 0, which is the summary of no requests.
 func known(d time.Duration) *time.Duration {
 	if d == 0 {
 		return nil

@@ -8,11 +8,12 @@ import (
 
 	"golang.org/x/term"
 
+	"apmapp/internal/format"
 	"apmapp/loadgen/openloop"
 )
 
-// Terminal returns where a program draws its live line: stderr if it and stdout
-// are terminals, else nowhere.
+// Terminal returns where a program writes its live line: stderr if it and stdout
+// are terminals, otherwise nowhere.
 func Terminal(stdout, stderr io.Writer) io.Writer {
 	for _, w := range []io.Writer{stdout, stderr} {
 		if f, ok := w.(*os.File); !ok || !term.IsTerminal(int(f.Fd())) {
@@ -22,7 +23,8 @@ func Terminal(stdout, stderr io.Writer) io.Writer {
 	return stderr
 }
 
-// Watch draws a run in one line, every second, until stop is called.
+// Watch writes the state of a run as one line, every second, until stop is
+// called. stop erases the line.
 func Watch(w io.Writer, snapshot func() openloop.Snapshot) (stop func()) {
 	if w == io.Discard {
 		return func() {}
@@ -49,16 +51,16 @@ func Watch(w io.Writer, snapshot func() openloop.Snapshot) (stop func()) {
 	}
 }
 
-// line is a run in one line, while it runs.
+// line returns the state of a run as one line.
 func line(s openloop.Snapshot) string {
 	achieved := 0.0
 	if s.Elapsed > 0 {
 		achieved = float64(s.Completed) / s.Elapsed.Seconds()
 	}
-	l := fmt.Sprintf("%s  %.1f/s  %d in flight  p50 %s  p99 %s  %d errors", s.Elapsed.Round(time.Second), achieved, s.InFlight,
-		Duration(s.Response.Quantile(0.5)), Duration(s.Response.Quantile(0.99)), s.Failed)
+	l := fmt.Sprintf("%s  %s  %s in flight  p50 %s  p99 %s  %s failed", s.Elapsed.Round(time.Second), format.Rate(achieved),
+		format.Count(int64(s.InFlight)), format.Duration(s.Response.Quantile(0.5)), format.Duration(s.Response.Quantile(0.99)), format.Count(s.Failed))
 	if s.Dropped > 0 {
-		l += fmt.Sprintf("  %d dropped", s.Dropped)
+		l += "  " + format.Count(s.Dropped) + " dropped"
 	}
 	return l
 }

@@ -1,5 +1,5 @@
-// Package report shows the results of load runs: to people as text, to programs
-// as JSON.
+// Package report shows the results of load runs: as text and as a page for
+// people, as JSON for programs, and as one line while a run is in progress.
 package report
 
 import (
@@ -11,14 +11,14 @@ import (
 	"apmapp/loadgen/openloop"
 )
 
-// JSON writes a result that ReadJSON reads without loss.
+// JSON writes a result in the form that ReadJSON reads without loss.
 func JSON(w io.Writer, r *openloop.Result) error {
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
 	return e.Encode(r)
 }
 
-// ReadJSON reads a result that JSON has written.
+// ReadJSON reads a result that JSON wrote.
 func ReadJSON(r io.Reader) (*openloop.Result, error) {
 	d := json.NewDecoder(r)
 	var result openloop.Result

@@ -2,72 +2,156 @@ package report
 
 import (
 	"bytes"
-	"context"
+	"flag"
+	"os"
+	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"apmapp/loadgen/openloop"
 )
 
-func TestDuration(t *testing.T) {
-	for d, want := range map[time.Duration]string{
-		0:                         "0s",
-		999:                       "999ns",
-		1234:                      "1.23µs",
-		99_940:                    "99.9µs",
-		99_960:                    "100µs",
-		1_500_000:                 "1.50ms",
-		59_600 * time.Millisecond: "59.6s",
-		time.Hour:                 "3600s",
-	} {
-		if got := Duration(d); got != want {
-			t.Errorf("%d: %s, want %s", d, got, want)
+var update = flag.Bool("update", false, "write the golden files in testdata")
+
+// golden fails the test unless got is what the file has.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	file := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o666); err != nil {
+			t.Fatal(err)
 		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("%s differs (-update writes it):\n%s", file, got)
 	}
 }
 
-func TestReadJSONRefuses(t *testing.T) {
-	for in, want := range map[string]string{
-		"":                                 "EOF",
-		"{}":                               "not the result of a run",
-		"[]":                               "cannot unmarshal",
-		`{"start":"2026-01-01T00:00:00Z"}`: "not the result of a run",
-		`{"start":"2026-01-01T00:00:00Z","lateness":{"hdr":"?"}}`: "hdr",
-	} {
-		if _, err := ReadJSON(strings.NewReader(in)); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: got %v, want %q", in, err, want)
-		}
+// durations returns a histogram of n durations: 1, 2, 3… times step.
+func durations(n int, step time.Duration) *openloop.Histogram {
+	h := openloop.NewHistogram()
+	for i := range n {
+		h.Record(time.Duration(i+1) * step)
+	}
+	return h
+}
+
+// newResult is a result in which every number is another one.
+func newResult() *openloop.Result {
+	return &openloop.Result{
+		Start:    time.Date(2026, 1, 2, 15, 4, 5, 0, time.FixedZone("", 3600)),
+		Asked:    4500 * time.Millisecond,
+		Elapsed:  5200 * time.Millisecond,
+		Lateness: durations(1190, time.Microsecond),
+		Total: openloop.PathResult{
+			Arrivals: 1200, Dropped: 10, Bytes: 23456,
+			Statuses: map[int]int64{200: 1011, 204: 100, 302: 30, 404: 20, 500: 6, 503: 5},
+			Failures: map[string]int64{"reset": 8, "closed": 7, "timeout": 3},
+			Response: durations(1190, time.Millisecond),
+			Service:  durations(1190, 100*time.Microsecond),
+		},
+		Paths: []openloop.PathResult{
+			{Path: "/", Arrivals: 900, Response: durations(890, 2*time.Millisecond), Service: durations(890, 3*time.Microsecond)},
+			{Path: "/search?q=<b>", Arrivals: 300, Response: durations(300, 5*time.Millisecond), Service: durations(300, 7*time.Microsecond)},
+			{Path: "/never", Response: durations(0, 1), Service: durations(0, 1)},
+		},
+		Slowest: []openloop.Sample{
+			{TraceID: "11111111111111112222222222222222", Path: "/", Offset: 1234 * time.Millisecond, Status: 200, Response: 1190 * time.Millisecond},
+			{Path: "/search?q=<b>", Offset: 2 * time.Second, Status: 200, Failure: "reset", Response: 987 * time.Millisecond},
+		},
+		Failed: []openloop.Sample{{TraceID: "33333333333333334444444444444444", Path: "/", Offset: 40 * time.Millisecond, Status: 503, Response: 650 * time.Microsecond}},
+		Series: openloop.Series{Length: time.Second, Intervals: []openloop.Interval{
+			{Arrivals: 100, Ended: 95, Failed: 3, Dropped: 2, Response: openloop.Summary{P50: 5, P99: 6, Max: 7}},
+			{Arrivals: 200},
+			{Arrivals: 300, Ended: 301, Response: openloop.Summary{P50: 8, P99: 9, Max: 10}},
+			{Arrivals: 400, Ended: 402, Response: openloop.Summary{P50: 11, P99: 12, Max: 13}},
+			{Arrivals: 200, Ended: 150, Failed: 10, Dropped: 5, Response: openloop.Summary{P50: 14, P99: 15, Max: 16}},
+			{Ended: 4},
+		}},
 	}
 }
 
-// TestHTMLOfNothing has a run that was interrupted before its first request.
-func TestHTMLOfNothing(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		ctx, cancel := context.WithCancel(t.Context())
-		cancel()
-		e, err := openloop.New(openloop.Config{
-			Schedule:    openloop.Schedule{Profile: openloop.Constant(1), Arrivals: openloop.Regular},
-			Paths:       []openloop.Path{{Path: "/", Weight: 1}},
-			Sender:      openloop.Workers(nil, 1, openloop.TimerClock{}),
-			MaxInFlight: 1,
-		})
-		if err != nil {
+// newEmptyResult is the result of a run that was interrupted before its first
+// request.
+func newEmptyResult() *openloop.Result {
+	return &openloop.Result{
+		Start:    time.Date(2026, 1, 2, 15, 4, 5, 0, time.UTC),
+		Lateness: durations(0, 1),
+		Total: openloop.PathResult{
+			Statuses: map[int]int64{}, Failures: map[string]int64{},
+			Response: durations(0, 1), Service: durations(0, 1),
+		},
+		Series: openloop.Series{Length: time.Second},
+	}
+}
+
+func TestText(t *testing.T) {
+	for name, r := range map[string]*openloop.Result{"report.txt": newResult(), "empty.txt": newEmptyResult()} {
+		var b strings.Builder
+		if err := Text(&b, r); err != nil {
 			t.Fatal(err)
 		}
-		r, err := e.Run(ctx)
-		if err != nil {
-			t.Fatal(err)
+		golden(t, name, b.String())
+	}
+}
+
+func TestPercentiles(t *testing.T) {
+	r := newResult()
+	r.Total.Response = durations(10, 5*time.Millisecond)
+	var b strings.Builder
+	if err := Percentiles(&b, r); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "report.hgrm", b.String())
+}
+
+func TestJSON(t *testing.T) {
+	r := newResult()
+	r.Paths = nil // they have no answers and errors by kind, which ReadJSON refuses
+	var b bytes.Buffer
+	if err := JSON(&b, r); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(b.String(), "{\n  \"start\": \"2026-01-02T15:04:05+01:00\",\n") {
+		t.Errorf("not indented:\n%.100s", b.String())
+	}
+	got, err := ReadJSON(&b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !got.Start.Equal(r.Start) {
+		t.Errorf("start %s, want %s", got.Start, r.Start)
+	}
+	got.Start = r.Start // with another location
+	if !reflect.DeepEqual(got, r) {
+		t.Errorf("got %+v, want %+v", got, r)
+	}
+}
+
+func TestInvalidJSON(t *testing.T) {
+	var good bytes.Buffer
+	if err := JSON(&good, newEmptyResult()); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct{ in, want string }{
+		{"", "EOF"},
+		{"{}", "not the result of a run: start or lateness is missing"},
+		{"[]", "json: cannot unmarshal array into Go value of type openloop.Result"},
+		{`{"start":"2026-01-01T00:00:00Z","lateness":{"hdr":"?"}}`, "hdr: illegal base64 data at input byte 0"},
+		{good.String() + good.String(), "unexpected data after the report"},
+		{good.String() + "x", "unexpected data after the report"},
+	} {
+		if _, err := ReadJSON(strings.NewReader(test.in)); err == nil || err.Error() != "read load report: "+test.want {
+			t.Errorf("%s: got %v, want read load report: %s", test.in, err, test.want)
 		}
-		var page bytes.Buffer
-		if err := HTML(&page, r); err != nil {
-			t.Fatal(err)
-		}
-		for _, want := range []string{`"seconds":[]`, `"response":[]`, "requests due"} {
-			if !strings.Contains(page.String(), want) {
-				t.Errorf("no %s", want)
-			}
-		}
-	})
+	}
+	if _, err := ReadJSON(strings.NewReader(good.String() + "\n \n")); err != nil {
+		t.Errorf("with blank lines after it: %v", err)
+	}
 }

@@ -10,22 +10,23 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"apmapp/internal/format"
 	"apmapp/loadgen/openloop"
 )
 
-// Text writes a result for people to read.
+// Text writes a result for people.
 func Text(w io.Writer, r *openloop.Result) error {
 	b := bufio.NewWriter(w)
 	t := &r.Total
-	fmt.Fprintf(b, "requests  %d due, %d sent, %d dropped, %d failed (%.2f %% not served)\n",
-		t.Arrivals, t.Arrivals-t.Dropped, t.Dropped, t.Failed(), 100*r.ErrorRate())
-	fmt.Fprintf(b, "rate      %.2f/s asked, %.2f/s achieved, in %s\n",
-		r.AskedRate(), r.AchievedRate(), r.Elapsed.Round(time.Millisecond))
-	fmt.Fprintf(b, "answers   %s, %s\n", answers(t), size(t.Bytes))
+	fmt.Fprintf(b, "requests  %s due, %s sent, %s dropped, %s failed (%s not served)\n", format.Count(t.Arrivals),
+		format.Count(t.Arrivals-t.Dropped), format.Count(t.Dropped), format.Count(t.Failed()), format.Percent(r.ErrorRate()))
+	fmt.Fprintf(b, "rate      %s asked, %s achieved, in %s\n",
+		format.Rate(r.AskedRate()), format.Rate(r.AchievedRate()), format.Duration(r.Elapsed))
+	fmt.Fprintf(b, "answers   %s, %s\n", answers(t), format.Bytes(t.Bytes))
 	if len(t.Failures) > 0 {
-		fmt.Fprintf(b, "errors    %s\n", counts(t.Failures))
+		fmt.Fprintf(b, "errors    %s\n", errorCounts(t.Failures))
 	}
-	fmt.Fprintf(b, "sent late %s\n", late(r.Lateness))
+	fmt.Fprintf(b, "sent late %s\n", lateness(r.Lateness))
 
 	for _, times := range bothTimes {
 		fmt.Fprintf(b, "\n%s\n", times.title)
@@ -35,46 +36,63 @@ func Text(w io.Writer, r *openloop.Result) error {
 			fmt.Fprint(rows, openloop.PercentileName(q), "\t")
 		}
 		fmt.Fprintln(rows, "max\t")
-		row(rows, "all", times.of(t))
-		for i := range r.Paths {
-			row(rows, r.Paths[i].Path, times.of(&r.Paths[i]))
+		for _, row := range times.rows(r) {
+			fmt.Fprintf(rows, "%s\t%s\t%s\t\n", row.Path, row.Requests, strings.Join(row.Values, "\t"))
 		}
 		if err := rows.Flush(); err != nil {
 			return err
 		}
 	}
-	listed(b, "slowest", r.Slowest)
-	listed(b, "failed", r.Failed)
+	list(b, "slowest", r.Slowest)
+	list(b, "failed", r.Failed)
 	return b.Flush()
 }
 
-// bothTimes are the two that are kept of each request.
-var bothTimes = []struct {
+// times is one of the two durations that are kept of each request.
+type times struct {
 	title string
 	of    func(*openloop.PathResult) *openloop.Histogram
-}{
-	{"response time, from the scheduled instant", func(p *openloop.PathResult) *openloop.Histogram { return p.Response }},
-	{"service time, from the sending", func(p *openloop.PathResult) *openloop.Histogram { return p.Service }},
 }
 
-func row(w io.Writer, name string, h *openloop.Histogram) {
-	fmt.Fprintf(w, "%s\t%d\t", name, h.Count())
+var bothTimes = []times{
+	{"response time, from the scheduled time", func(p *openloop.PathResult) *openloop.Histogram { return p.Response }},
+	{"service time, from sending", func(p *openloop.PathResult) *openloop.Histogram { return p.Service }},
+}
+
+// row is a path's line in a table: the quantiles of its times, and the longest.
+type row struct {
+	Path, Requests string
+	Values         []string
+}
+
+// rows returns the line of all requests, then those of the paths.
+func (ts times) rows(r *openloop.Result) []row {
+	rows := []row{newRow("all", ts.of(&r.Total))}
+	for i := range r.Paths {
+		rows = append(rows, newRow(r.Paths[i].Path, ts.of(&r.Paths[i])))
+	}
+	return rows
+}
+
+func newRow(path string, h *openloop.Histogram) row {
+	r := row{Path: path, Requests: format.Count(h.Count())}
+	value := format.Duration
 	if h.Count() == 0 {
-		fmt.Fprintln(w)
-		return
+		value = func(time.Duration) string { return "–" }
 	}
 	for _, q := range openloop.Quantiles {
-		fmt.Fprint(w, Duration(h.Quantile(q)), "\t")
+		r.Values = append(r.Values, value(h.Quantile(q)))
 	}
-	fmt.Fprint(w, Duration(h.Max()), "\t\n")
+	r.Values = append(r.Values, value(h.Max()))
+	return r
 }
 
-// answers says how many whole answers were of which class of status.
+// answers returns the number of complete answers by class of status.
 func answers(p *openloop.PathResult) string {
 	var parts []string
 	for class, n := range p.Classes() {
 		if n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %dxx", n, class))
+			parts = append(parts, fmt.Sprintf("%s %dxx", format.Count(n), class))
 		}
 	}
 	if parts == nil {
@@ -83,73 +101,39 @@ func answers(p *openloop.PathResult) string {
 	return strings.Join(parts, ", ")
 }
 
-func counts(failures map[string]int64) string {
+func errorCounts(failures map[string]int64) string {
 	var parts []string
 	for _, kind := range slices.Sorted(maps.Keys(failures)) {
-		parts = append(parts, fmt.Sprintf("%d %s", failures[kind], kind))
+		parts = append(parts, format.Count(failures[kind])+" "+kind)
 	}
 	return strings.Join(parts, ", ")
 }
 
-func late(h *openloop.Histogram) string {
+func lateness(h *openloop.Histogram) string {
 	if h.Count() == 0 {
 		return "nothing was sent"
 	}
-	return fmt.Sprintf("p50 %s, p99 %s, max %s", Duration(h.Quantile(0.5)), Duration(h.Quantile(0.99)), Duration(h.Max()))
+	return fmt.Sprintf("p50 %s, p99 %s, max %s", format.Duration(h.Quantile(0.5)), format.Duration(h.Quantile(0.99)), format.Duration(h.Max()))
 }
 
-func listed(w io.Writer, what string, samples []openloop.Sample) {
+func list(w io.Writer, title string, samples []openloop.Sample) {
 	if len(samples) == 0 {
 		return
 	}
-	fmt.Fprintf(w, "\n%s\n", what)
+	fmt.Fprintf(w, "\n%s\n", title)
 	for _, s := range samples {
 		trace := "no trace"
 		if s.TraceID != "" {
 			trace = "trace " + s.TraceID
 		}
-		fmt.Fprintf(w, "  %7s  at %-6s  %s  %s  %s\n", Duration(s.Response), Duration(s.Offset), how(s), s.Path, trace)
+		fmt.Fprintf(w, "  %7s  at %-6s  %s  %s  %s\n", format.Duration(s.Response), format.Duration(s.Offset), outcome(s), s.Path, trace)
 	}
 }
 
-// how says how a request ended.
-func how(s openloop.Sample) string {
+// outcome returns how a request ended: its kind of error or its status.
+func outcome(s openloop.Sample) string {
 	if s.Failure != "" {
 		return s.Failure
 	}
 	return fmt.Sprint(s.Status)
-}
-
-// Duration is a duration with three significant digits.
-func Duration(d time.Duration) string {
-	for _, unit := range []struct {
-		size time.Duration
-		name string
-	}{{time.Second, "s"}, {time.Millisecond, "ms"}, {time.Microsecond, "µs"}} {
-		if d >= unit.size {
-			v := float64(d) / float64(unit.size)
-			switch {
-			case v < 9.995:
-				return fmt.Sprintf("%.2f%s", v, unit.name)
-			case v < 99.95:
-				return fmt.Sprintf("%.1f%s", v, unit.name)
-			}
-			return fmt.Sprintf("%.0f%s", v, unit.name)
-		}
-	}
-	if d == 0 {
-		return "0s"
-	}
-	return fmt.Sprintf("%dns", d)
-}
-
-func size(bytes int64) string {
-	v, unit := float64(bytes), "B"
-	for _, larger := range []string{"kB", "MB", "GB", "TB"} {
-		if v < 1000 {
-			break
-		}
-		v, unit = v/1000, larger
-	}
-	return fmt.Sprintf("%.3g %s", v, unit)
 }

@@ -1,20 +1,20 @@
-// Draws the charts of a report from the data that the page brings along.
+// Draws the charts of a report from the data in the page.
 "use strict";
 (() => {
   const run = JSON.parse(document.getElementById("run").textContent);
   const color = name => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
 
-  // duration writes nanoseconds as people do.
+  // duration writes nanoseconds in the largest unit, like the report's tables.
   const duration = ns => {
     if (ns == null) return "–";
-    for (const [size, unit] of [[1e9, " s"], [1e6, " ms"], [1e3, " µs"]]) {
+    for (const [size, unit] of [[1e9, "s"], [1e6, "ms"], [1e3, "µs"]]) {
       if (Math.abs(ns) >= size) return +(ns / size).toPrecision(3) + unit;
     }
-    return +ns.toPrecision(3) + " ns";
+    return +ns.toPrecision(3) + "ns";
   };
   const count = n => n == null ? "–" : +n.toPrecision(4) + "";
-  // percentile is what 1/(1-q) stands for: 100 is the 99th.
-  const percentile = x => x <= 1 ? "0 %" : +(100 - 100 / x).toPrecision(7) + " %";
+  // percentile writes the percentile of x = 1/(1-q): 99% for 100.
+  const percentile = x => x <= 1 ? "0%" : +(100 - 100 / x).toPrecision(7) + "%";
 
   const line = (label, name, format) => ({
     label, stroke: color(name), width: 1.5, value: (_, v) => format(v), points: {show: false},

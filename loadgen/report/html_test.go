@@ -1,0 +1,99 @@
+package report
+
+import (
+	"bytes"
+	"encoding/json"
+	"html/template"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"apmapp/loadgen/openloop"
+)
+
+// The page without its style, library and script, which have tests in a browser.
+func TestHTML(t *testing.T) {
+	for name, r := range map[string]*openloop.Result{"report.html": newResult(), "empty.html": newEmptyResult()} {
+		var page bytes.Buffer
+		if err := HTML(&page, r); err != nil {
+			t.Fatal(err)
+		}
+		text := page.String()
+		for _, part := range []string{file(files, "page/report.css"), file(files, "page/report.js")} {
+			if !strings.Contains(text, part) {
+				t.Errorf("%s is without\n%s", name, part)
+			}
+		}
+		if !strings.Contains(text, "var uPlot=") || !strings.Contains(text, ".uplot") {
+			t.Errorf("%s is without its library", name)
+		}
+		text = regexp.MustCompile(`(?s)<style>.*</style>`).ReplaceAllString(text, "<style></style>")
+		text = regexp.MustCompile(`(?s)<script>.*</script>`).ReplaceAllString(text, "<script></script>")
+		// TestRun reads the points of the percentiles; their digits depend on the
+		// processor.
+		text = regexp.MustCompile(`"inverse":.*}</script>`).ReplaceAllString(text, `"inverse":...}</script>`)
+		golden(t, name, text)
+	}
+}
+
+// The charts draw a run's series as rates, and nothing where no request was sent.
+func TestRun(t *testing.T) {
+	r := newResult()
+	r.Total.Response, r.Total.Service = durations(100, time.Millisecond), durations(100, time.Microsecond)
+	got := newRun(r)
+	// The first of 100 response times is the 0th percentile, the slowest the 99th:
+	// two nines, with twenty points each.
+	if len(got.Inverse) != 41 || len(got.Response) != 41 || len(got.Service) != 41 {
+		t.Fatalf("%d points of percentiles, %d and %d durations, want 41", len(got.Inverse), len(got.Response), len(got.Service))
+	}
+	for i, want := range map[int]struct {
+		inverse float64
+		q       float64
+	}{0: {1, 0}, 20: {10, 0.9}, 40: {100, 0.99}} {
+		if got.Inverse[i] != want.inverse || got.Response[i] != r.Total.Response.Quantile(want.q) || got.Service[i] != r.Total.Service.Quantile(want.q) {
+			t.Errorf("point %d: %v, %s, %s, want %v and the quantile %v", i, got.Inverse[i], got.Response[i], got.Service[i], want.inverse, want.q)
+		}
+	}
+	got.Inverse, got.Response, got.Service = nil, nil, nil
+	data, err := json.Marshal(got)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The fifth second was asked for half of it. The sixth has only 0.2 s: its
+	// answers count for the fifth.
+	const want = `{"seconds":[0,1,2,3,4],` +
+		`"p50":[5,null,8,11,14],"p99":[6,null,9,12,15],"max":[7,null,10,13,16],` +
+		`"asked":[100,200,300,400,400],"achieved":[95,0,301,402,154],"failed":[3,0,0,0,20],"dropped":[2,0,0,0,10],` +
+		`"inverse":null,"response":null,"service":null}`
+	if string(data) != want {
+		t.Errorf("got\n%s, want\n%s", data, want)
+	}
+}
+
+// Answers after the end of a run have an interval of their own if it is long
+// enough for a rate.
+func TestRunWithLateAnswers(t *testing.T) {
+	for elapsed, want := range map[time.Duration]string{
+		5499 * time.Millisecond: `[95 0 301 402 154]`,
+		5500 * time.Millisecond: `[95 0 301 402 150 8]`,
+	} {
+		r := newResult()
+		r.Elapsed = elapsed
+		if got := newRun(r).Achieved; template.HTMLEscaper(got) != want {
+			t.Errorf("%s: achieved %v, want %s", elapsed, got, want)
+		}
+	}
+	// An interval that starts before the schedule ends is never merged.
+	r := newResult()
+	r.Asked, r.Elapsed = 5100*time.Millisecond, 5200*time.Millisecond
+	if got := newRun(r); len(got.Seconds) != 6 || got.Achieved[5] != 20 {
+		t.Errorf("achieved %v", got.Achieved)
+	}
+	// Neither is the first one, however short.
+	r.Asked, r.Elapsed = 0, 100*time.Millisecond
+	r.Series.Intervals = r.Series.Intervals[:1]
+	if got := newRun(r); len(got.Seconds) != 1 || got.Achieved[0] != 950 {
+		t.Errorf("achieved %v", got.Achieved)
+	}
+}
