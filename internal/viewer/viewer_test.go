@@ -4,8 +4,11 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"html"
+	"io"
+	"log/slog"
 	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
@@ -14,6 +17,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -444,6 +448,56 @@ func TestCharts(t *testing.T) {
 	}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// TestLivePages: pages of lists refresh, the page of a trace stays as it is.
+func TestLivePages(t *testing.T) {
+	h := New(Config{Store: filled(t)})
+	for path, want := range map[string]bool{
+		"/": true, "/services/db": true, "/map": true, "/traces": true, "/logs": true, "/profiles": true, "/metrics": true, "/usage": true,
+		"/t/123": true, "/t/" + trace1: false, "/nonesuch": false,
+	} {
+		if got := strings.Contains(fetch(t, h, path).Body.String(), `id="live"`); got != want {
+			t.Errorf("%s is live: %t, want %t", path, got, want)
+		}
+	}
+}
+
+func TestStatusClass(t *testing.T) {
+	for status, want := range map[string]string{"": "", "0": "", "100": "s1", "200": "s2", "404": "s4", "503": "s5", "600": "", "ok": ""} {
+		if got := statusClass(status); got != want {
+			t.Errorf("%q: %q, want %q", status, got, want)
+		}
+	}
+}
+
+// TestServer: Close also ends a request that waits for events.
+func TestServer(t *testing.T) {
+	cfg, logger := Config{Store: localagent.NewStore(0)}, slog.New(slog.DiscardHandler)
+	s, err := Listen(t.Context(), "127.0.0.1:0", cfg, logger)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Listen(t.Context(), s.Addr().String(), cfg, logger); !errors.Is(err, syscall.EADDRINUSE) || !strings.Contains(err.Error(), s.Addr().String()) {
+		t.Errorf("second server on the address: %v, want EADDRINUSE", err)
+	}
+	if got, want := s.Trace("12"), "http://"+s.Addr().String()+"/t/12"; got != want {
+		t.Errorf("trace at %s, want %s", got, want)
+	}
+	resp, err := http.Get(s.URL() + "/events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := io.ReadAll(resp.Body); err == nil {
+		t.Error("the stream ended as if it was complete")
+	}
+	if _, err := http.Get(s.URL()); err == nil {
+		t.Error("the server answers after Close")
 	}
 }
 

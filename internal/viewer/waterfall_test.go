@@ -53,6 +53,10 @@ func TestWaterfall(t *testing.T) {
 			[]traceagent.Span{span(1, 0, "web", 0, 100), span(2, 1, "db", 50, 50)},
 			"1 0 0 100 100ms true|2 1 50 0 0s false",
 		},
+		"two spans with the same ID": {
+			[]traceagent.Span{span(1, 0, "web", 0, 100), span(2, 1, "db", 10, 50), span(1, 2, "db", 20, 40)},
+			"1 0 0 100 60ms true|2 1 10 40 20ms true|1 2 20 20 0s true",
+		},
 		"no duration": {
 			[]traceagent.Span{span(1, 0, "web", 0, 0)},
 			"1 0 0 0 0s true",
@@ -108,5 +112,15 @@ func TestServiceMapPutsCallersLeft(t *testing.T) {
 	}
 	if len(m.Edges) != 5 || at["web"] >= at["queue"] || at["queue"] >= at["worker"] {
 		t.Errorf("%d calls, services at %v", len(m.Edges), at)
+	}
+	// Two columns of 200 pixels with 140 between them, two rows of 64 with 36 between
+	// them, and a pixel on each side.
+	m = newServiceMap([]localagent.Service{{Name: "web"}, {Name: "db"}, {Name: "queue"}}, []localagent.Call{call("web", "db"), call("web", "queue"), call("web", "gone")})
+	got := fmt.Sprint(m.Width, m.Height, len(m.Edges), " ", m.Edges[1].Path, " ", m.Edges[1].LabelX, m.Edges[1].LabelY)
+	for _, n := range m.Nodes {
+		got += fmt.Sprintf(" %s %d,%d", n.Name, n.X, n.Y)
+	}
+	if want := "542 166 2 M201 33 C271 33 271 133 341 133 271 77 web 1,1 db 341,1 queue 341,101"; got != want {
+		t.Errorf("got %s, want %s", got, want)
 	}
 }
