@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"database/sql"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -67,10 +68,10 @@ func testSchemaLock(t *testing.T, server *mysqltest.Server) {
 	}
 
 	first.Close()
-	if _, err := store.Lock(t.Context(), first, "shop", 0); err == nil || !strings.HasPrefix(err.Error(), "lock the schema: ") {
+	if _, err := store.Lock(t.Context(), first, "shop", 0); !errors.Is(err, sql.ErrConnDone) || !strings.HasPrefix(err.Error(), "lock the schema: ") {
 		t.Errorf("lock on a closed connection: %v", err)
 	}
-	if err := unlock(t.Context(), first); err == nil || !strings.HasPrefix(err.Error(), "unlock the schema: ") {
+	if err := unlock(t.Context(), first); !errors.Is(err, sql.ErrConnDone) || !strings.HasPrefix(err.Error(), "unlock the schema: ") {
 		t.Errorf("unlock on a closed connection: %v", err)
 	}
 }
