@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 
@@ -151,7 +150,7 @@ func (c *cluster) add(t *testing.T, text []byte) error {
 			return err
 		}
 		c.custom[kind.Kind] = o
-		return validateCustom(t, strings.ToLower(kind.Kind)+"s_"+filepath.Base(kind.APIVersion), asJSON)
+		return validateCustom(t, kind.Kind, asJSON)
 	}
 	return fmt.Errorf("the tests do not know the kind %s %s", kind.APIVersion, kind.Kind)
 }
@@ -162,40 +161,47 @@ const (
 	operatorSum = "h1:0EsfnraJBrMD7B6/sU268Na9uuUUNIfyWRwVwzL/Rpo="
 )
 
-// operatorSchemas returns the folder with the JSON schemas of the Operator's resources.
-var operatorSchemas = sync.OnceValues(func() (string, error) {
+// operatorSchemas returns the Operator's JSON schemas of the resources that the
+// deployments have, by kind. Compiling one takes longer than any check.
+var operatorSchemas = sync.OnceValues(func() (map[string]*jsonschema.Schema, error) {
 	var stdout bytes.Buffer
 	cmd := exec.Command("go", "mod", "download", "-json", operator)
 	cmd.Stdout = &stdout
 	if err := cmd.Run(); err != nil {
-		return "", fmt.Errorf("%s: %w\n%s", cmd, err, &stdout)
+		return nil, fmt.Errorf("%s: %w\n%s", cmd, err, &stdout)
 	}
 	var module struct{ Dir, Sum string }
 	if err := json.UnmarshalCaseSensitivePreserveInts(stdout.Bytes(), &module); err != nil {
-		return "", err
+		return nil, err
 	}
 	if module.Sum != operatorSum {
-		return "", fmt.Errorf("%s has the sum %s, want %s", operator, module.Sum, operatorSum)
+		return nil, fmt.Errorf("%s has the sum %s, want %s", operator, module.Sum, operatorSum)
 	}
-	return filepath.Join(module.Dir, "config/crd/bases/v1"), nil
+	schemas := map[string]*jsonschema.Schema{}
+	for kind, file := range map[string]string{
+		"DatadogAgent":  "datadoghq.com_datadogagents_v2alpha1.json",
+		"DatadogMetric": "datadoghq.com_datadogmetrics_v1alpha1.json",
+	} {
+		schema, err := jsonschema.NewCompiler().Compile(filepath.Join(module.Dir, "config/crd/bases/v1", file))
+		if err != nil {
+			return nil, err
+		}
+		schemas[kind] = schema
+	}
+	return schemas, nil
 })
 
 // validateCustom validates an object with the schema that Datadog publishes. A field
 // that the schema does not have is an error.
-func validateCustom(t *testing.T, name string, asJSON []byte) error {
+func validateCustom(t *testing.T, kind string, asJSON []byte) error {
 	t.Helper()
-	dir, err := operatorSchemas()
+	schemas, err := operatorSchemas()
 	if err != nil {
 		missing(t, err.Error())
-	}
-	compiler := jsonschema.NewCompiler()
-	schema, err := compiler.Compile(filepath.Join(dir, "datadoghq.com_"+name+".json"))
-	if err != nil {
-		return err
 	}
 	object, err := jsonschema.UnmarshalJSON(bytes.NewReader(asJSON))
 	if err != nil {
 		return err
 	}
-	return schema.Validate(object)
+	return schemas[kind].Validate(object)
 }

@@ -18,6 +18,9 @@ func TestProvision(t *testing.T) {
 	t.Parallel()
 	programs := t.TempDir()
 	built := sync.OnceValue(func() error { return build(programs) })
+	// Compiles while the roots are downloaded.
+	go built()
+	t.Cleanup(func() { _ = built() })
 	t.Run("MariaDB", func(t *testing.T) {
 		t.Parallel()
 		root := bookworm(t)
@@ -41,7 +44,7 @@ func TestProvision(t *testing.T) {
 
 // build builds the programs of a machine, like make build.
 func build(dir string) error {
-	build := exec.Command("go", "build", "-trimpath", "-o", dir, "./cmd/apmapp", "./loadgen")
+	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", dir, "./cmd/apmapp", "./loadgen")
 	build.Dir = repository
 	// Without the flags of the tests: a program with the race detector does not run in
 	// the unit's sandbox.

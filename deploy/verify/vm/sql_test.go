@@ -27,8 +27,10 @@ const (
 // TestDatadogSQL runs deploy/agent/mysql/datadog.sql with the client of each server.
 // Then it runs, as the new user, what the Agent needs and what it must not do.
 func TestDatadogSQL(t *testing.T) {
+	t.Parallel()
 	// MariaDB, if scripts/need installed it.
 	t.Run("the installed server", func(t *testing.T) {
+		t.Parallel()
 		server, client := mysqltest.Start(t), "mysql"
 		if server.IsMariaDB() {
 			client = "mariadb"
@@ -36,9 +38,9 @@ func TestDatadogSQL(t *testing.T) {
 		testDatadogSQL(t, server, client)
 	})
 	t.Run("MySQL", func(t *testing.T) {
+		t.Parallel()
 		root := sid(t)
-		t.Setenv("APMAPP_TEST_MYSQLD", debian.Program(t, root, "usr/sbin/mysqld"))
-		server := mysqltest.Start(t, "--character-sets-dir="+root+"/usr/share/mysql/charsets", "--lc-messages-dir="+root+"/usr/share/mysql")
+		server := mysqltest.StartProgram(t, debian.Program(t, root, "usr/sbin/mysqld"), "--character-sets-dir="+root+"/usr/share/mysql/charsets", "--lc-messages-dir="+root+"/usr/share/mysql")
 		if server.IsMariaDB() {
 			t.Fatal("the mysqld of Debian unstable is MariaDB, want MySQL")
 		}

@@ -48,7 +48,12 @@ const startTimeout = 2 * time.Minute
 // extra arguments.
 func Start(t testing.TB, args ...string) *Server {
 	t.Helper()
-	program := find(t)
+	return StartProgram(t, find(t), args...)
+}
+
+// StartProgram is Start with a given server program.
+func StartProgram(t testing.TB, program string, args ...string) *Server {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "mysqltest")
 	if err != nil {
 		t.Fatal(err)

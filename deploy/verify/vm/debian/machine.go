@@ -36,12 +36,16 @@ type Machine struct {
 }
 
 // boot makes the working directory the root of the process's mount namespace, and starts
-// systemd.
+// systemd. The root is $LOWER, whose changes go to $DIR/upper. If /tmp does not support
+// this (for example, because it is an overlay itself), the root is a copy.
 const boot = `
 set -eu
 mount --make-rprivate /
-mount --bind . .
+mount -t overlay overlay -o "lowerdir=$LOWER,upperdir=$DIR/upper,workdir=$DIR/work" . ||
+  { cp -a --reflink=auto "$LOWER/." . && mount --bind . .; }
 cd "$PWD"
+echo machine >etc/hostname
+echo 127.0.0.1 localhost machine >etc/hosts
 mount -t proc proc proc
 mount -t sysfs -o ro sysfs sys
 mount -t cgroup2 cgroup2 sys/fs/cgroup
@@ -74,19 +78,13 @@ type Share struct {
 	Writable bool
 }
 
-// Boot boots a machine on a copy of root. The machine ends with the test.
+// Boot boots a machine from a root, which it does not change. The machine ends with the
+// test.
 func Boot(t testing.TB, root string, shares ...Share) *Machine {
 	t.Helper()
-	m := &Machine{root: filepath.Join(t.TempDir(), "machine")}
-	if out, err := exec.Command("cp", "-a", "--reflink=auto", root, m.root).CombinedOutput(); err != nil {
-		t.Fatalf("copy %s: %v\n%s", root, err, out)
-	}
-	// Without fsync: the test deletes the machine at its end.
-	m.Write(t, "/etc/dpkg/dpkg.cfg.d/unsafe-io", "force-unsafe-io\n")
-	m.Write(t, "/etc/hostname", "machine\n")
-	m.Write(t, "/etc/hosts", "127.0.0.1 localhost machine\n")
-	m.start(t, shares)
-	m.Write(t, "/etc/apt/apt.conf.d/proxy", fmt.Sprintf("Acquire::http::Proxy \"http://%s\";\n%s\n", m.serveProxy(t), anyDate))
+	m := &Machine{}
+	m.start(t, root, shares)
+	addr := m.serveProxy(t)
 	ctx, cancel := context.WithTimeout(t.Context(), bootTimeout)
 	defer cancel()
 	poll.Within(t, bootTimeout, func() error {
@@ -96,13 +94,21 @@ func Boot(t testing.TB, root string, shares ...Share) *Machine {
 		}
 		return nil
 	})
-	// Before the boot, the root of the process is still the root of this machine.
+	// Not earlier: until boot has changed it, the root is the one of this machine.
 	m.root = fmt.Sprintf("/proc/%d/root", m.pid)
+	m.Write(t, "/etc/apt/apt.conf.d/proxy", fmt.Sprintf("Acquire::http::Proxy \"http://%s\";\n", addr))
 	return m
 }
 
-func (m *Machine) start(t testing.TB, shares []Share) {
+// start starts the machine's first process.
+func (m *Machine) start(t testing.TB, root string, shares []Share) {
 	t.Helper()
+	dir := t.TempDir()
+	for _, sub := range []string{"root", "upper", "work"} {
+		if err := os.Mkdir(filepath.Join(dir, sub), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
 	var list []string
 	for _, share := range shares {
 		from, err := filepath.Abs(share.From)
@@ -120,8 +126,9 @@ func (m *Machine) start(t testing.TB, shares []Share) {
 	}
 	// The root of the new cgroup namespace is the cgroup of the process that creates it.
 	init := exec.Command("unshare", "--cgroup", "bash", "-c", boot)
-	init.Dir = m.root
-	init.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "SHARES=" + strings.Join(list, " ")}
+	init.Dir = filepath.Join(dir, "root")
+	init.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+		"LOWER=" + root, "DIR=" + dir, "SHARES=" + strings.Join(list, " ")}
 	var stderr bytes.Buffer
 	init.Stderr = &stderr
 	init.SysProcAttr = &syscall.SysProcAttr{

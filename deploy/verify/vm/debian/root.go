@@ -9,22 +9,33 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
 )
 
-// anyDate lets apt accept expired package lists of a mirror that is not up to date. Tests
-// do not need the newest security updates.
-const anyDate = `Acquire::Check-Valid-Until "false";`
+// options are options of mmdebstrap. It also writes those of apt and dpkg to the root, so
+// that they apply in a machine, too.
+var options = []string{
+	"--quiet", "--variant=minbase",
+	// Accepts expired lists of a mirror that is not up to date. Tests do not need the
+	// newest security updates.
+	`--aptopt=Acquire::Check-Valid-Until "false"`,
+	// Translated descriptions are a large part of the lists.
+	`--aptopt=Acquire::Languages "none"`,
+	// Unpacks without fsync. An unfinished root is made again, and a machine is deleted.
+	"--dpkgopt=force-unsafe-io",
+}
 
 // Root returns a directory with a minimal Debian of a suite and some packages. It is made
-// once and then used by all tests and later runs, so callers must change only copies.
+// once and then used by all tests and later runs, so callers must not change it.
 func Root(t testing.TB, suite string, packages ...string) string {
 	t.Helper()
 	need(t)
-	key := sha256.Sum256([]byte(strings.Join(append(packages, suite), "\n")))
+	args := append(slices.Clone(options), "--include="+strings.Join(packages, ","), suite)
+	key := sha256.Sum256([]byte(strings.Join(args, "\n")))
 	root := filepath.Join(os.TempDir(), fmt.Sprintf("apmapp-debian-%s-%x", suite, key[:4]))
 	lock, err := os.OpenFile(root+".lock", os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -42,8 +53,7 @@ func Root(t testing.TB, suite string, packages ...string) string {
 	if err := os.RemoveAll(unfinished); err != nil {
 		t.Fatal(err)
 	}
-	bootstrap := exec.Command("mmdebstrap", "--quiet", "--variant=minbase",
-		"--include="+strings.Join(packages, ","), "--aptopt="+anyDate, suite, unfinished)
+	bootstrap := exec.Command("mmdebstrap", append(args, unfinished)...)
 	if out, err := bootstrap.CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s", bootstrap, err, out)
 	}
