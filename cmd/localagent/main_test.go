@@ -3,8 +3,10 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -65,11 +67,18 @@ func start(t *testing.T, stdin io.Reader, args ...string) *agent {
 	return a
 }
 
-// quiet stops the agent and checks that it succeeded and printed no warning.
+// quiet stops the agent and checks that it succeeded, printed no warning and closed
+// its addresses.
 func (a *agent) quiet(t *testing.T) {
 	t.Helper()
 	if status := a.stop(); status != command.Success || a.stderr.String() != "" {
 		t.Errorf("status %d: %s", status, &a.stderr)
+	}
+	for _, url := range []string{a.pages, a.traces} {
+		if c, err := net.Dial("tcp", strings.TrimPrefix(url, "http://")); err == nil {
+			c.Close()
+			t.Errorf("%s is open after the end", url)
+		}
 	}
 }
 
@@ -161,6 +170,11 @@ func TestSockets(t *testing.T) {
 	a.shows(t, "/api/metrics", `"a.b"`)
 	transport.CloseIdleConnections()
 	a.quiet(t)
+	for _, path := range []string{socket, dogstatsd} {
+		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s exists after the end: %v", path, err)
+		}
+	}
 }
 
 func TestLogsOfAFileAndOfStandardInput(t *testing.T) {
@@ -196,9 +210,9 @@ func TestPagesHost(t *testing.T) {
 }
 
 func TestMemory(t *testing.T) {
-	for mb, want := range map[string]string{"8": "The budget is 8.00MB.", "200": "The budget is 200MB."} {
-		a := start(t, nil, append(ports, "-memory", mb)...)
-		a.shows(t, "/usage", want)
+	for flag, want := range map[string]string{"": "128MB", "-memory 8": "8.00MB", "-memory 200": "200MB"} {
+		a := start(t, nil, append(ports, strings.Fields(flag)...)...)
+		a.shows(t, "/usage", "The budget is "+want+".")
 		a.quiet(t)
 	}
 }
