@@ -120,9 +120,10 @@ licenses: bin/go-licenses ## licenses and notices of all linked modules, in bin/
 
 GORELEASER := github.com/goreleaser/goreleaser/v2
 
+# One build at a time: compiling Datadog's API client takes 7 GB.
 .PHONY: release
 release: ## archives of the tag and their checksums, published; ARGS=--snapshot tries it
-	go run $(GORELEASER)@$$(cd tools/release && go list -m -f '{{.Version}}' $(GORELEASER)) release --clean $(ARGS)
+	go run $(GORELEASER)@$$(cd tools/release && go list -m -f '{{.Version}}' $(GORELEASER)) release --clean --parallelism 1 $(ARGS)
 
 .PHONY: build
 build: ## the service and loadgen, in bin/
