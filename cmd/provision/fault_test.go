@@ -166,7 +166,7 @@ func TestWaitsForTheRateLimit(t *testing.T) {
 	if len(a.slept) != 1 || a.slept[0] < 42*time.Second || a.slept[0] >= 42500*time.Millisecond {
 		t.Errorf("apply waited %v, want the 42 s until the reset and less than half a second more", a.slept)
 	}
-	if want := "provision: create slo availability: 429 Too Many Requests: Too Many Requests; the rate limit did not end in time; retry in 42."; !strings.HasPrefix(r.err, want) {
+	if want := "provision: create slo availability: 429 Too Many Requests: Too Many Requests; the rate limit did not end in time; retry in 42"; !strings.HasPrefix(r.err, want) {
 		t.Errorf("got %q; want %q", r.err, want)
 	}
 }
