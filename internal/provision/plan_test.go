@@ -131,8 +131,24 @@ func TestValidate(t *testing.T) {
 	if _, offline := all.Offline(values()); fmt.Sprint(offline) != fmt.Sprint(err) {
 		t.Errorf("Offline: %v", offline)
 	}
+	// The marker makes no further problem.
+	bare := loaded(t, map[string]string{"downtime.d.json": `{"data": {"type": "downtime"}}`, "monitor.m.json": `{"name": "M", "type": "query alert", "query": "q", "tags": "a"}`,
+		"dashboard.b.json": `{"title": "B", "layout_type": "ordered", "widgets": [], "description": 1}`})
+	if err := bare.Validate(values()); fmt.Sprint(err) != "dashboard.b.json: description: 1 is not a string\nmonitor.m.json: tags: not a list\ndowntime.d.json: data: lacks the required field attributes" {
+		t.Errorf("got %v", err)
+	}
 	if _, plan := newAPI(t, answers(500, "")).Plan(t.Context(), all, values()); fmt.Sprint(plan) != fmt.Sprint(err) {
 		t.Errorf("Plan: %v", plan)
+	}
+}
+
+func TestPlanWithoutAList(t *testing.T) {
+	a := newAPI(t, answers(403, ""))
+	if _, err := a.Plan(t.Context(), loaded(t, small), values()); err == nil || !strings.HasPrefix(err.Error(), "list slos: 403 Forbidden") || len(a.requests) != 1 {
+		t.Errorf("%v after %v", err, a.requests)
+	}
+	if _, err := a.Managed(t.Context(), values()); err == nil || !strings.HasPrefix(err.Error(), "list downtimes: 403 Forbidden") || len(a.requests) != 2 {
+		t.Errorf("%v after %v", err, a.requests)
 	}
 }
 
@@ -179,6 +195,45 @@ func TestPlanBeforeTheReferenceExists(t *testing.T) {
 	}
 	if s := p.Steps[1]; s.Action != Update || len(s.Changes) != 1 || s.Changes[0].Want != "(known after apply) @ops@example.com" {
 		t.Errorf("%s: %s, %v", s.Ref, s.Action, s.Changes)
+	}
+}
+
+// A copy of a resource fails alone, in plan and in apply.
+func TestPlanWithACopy(t *testing.T) {
+	a := newAPI(t, func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.Method != http.MethodGet:
+			io.WriteString(w, `{"id": "abc-def-ghi"}`)
+		case strings.HasSuffix(r.URL.Path, "/monitor"):
+			const body = `"name": "M", "tags": ["managed-by:apmapp-provision", "provision-id:apmapp/dev/m"]`
+			fmt.Fprintf(w, `[{"id": 7, %s}, {"id": 8, %s}]`, body, body)
+		default:
+			io.WriteString(w, `{}`)
+		}
+	})
+	p, err := a.Plan(t.Context(), loaded(t, small), values())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = "monitor m: 2 resources carry its marker: https://app.datadoghq.com/monitors/7 https://app.datadoghq.com/monitors/8; one is probably a copy: delete it, or remove its marker"
+	if s := p.Steps[1]; p.Steps[0].Action != Create || s.Action != Failed || fmt.Sprint(s.Err) != want {
+		t.Errorf("%s %s; %s %s: %v", p.Steps[0].Action, p.Steps[0].Ref, s.Action, s.Ref, s.Err)
+	}
+	var out strings.Builder
+	err = a.Apply(t.Context(), loaded(t, small), values(), &out)
+	if got := fmt.Sprint(err); got != want+"\ndone: dashboard d\nnot done: monitor m\nrun apply again to continue" {
+		t.Errorf("got %s", got)
+	}
+	const printed = `the API did not accept all of dashboard d:
+    description: + "[apmapp-provision:apmapp/dev/d]"
+    layout_type: + "ordered"
+    title: + "D <&>"
+    widgets: + [{"definition":{"layout_type":"ordered","type":"group","widgets":[{"definition":{"content":"x","type":"note"}}]}}]
+created  dashboard d                      https://app.datadoghq.com/dashboard/abc-def-ghi
+failed   monitor m
+`
+	if out.String() != printed {
+		t.Errorf("got\n%s\nwant\n%s", out.String(), printed)
 	}
 }
 

@@ -1,8 +1,12 @@
 package provision
 
 import (
+	"encoding/json"
+	"fmt"
+	"reflect"
 	"strings"
 	"testing"
+	"time"
 )
 
 // Unknown fields and values are found at any depth, with their paths.
@@ -43,5 +47,89 @@ func TestUnknownFieldsAndValues(t *testing.T) {
 				t.Errorf("got %v, want %s: ... %s", err, c.file, c.want)
 			}
 		})
+	}
+}
+
+// Models in the form of the client's: an enumeration is a string with IsValid, a
+// model has fields with JSON tags, and a type that stands for several models has a
+// pointer to each of them and UnparsedObject.
+type (
+	shape  string
+	circle struct {
+		Type   *shape            `json:"type,omitempty"`
+		Radius float64           `json:"radius"`
+		Names  []string          `json:"names,omitempty"`
+		Size   int64             `json:"size,omitempty"`
+		Filled *bool             `json:"filled,omitempty"`
+		Labels map[string]string `json:"labels,omitempty"`
+		Drawn  *time.Time        `json:"drawn,omitempty"` // a struct that is no model
+	}
+	square struct {
+		Type shape   `json:"type"`
+		Side float64 `json:"side"`
+	}
+	cube struct {
+		Type shape   `json:"type"`
+		Side float64 `json:"side"`
+		Edge float64 `json:"edge"`
+	}
+	either struct {
+		Circle         *circle
+		Square         *square
+		UnparsedObject any
+	}
+	twice struct {
+		A, B           *square
+		UnparsedObject any
+	}
+	several struct {
+		Either         *either
+		Cube           *cube
+		Text           *string
+		UnparsedObject any
+	}
+)
+
+func (s shape) IsValid() bool               { return s == "circle" || s == "square" }
+func (s *shape) GetAllowedValues() []string { return []string{"circle", "square"} }
+
+func TestCheckModels(t *testing.T) {
+	for _, c := range []struct {
+		model any
+		raw   string
+		want  string // the problems
+	}{
+		{circle{}, `{"radius": 1}`, "[]"},
+		{circle{}, `{"radius": 1, "type": null, "names": ["a"], "size": 2, "filled": null, "labels": {"a": "b"}, "drawn": "2026-01-02T03:04:05Z"}`, "[]"},
+		{circle{}, `{"radius": 1, "drawn": "today"}`, `[x.drawn: "today" is not a Time]`},
+		{circle{}, `{}`, "[x: lacks the required field radius]"},
+		{circle{}, `{"radius": "1", "names": [1, "a", 2], "size": 1.5, "filled": 1, "labels": {"a": 1}, "x": 1}`,
+			`[x.filled: 1 is not a boolean x.labels: {"a": 1} is not a map of string x.names[0]: 1 is not a string x.names[2]: 2 is not a string x.radius: "1" is not a number x.size: 1.5 is not a whole number x.x: unknown field]`},
+		{circle{}, `{"radius": 1, "type": "oval"}`, `[x.type: unknown value "oval"; known values are [circle square]]`},
+		{circle{}, `{"radius": 1, "type": 1}`, `[x.type: 1 is not a string]`},
+		{circle{}, `{"radius": 1, "names": {}}`, "[x.names: not a list]"},
+		{circle{}, `[]`, "[x: not an object]"},
+		{circle{}, `null`, "[x: not an object]"},
+		{square{}, `{"type": null, "side": 1}`, "[x.type: unknown value null; known values are [circle square]]"},
+		// An optional type may be absent: the circle fits.
+		{either{}, `{"radius": 1}`, "[]"},
+		{either{}, `{"side": 1, "type": "square"}`, "[]"},
+		// Neither fits: the problems of the closer one.
+		{either{}, `{"side": 1, "type": "square", "b": 1}`, "[x.b: unknown field]"},
+		{either{}, `{"radius": 1, "type": "square", "b": 1}`, "[x.b: unknown field]"},
+		// Another type than both: the reasons.
+		{either{}, `{"type": "oval"}`, `[x: not a either that the API knows (x.type: unknown value "oval"; known values are [circle square])]`},
+		{either{}, `1`, `[x: not a either that the API knows (x: not an object)]`},
+		// A square and a cube have the same type; the cube has one more field.
+		{several{}, `{"type": "square", "side": 1, "edge": 1}`, "[]"},
+		{several{}, `{"type": "square", "side": 1, "edge": "1"}`, `[x.edge: unknown field]`},
+		{several{}, `"text"`, "[]"},
+		{several{}, `{"radius": 1}`, "[]"},
+		{several{}, `1`, `[x: 1 is not a string]`},
+		{twice{}, `{"type": "square", "side": 1}`, "[x: fits more than one kind of twice]"},
+	} {
+		if got := fmt.Sprint(check(reflect.TypeOf(c.model), json.RawMessage(c.raw), "x")); got != c.want {
+			t.Errorf("%T %s:\n%s\nwant\n%s", c.model, c.raw, got, c.want)
+		}
 	}
 }
