@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"apmapp/internal/command"
 	"apmapp/internal/testing/lockedbuffer"
@@ -186,6 +187,14 @@ func TestLogsOfAFileAndOfStandardInput(t *testing.T) {
 		a := start(t, strings.NewReader("a line\n"), append(ports, "-logs", from)...)
 		a.shows(t, "/api/logs", "a line")
 		a.quiet(t)
+	}
+}
+
+func TestStandardInputFails(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	process := command.Process{Args: append(ports, "-logs", "-"), Stdin: iotest.ErrReader(errors.New("terminal gone")), Stdout: &stdout, Stderr: &stderr}
+	if status := run(t.Context(), process); status != command.Failure || stderr.String() != "localagent: -logs: terminal gone\n" {
+		t.Errorf("status %d: %s", status, &stderr)
 	}
 }
 
