@@ -65,8 +65,8 @@ func TestTracer(t *testing.T) {
 	}
 }
 
-// TestSampledTracer sends a sample of the traces with a real tracer. The numbers are
-// those of all traces.
+// TestSampledTracer sends a sample of the traces with a real tracer. The numbers
+// count all traces.
 func TestSampledTracer(t *testing.T) {
 	s := NewStore(0)
 	a, err := Start(Config{Addr: "127.0.0.1:0", DogStatsD: "127.0.0.1:0", Store: s, Logger: slog.New(slog.DiscardHandler)})

@@ -336,7 +336,7 @@ func (v *visitor) facet(operation, name string) {
 	}
 }
 
-// functions are those that formulas may use.
+// functions may stand in formulas.
 var functions = []string{"anomalies", "per_second", "per_minute"}
 
 // formulas compares the names in formulas with those of the queries beside them.

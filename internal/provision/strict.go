@@ -205,7 +205,7 @@ func checkOneOf(t reflect.Type, raw json.RawMessage, path string) []Problem {
 }
 
 // another reports whether raw belongs to another model than t, because t does not
-// allow its type or data source. The problem says which.
+// allow its type or data source. The problem names it.
 func another(t reflect.Type, raw json.RawMessage, path string) (Problem, bool) {
 	if isOneOf(t) {
 		var last Problem
