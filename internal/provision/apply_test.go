@@ -1,0 +1,188 @@
+package provision
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// echo is a handler for an account without resources. It returns what is posted,
+// with an ID.
+func echo(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodGet {
+		if strings.HasSuffix(r.URL.Path, "/monitor") {
+			io.WriteString(w, `[]`)
+		} else {
+			io.WriteString(w, `{}`)
+		}
+		return
+	}
+	var body map[string]any
+	if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	body["id"] = "abc-def-ghi"
+	if strings.HasSuffix(r.URL.Path, "/monitor") {
+		body["id"] = 7
+	}
+	json.NewEncoder(w).Encode(body)
+}
+
+func TestApply(t *testing.T) {
+	a := newAPI(t, echo)
+	var out strings.Builder
+	if err := a.Apply(t.Context(), loaded(t, small), values(), &out); err != nil {
+		t.Error(err)
+	}
+	const want = `created  dashboard d                      https://app.datadoghq.com/dashboard/abc-def-ghi
+created  monitor m                        https://app.datadoghq.com/monitors/7
+`
+	if out.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
+	}
+}
+
+// What refers to a resource that failed is skipped, and nothing else.
+func TestApplyAfterAFailure(t *testing.T) {
+	a := newAPI(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/dashboard") {
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		echo(w, r)
+	})
+	files := map[string]string{"monitor.n.json": `{"name": "N", "type": "query alert", "query": "q"}`}
+	for name, text := range small {
+		files[name] = text
+	}
+	var out strings.Builder
+	err := a.Apply(t.Context(), loaded(t, files), values(), &out)
+	const wantErr = `create dashboard d: 400 Bad Request
+monitor m: skipped, because it needs dashboard d
+done: monitor n
+not done: dashboard d, monitor m
+run apply again to continue`
+	if fmt.Sprint(err) != wantErr {
+		t.Errorf("got\n%v\nwant\n%s", err, wantErr)
+	}
+	const want = `failed   dashboard d
+failed   monitor m
+created  monitor n                        https://app.datadoghq.com/monitors/7
+`
+	if out.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
+	}
+}
+
+// deployed is a handler for an account with a monitor and a dashboard.
+func deployed(w http.ResponseWriter, r *http.Request) {
+	const (
+		dashboard = `{"id": "abc-def-ghi", "description": "[apmapp-provision:apmapp/dev/d]"}`
+		monitor   = `{"id": 7, "tags": ["managed-by:apmapp-provision", "provision-id:apmapp/dev/m"]}`
+	)
+	switch path := r.URL.Path; {
+	case r.Method == http.MethodDelete:
+		io.WriteString(w, `{}`)
+	case strings.HasSuffix(path, "/dashboard"):
+		fmt.Fprintf(w, `{"dashboards": [%s]}`, dashboard)
+	case strings.Contains(path, "/dashboard/"):
+		io.WriteString(w, dashboard)
+	case strings.HasSuffix(path, "/monitor"):
+		fmt.Fprintf(w, `[%s]`, monitor)
+	case strings.Contains(path, "/monitor/"):
+		io.WriteString(w, monitor)
+	default:
+		io.WriteString(w, `{}`)
+	}
+}
+
+func TestDestroy(t *testing.T) {
+	for _, c := range []struct {
+		name         string
+		handler      http.HandlerFunc
+		wantErr, out string
+		deletions    int
+	}{
+		{"all", deployed, "<nil>", "deleted  monitor m\ndeleted  dashboard d\n", 2},
+		{"the monitor no longer exists", func(w http.ResponseWriter, r *http.Request) {
+			if strings.Contains(r.URL.Path, "/monitor/") {
+				w.WriteHeader(http.StatusNotFound)
+				return
+			}
+			deployed(w, r)
+		}, "<nil>", "deleted  monitor m\ndeleted  dashboard d\n", 1},
+		{"the monitor lost its marker", func(w http.ResponseWriter, r *http.Request) {
+			if strings.Contains(r.URL.Path, "/monitor/") {
+				io.WriteString(w, `{"id": 7, "tags": []}`)
+				return
+			}
+			deployed(w, r)
+		}, "monitor m: not deleted, because https://app.datadoghq.com/monitors/7 no longer carries the marker\nnot deleted: monitor m\nrun destroy again to continue",
+			"failed   monitor m\ndeleted  dashboard d\n", 1},
+		{"deletions are forbidden", func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodDelete {
+				w.WriteHeader(http.StatusConflict)
+				return
+			}
+			deployed(w, r)
+		}, "delete monitor 7: 409 Conflict\ndelete dashboard abc-def-ghi: 409 Conflict\nnot deleted: monitor m, dashboard d\nrun destroy again to continue",
+			"failed   monitor m\nfailed   dashboard d\n", 2},
+		{"the monitor cannot be read", func(w http.ResponseWriter, r *http.Request) {
+			if strings.Contains(r.URL.Path, "/monitor/") {
+				w.WriteHeader(http.StatusBadRequest)
+				return
+			}
+			deployed(w, r)
+		}, "read monitor 7: 400 Bad Request\nnot deleted: monitor m\nrun destroy again to continue", "failed   monitor m\ndeleted  dashboard d\n", 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			a := newAPI(t, c.handler)
+			all, err := a.Managed(t.Context(), values())
+			if err != nil {
+				t.Fatal(err)
+			}
+			var out strings.Builder
+			if err := a.Destroy(t.Context(), all, values(), &out); fmt.Sprint(err) != c.wantErr || out.String() != c.out {
+				t.Errorf("got\n%v\n%s\nwant\n%s\n%s", err, out.String(), c.wantErr, c.out)
+			}
+			if n := strings.Count(strings.Join(a.requests, "\n"), "DELETE "); n != c.deletions {
+				t.Errorf("%d deletions, want %d", n, c.deletions)
+			}
+		})
+	}
+}
+
+// A context that has ended keeps everything from being done.
+func TestApplyAndDestroyEndWithTheContext(t *testing.T) {
+	stopped := errors.New("stopped")
+	a := newAPI(t, deployed)
+	all, err := a.Managed(t.Context(), values())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(stopped)
+	a.requests = nil
+	err = a.Destroy(ctx, all, values(), io.Discard)
+	if fmt.Sprint(err) != "stopped\nnot deleted: monitor m, dashboard d\nrun destroy again to continue" || len(a.requests) > 0 {
+		t.Errorf("Destroy: %v, requests %v", err, a.requests)
+	}
+	// Apply ends after its lists.
+	ctx, cancel = context.WithCancelCause(t.Context())
+	a = newAPI(t, func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/api/v2/downtime") {
+			defer cancel(stopped)
+		}
+		echo(w, r)
+	})
+	err = a.Apply(ctx, loaded(t, small), values(), io.Discard)
+	if err == nil || !errors.Is(err, stopped) || strings.Contains(strings.Join(a.requests, "\n"), "POST") {
+		t.Errorf("Apply: %v, requests %v", err, a.requests)
+	}
+}
