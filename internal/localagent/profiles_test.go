@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"compress/gzip"
 	"fmt"
-	"io"
 	"math"
 	"mime/multipart"
 	"net/http/httptest"
@@ -63,38 +62,49 @@ func TestUpload(t *testing.T) {
 	if _, _, ok := s.Profile(all[0].ID + 1); ok {
 		t.Error("a profile that was not uploaded is found")
 	}
-	for name, files := range map[string]map[string][]byte{
-		"malformed profile":  {"event.json": event, "cpu.pprof": []byte("nonsense")},
-		"malformed event":    {"event.json": []byte("{"), "cpu.pprof": heap.Bytes()},
-		"no values":          {"event.json": event, "cpu.pprof": []byte("\x0a\x04\x08\x01\x10\x02\x12\x00\x32\x00\x32\x03cpu\x32\x0bnanoseconds")},
-		"decompression bomb": {"event.json": event, "cpu.pprof": gzipped(t, maxProfile+1)},
-		"truncated":          {"event.json": event, "cpu.pprof": heap.Bytes()[:heap.Len()/2]},
+	tooMany := map[string][]byte{"event.json": event}
+	for i := range maxParts {
+		tooMany[fmt.Sprint(i, ".jfr")] = nil
+	}
+	for _, c := range []struct {
+		name  string
+		files map[string][]byte
+		want  string
+	}{
+		{"malformed profile", map[string][]byte{"event.json": event, "cpu.pprof": []byte("nonsense")}, "cpu.pprof: "},
+		{"malformed event", map[string][]byte{"event.json": []byte("{"), "cpu.pprof": heap.Bytes()}, "event: "},
+		{"no values", map[string][]byte{"event.json": event, "cpu.pprof": []byte("\x0a\x04\x08\x01\x10\x02\x12\x00\x32\x00\x32\x03cpu\x32\x0bnanoseconds")}, "cpu.pprof: "},
+		{"decompression bomb", map[string][]byte{"event.json": event, "cpu.pprof": gzipped(t, maxProfile)}, "cpu.pprof: profile is larger than 64.0MB after decompression"},
+		{"truncated", map[string][]byte{"event.json": event, "cpu.pprof": heap.Bytes()[:heap.Len()/2]}, "cpu.pprof: "},
+		{"too many files", tooMany, "an upload must have at most 100 files"},
 	} {
-		if err := upload(files); err == nil {
-			t.Errorf("%s is accepted", name)
+		if err := upload(c.files); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %s", c.name, err, c.want)
 		}
 	}
 	r := httptest.NewRequest("POST", "/", strings.NewReader("x"))
-	if err := s.Upload(r); err == nil {
-		t.Error("a body that is not a form is accepted")
+	r.Header.Set("Content-Type", "text/plain")
+	if err := s.Upload(r); err == nil || err.Error() != `content type must be multipart/form-data with a boundary, got "text/plain"` {
+		t.Errorf("not a form: %v", err)
 	}
 	if n := len(s.Profiles("", "")); n != 1 {
 		t.Errorf("%d profiles, want 1", n)
 	}
 }
 
-// gzipped returns n zeros, compressed.
+// gzipped returns more than n zeros, compressed.
 func gzipped(t *testing.T, n int64) []byte {
 	t.Helper()
 	var out bytes.Buffer
+	// A megabyte is compressed once and repeated: gzip reads several members as one.
 	w := gzip.NewWriter(&out)
-	if _, err := io.CopyN(w, zeros{}, n); err != nil {
+	if _, err := w.Write(make([]byte, 1<<20)); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	return out.Bytes()
+	return bytes.Repeat(out.Bytes(), int(n>>20)+1)
 }
 
 func FuzzUpload(f *testing.F) {
