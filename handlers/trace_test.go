@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"runtime/pprof"
 	"strings"
 	"testing"
 
@@ -91,6 +92,18 @@ func TestSpans(t *testing.T) {
 		if message != tc.err {
 			t.Errorf("%s %s with error statuses %q: error %q, want %q", tc.method, tc.path, tc.statuses, message, tc.err)
 		}
+	}
+}
+
+// CPU samples of a route's work have its resource as a label.
+func TestWorkIsLabelled(t *testing.T) {
+	var label string
+	h, _ := surface(t, &visits{latest: func(ctx context.Context) (store.Visit, bool, error) {
+		label, _ = pprof.Label(ctx, "trace endpoint")
+		return store.Visit{}, false, nil
+	}})
+	if do(h, get("/")); label != "GET /" {
+		t.Errorf("label %q, want GET /", label)
 	}
 }
 
