@@ -39,7 +39,8 @@ ARG VERSION
 ARG REVISION
 # The URL of the repository, without credentials.
 ARG SOURCE
-LABEL org.opencontainers.image.version=$VERSION \
+LABEL org.opencontainers.image.licenses=Apache-2.0 \
+      org.opencontainers.image.version=$VERSION \
       org.opencontainers.image.revision=$REVISION \
       org.opencontainers.image.source=$SOURCE
 # The tracer and the profiler send these; Datadog links them to the source code.
