@@ -142,6 +142,15 @@ func TestBodyThatDoesNotFit(t *testing.T) {
 	}
 }
 
+// An answer without an ID is an error. The request is not sent again.
+func TestCreateWithoutAnID(t *testing.T) {
+	a := newAPI(t, answers(200, `{}`))
+	body := map[string]any{"name": "a", "type": "query alert", "query": "q"}
+	if _, err := a.create(t.Context(), Ref{Monitor, "a"}, body, "m"); fmt.Sprint(err) != "create monitor a: the API's answer contains no monitor with an ID" || len(a.requests) != 1 {
+		t.Errorf("%v after %v", err, a.requests)
+	}
+}
+
 // While create looks for a resource of unknown outcome, an error ends it.
 func TestErrorWhileLooking(t *testing.T) {
 	a := newAPI(t, func(w http.ResponseWriter, r *http.Request) {

@@ -64,6 +64,8 @@ func TestDiff(t *testing.T) {
 		{"a list instead of an object", "dashboard", `{"widgets": {"a": 1}}`, `{"widgets": [1]}`, `widgets: [1] -> {"a":1}`},
 		{"an object instead of a list", "dashboard", `{"widgets": [1]}`, `{"widgets": {"a": 1}}`, `widgets: {"a":1} -> [1]`},
 		{"text of several lines", "monitor", `{"message": "a\nb\nc\nd"}`, `{"message": "a\nx\nc\nd\ne\n"}`, "message:\n    a\n  - x\n  + b\n    c\n    d\n  - e"},
+		{"a line before all others", "monitor", `{"message": "a\nb"}`, `{"message": "b\nc"}`, "message:\n  + a\n    b\n  - c"},
+		{"the first line removed", "monitor", `{"message": "b\nc"}`, `{"message": "x\nb\nc"}`, "message:\n  - x\n    b\n    c"},
 		{"text of one line", "monitor", `{"message": "a"}`, `{"message": "b"}`, `message: "b" -> "a"`},
 		{"one line becomes several", "monitor", `{"message": "a\nb"}`, `{"message": "a"}`, "message:\n    a\n  + b"},
 	} {

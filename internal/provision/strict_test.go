@@ -114,6 +114,7 @@ func TestCheckModels(t *testing.T) {
 		// An optional type may be absent: the circle fits.
 		{either{}, `{"radius": 1}`, "[]"},
 		{either{}, `{"side": 1, "type": "square"}`, "[]"},
+		{either{}, `{"radius": 1, "data_source": "a"}`, "[x.data_source: unknown field]"},
 		// Neither fits: the problems of the closer one.
 		{either{}, `{"side": 1, "type": "square", "b": 1}`, "[x.b: unknown field]"},
 		{either{}, `{"radius": 1, "type": "square", "b": 1}`, "[x.b: unknown field]"},
