@@ -25,15 +25,15 @@ import (
 type tool struct {
 	name    string
 	program string
-	// args asks for a rate and a length; stdin is what the program reads.
+	// args returns the arguments for a rate and a length, stdin the input.
 	args  func(url string, rps float64, d time.Duration) []string
 	stdin func(url string) string
-	// p95 reads the 95th percentile that it reports; nil when it is not asked.
+	// p95 reads the reported 95th percentile; nil if it is not measured.
 	p95 func(stdout []byte) (time.Duration, error)
 }
 
-// rates are those of the measurements of exactness; at costRate the cost of a
-// request is taken, too.
+// rates are the rates at which deviation is measured. At costRate, CPU per request
+// is measured too.
 var rates = []float64{20, 1000, 5000}
 
 const (
@@ -41,9 +41,9 @@ const (
 	fullRate = 20000
 )
 
-// The stall: 1 s of a 10 s run. Of its 1,000 requests 100 come meanwhile; those
-// that come n times 10 ms behind its beginning wait the rest of the second. It
-// begins between two requests, so that it is certain which they are.
+// The server stalls for 1 s of a 10 s run. 100 of the 1,000 requests arrive during
+// the stall and wait for its end. It starts between two requests, so it is certain
+// which requests these are.
 const (
 	stallRate   = 100
 	stallRun    = 10 * time.Second
@@ -51,11 +51,11 @@ const (
 	stallLength = time.Second
 )
 
-// stallTruth is the 95th percentile of the response times: what the 950th of the
-// 1,000 requests waits, the shortest first, of which 900 do not wait.
+// stallTruth is the true 95th percentile of the response times. Sorted by response
+// time, 900 of the 1,000 requests do not wait, and the 950th waits this long.
 const stallTruth = 495 * time.Millisecond
 
-// sleeping is not a tool: it is what waking for each request costs by itself.
+// sleeping is not a tool, but the cost of waking up for each request alone.
 const sleeping = "sleep alone"
 
 type bench struct {
@@ -66,13 +66,13 @@ type bench struct {
 	wrk   string
 	skips []string
 
-	// Figures by what they are of and whose they are, one a round.
+	// figures has a value per round, by figure and tool.
 	figures map[string][]float64
-	grown   float64       // MB after the first minute
-	over    time.Duration // 0 unless it was measured
+	grown   float64       // memory growth after the first minute in MB
+	over    time.Duration // length of that measurement, 0 without one
 }
 
-// find looks for the peers; what is not there is named.
+// find looks for the other tools. Missing ones are listed as skipped.
 func (b *bench) find() error {
 	var err error
 	if b.self, err = os.Executable(); err != nil {
@@ -104,7 +104,7 @@ func (b *bench) find() error {
 			},
 			stdin: func(url string) string { return "GET " + url + "\n" }},
 		{name: "hey", program: filepath.Join(b.bin, "hey"), p95: heyP95,
-			// Its rate is that of each worker.
+			// -q is the rate of each worker.
 			args: func(url string, rps float64, d time.Duration) []string {
 				workers := max(1, rps/100)
 				return []string{"-z", d.String(), "-c", number(workers), "-q", number(rps / workers), url}
@@ -123,28 +123,28 @@ func (b *bench) find() error {
 	if b.wrk, err = exec.LookPath("wrk"); err != nil {
 		b.skips = append(b.skips, "wrk")
 	}
-	// Neither the Go proxy nor Debian has a program of theirs.
+	// Neither the Go module proxy nor Debian has these programs.
 	b.skips = append(b.skips, "wrk2", "k6")
 	return nil
 }
 
 func number(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }
 
-func (b *bench) add(figure, whose string, v float64) {
-	key := figure + " " + whose
+func (b *bench) add(figure, tool string, v float64) {
+	key := figure + " " + tool
 	b.figures[key] = append(b.figures[key], v)
 }
 
-// median is that of the rounds; ok is false where nothing was measured.
-func (b *bench) median(figure, whose string) (v float64, ok bool) {
-	all := slices.Sorted(slices.Values(b.figures[figure+" "+whose]))
+// median returns the median of all rounds; ok is false if nothing was measured.
+func (b *bench) median(figure, tool string) (v float64, ok bool) {
+	all := slices.Sorted(slices.Values(b.figures[figure+" "+tool]))
 	if len(all) == 0 {
 		return 0, false
 	}
 	return all[len(all)/2], true
 }
 
-// outcome is a run of a program.
+// outcome is the result of running a program.
 type outcome struct {
 	stdout []byte
 	cpu    time.Duration
@@ -168,7 +168,7 @@ func (t tool) run(ctx context.Context, url string, rps float64, d time.Duration)
 	return execute(ctx, stdin, t.program, t.args(url, rps, d)...)
 }
 
-// round measures every tool once, one after the other.
+// round measures each tool once, one after the other.
 func (b *bench) round(ctx context.Context) error {
 	server, err := listen()
 	if err != nil {
@@ -227,7 +227,7 @@ func (b *bench) schedule(ctx context.Context, server *target, t tool, rps float6
 	return nil
 }
 
-// full asks for more than most can.
+// full asks for a rate that most tools do not reach.
 func (b *bench) full(ctx context.Context, server *target, t tool) error {
 	server.take()
 	o, err := t.run(ctx, server.url(), fullRate, b.each)
@@ -248,14 +248,14 @@ func (b *bench) full(ctx context.Context, server *target, t tool) error {
 	return nil
 }
 
-// lost is how many arrivals are not accounted for: dropped and said so is not
-// lost.
+// lost returns the number of arrivals that the report does not account for. Dropped
+// arrivals are reported, so they are not lost.
 func lost(r *openloop.Result) int64 {
 	return int64(fullRate*r.Asked.Seconds()+0.5) - r.Total.Completed() - r.Total.Dropped
 }
 
-// stall asks for the 95th percentile of a run through which the server stops
-// for a second.
+// stall measures the 95th percentile of a run during which the server stops for a
+// second.
 func (b *bench) stall(ctx context.Context, server *target, t tool) error {
 	server.freezeAfter(stallAfter, stallLength)
 	defer server.thaw()
@@ -292,13 +292,13 @@ var heyLine = regexp.MustCompile(`95%+ in ([0-9.]+) secs`)
 func heyP95(stdout []byte) (time.Duration, error) {
 	m := heyLine.FindSubmatch(stdout)
 	if m == nil {
-		return 0, errors.New("hey says no 95th percentile")
+		return 0, errors.New("the output of hey has no 95th percentile")
 	}
 	return time.ParseDuration(string(m[1]) + "s")
 }
 
-// memory runs loadgen for long and looks at what it holds after a minute and at
-// the end.
+// memory runs loadgen for a long time and compares its resident memory after a
+// minute and at the end.
 func (b *bench) memory(ctx context.Context, d time.Duration) error {
 	server, err := listen()
 	if err != nil {
@@ -333,7 +333,7 @@ func (b *bench) memory(ctx context.Context, d time.Duration) error {
 
 var residentLine = regexp.MustCompile(`VmRSS:\s+([0-9]+) kB`)
 
-// resident is a process's memory in MB.
+// resident returns the resident memory of a process in MB.
 func resident(pid int) (float64, error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
@@ -341,13 +341,13 @@ func resident(pid int) (float64, error) {
 	}
 	m := residentLine.FindSubmatch(status)
 	if m == nil {
-		return 0, errors.New("no VmRSS")
+		return 0, fmt.Errorf("/proc/%d/status has no VmRSS", pid)
 	}
 	kb, err := strconv.ParseFloat(string(m[1]), 64)
 	return kb / 1024, err
 }
 
-// print writes the table of medians.
+// print writes the medians as a table.
 func (b *bench) print(w io.Writer) {
 	out := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprint(out, "\t")
@@ -376,23 +376,23 @@ func (b *bench) print(w io.Writer) {
 		row(number(rps)+"/s, deviation p99", "p99 "+number(rps), " µs")
 	}
 	row(number(costRate)+"/s, CPU per request", "cost", " µs")
-	row(number(fullRate)+"/s asked, came", "full", "/s")
+	row(number(fullRate)+"/s asked, arrived", "full", "/s")
 	row("p95 of a run with a stall", "stall", " µs")
 	out.Flush()
 	fmt.Fprintf(w, "skipped: %s\n\n", strings.Join(b.skips, ", "))
 }
 
-// goals writes which goals hold, and reports whether all do.
+// goals writes which goals are met, and reports whether all are.
 func (b *bench) goals(w io.Writer) bool {
 	all := true
-	goal := func(holds bool, format string, args ...any) {
-		all = all && holds
-		fmt.Fprintf(w, "%-8s %s\n", map[bool]string{true: "holds", false: "FAILS"}[holds], fmt.Sprintf(format, args...))
+	goal := func(met bool, format string, args ...any) {
+		all = all && met
+		fmt.Fprintf(w, "%-8s %s\n", map[bool]string{true: "met", false: "MISSED"}[met], fmt.Sprintf(format, args...))
 	}
-	ratio := func(figure, whose string, most float64) {
+	ratio := func(figure, tool string, most float64) {
 		own, _ := b.median(figure, "loadgen")
-		if other, ok := b.median(figure, whose); ok {
-			goal(own <= most*other, "%s: %.2f times that of %s, at most %.2f", figure, own/other, whose, most)
+		if other, ok := b.median(figure, tool); ok {
+			goal(own <= most*other, "%s: %.2f times the figure of %s, at most %.2f", figure, own/other, tool, most)
 		}
 	}
 	for _, rps := range rates {
@@ -408,7 +408,7 @@ func (b *bench) goals(w io.Writer) bool {
 	done, _ := b.median("full done", "loadgen")
 	late, _ := b.median("full late", "loadgen")
 	lost, _ := b.median("full lost", "loadgen")
-	goal(done >= 0.999, "%d/s: %.2f %% done, at least 99.9 %%", fullRate, 100*done)
+	goal(done >= 0.999, "%d/s: %.2f %% achieved, at least 99.9 %%", fullRate, 100*done)
 	goal(late <= 5000, "%d/s: sent late by %.0f µs (p99), at most 5000 µs", fullRate, late)
 	goal(lost == 0, "%d/s: %.0f arrivals unaccounted for", fullRate, lost)
 	ratio("cost", "wrk", 3)

@@ -1,9 +1,10 @@
-// Command bench measures loadgen beside its peers: how exactly each keeps to a
-// schedule, what a request costs it, and whether its figures are true. It
-// prints a table and whether each of loadgen's goals holds; docs/loadgen.md says
-// how each figure is measured.
+// Command bench compares loadgen with other load generators: how precisely each one
+// follows a schedule, how much CPU a request costs, and whether its figures are
+// true. It prints a table, and whether loadgen meets each of its goals.
+// docs/loadgen.md describes how each figure is measured.
 //
-// It exits with 0 when all goals hold, 1 when one does not or something failed.
+// It exits with 0 if all goals are met, and with 1 if one is missed or something
+// failed.
 package main
 
 import (
@@ -29,10 +30,10 @@ func main() {
 
 func run(ctx context.Context, args []string) int {
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
-	bin := fs.String("bin", "../../bin", "`directory` of loadgen, vegeta and hey; wrk is taken from the path")
-	rounds := fs.Int("rounds", 5, "rounds, of which the median counts")
+	bin := fs.String("bin", "../../bin", "`directory` of loadgen, vegeta and hey; wrk is looked up in PATH")
+	rounds := fs.Int("rounds", 5, "number of rounds; the median counts")
 	each := fs.Duration("each", 5*time.Second, "length of one measurement")
-	memory := fs.Duration("memory", 10*time.Minute, "length of the measurement of memory; 0 leaves it out")
+	memory := fs.Duration("memory", 10*time.Minute, "length of the memory measurement; 0 skips it")
 	if err := fs.Parse(args); err != nil {
 		return 2
 	}

@@ -17,8 +17,8 @@ import (
 	"apmapp/loadgen/report"
 )
 
-// sender is loadgen with another client: what docs/adr/0002-http-client.md
-// weighs.
+// sender is loadgen with another client, for the comparison in
+// docs/adr/0002-http-client.md.
 func sender(args []string) int {
 	fs := flag.NewFlagSet("sender", flag.ContinueOnError)
 	with := fs.String("client", "", "fasthttp or net/http")
@@ -35,7 +35,7 @@ func sender(args []string) int {
 	return 0
 }
 
-// inFlight is loadgen's own limit.
+// inFlight is loadgen's default limit.
 const inFlight = 1000
 
 func send(with string, rps float64, duration time.Duration, to string) error {
@@ -50,7 +50,7 @@ func send(with string, rps float64, duration time.Duration, to string) error {
 	case "net/http":
 		sender, err = client.NetHTTP(client.Options{Target: u, Timeout: 10 * time.Second, MaxInFlight: inFlight})
 	default:
-		err = fmt.Errorf("no client %q", with)
+		err = fmt.Errorf("unknown client %q: use fasthttp or net/http", with)
 	}
 	if err != nil {
 		return err
@@ -71,7 +71,7 @@ func send(with string, rps float64, duration time.Duration, to string) error {
 	return report.JSON(os.Stdout, result)
 }
 
-// fast is fasthttp as an openloop.Client.
+// fast is an openloop.Client that uses fasthttp.
 type fast struct {
 	url    string
 	client *fasthttp.HostClient
@@ -88,8 +88,8 @@ func (f *fast) Do(context.Context, string) openloop.Exchange {
 	return openloop.Exchange{Status: resp.StatusCode(), Bytes: int64(len(resp.Body())), TraceID: string(resp.Header.Peek("Traceresponse"))}
 }
 
-// sleeper only sleeps to each instant of a schedule, on the clock and by the
-// call that loadgen sleeps with: what no generator with a thread can do without.
+// sleeper only sleeps until each time of a schedule, with the clock and system call
+// of loadgen. This is the minimum cost of a generator that sends from one thread.
 func sleeper(args []string) int {
 	fs := flag.NewFlagSet("sleeper", flag.ContinueOnError)
 	rps := fs.Float64("rps", 20, "")

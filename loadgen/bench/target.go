@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// target is a bare HTTP server that notes when each request came.
+// target is a bare HTTP server that records when each request arrives.
 type target struct {
 	listener    net.Listener
 	mu          sync.Mutex
@@ -41,8 +41,8 @@ func (t *target) accept() {
 
 const answer = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 3\r\n\r\nok\n"
 
-// serve answers requests without a body, one at a time, as clients send them
-// that do not pipeline.
+// serve answers one request at a time. Requests have no body, and clients do not
+// pipeline.
 func (t *target) serve(conn net.Conn) {
 	defer conn.Close()
 	buf := make([]byte, 0, 16<<10)
@@ -74,14 +74,15 @@ func (t *target) serve(conn net.Conn) {
 func (t *target) take() []time.Time {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	taken := t.arrivals
-	t.arrivals = make([]time.Time, 0, cap(taken))
-	slices.SortFunc(taken, time.Time.Compare)
-	return taken
+	arrivals := t.arrivals
+	t.arrivals = make([]time.Time, 0, cap(arrivals))
+	slices.SortFunc(arrivals, time.Time.Compare)
+	return arrivals
 }
 
-// freezeAfter makes the target stop for a while, once, counted from its next
-// request. It answers what came meanwhile when the while is over.
+// freezeAfter makes the target stop once for the given length, after a wait that
+// counts from its next request. At the end of the freeze it answers the requests
+// that arrived in it.
 func (t *target) freezeAfter(wait, length time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -106,8 +107,8 @@ func (t *target) thaw() {
 	t.frozenUntil = nil
 }
 
-// deviation is how far arrivals are from a constant schedule whose beginning is
-// chosen so that half of them are early and half late.
+// deviation returns the distances of arrivals from a constant schedule, whose start
+// is chosen so that half of the arrivals are early and half are late.
 func deviation(arrivals []time.Time, rate float64) []time.Duration {
 	if len(arrivals) == 0 {
 		return nil

@@ -146,6 +146,19 @@ func TestRequest(t *testing.T) {
 	})
 }
 
+// A request has no headers that nobody asked for.
+func TestPlainRequest(t *testing.T) {
+	header := make(chan http.Header, 1)
+	service := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { header <- r.Header }))
+	defer service.Close()
+	senders(t, func(t *testing.T, start starter) {
+		start(t, service.URL).do(t)
+		if got, want := <-header, (http.Header{"User-Agent": {"loadgen"}}); !reflect.DeepEqual(got, want) {
+			t.Errorf("got %v, want %v", got, want)
+		}
+	})
+}
+
 func TestLargeBody(t *testing.T) {
 	sent := strings.Repeat("large ", 1<<20) // more than a socket buffers
 	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -316,12 +329,24 @@ func TestTraceID(t *testing.T) {
 	}
 }
 
-// A proxy of the environment is used. The environment is read once per process,
-// so this test runs a process of its own.
+// The proxy of the environment is used. The environment is read once per process,
+// so this test runs processes of its own.
 func TestProxy(t *testing.T) {
-	if target := os.Getenv("TEST_PROXIED_TARGET"); target != "" {
-		os.Setenv("HTTP_PROXY", os.Getenv("TEST_PROXY")) // TestMain unset it
-		fmt.Println(start(t, New, target).do(t).Status)
+	if proxy := os.Getenv("TEST_PROXY"); proxy != "" {
+		os.Setenv("HTTP_PROXY", proxy) // TestMain unset it
+		sender, err := New(Options{Target: &url.URL{Scheme: "http", Host: "shop.invalid"}, Timeout: poll.Limit, MaxInFlight: 1})
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		statuses := make(chan int, 1)
+		done := func(_ openloop.Request, _, _ time.Time, x openloop.Exchange) { statuses <- x.Status }
+		if err := sender.Start([]openloop.Path{{Path: "/"}}, done); err != nil {
+			t.Fatal(err)
+		}
+		sender.Send(openloop.Request{})
+		sender.Finish()
+		fmt.Println(<-statuses)
 		return
 	}
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -330,8 +355,13 @@ func TestProxy(t *testing.T) {
 		}
 	}))
 	defer proxy.Close()
-	output, err := testProcess(t, "TestProxy", "TEST_PROXIED_TARGET=http://shop.invalid", "TEST_PROXY="+proxy.URL)
-	if err != nil || !strings.Contains(output, "418\n") {
-		t.Errorf("%v: %s", err, output)
+	for cgi, want := range map[string]string{
+		"":    "418\n",
+		"GET": "client: refusing to use HTTP_PROXY value in CGI environment; see golang.org/s/cgihttpproxy\n",
+	} {
+		output, err := testProcess(t, "TestProxy", "TEST_PROXY="+proxy.URL, "REQUEST_METHOD="+cgi)
+		if err != nil || !strings.HasPrefix(output, want) {
+			t.Errorf("%s: got %v, %q, want %q", cgi, err, output, want)
+		}
 	}
 }

@@ -3,6 +3,7 @@ package client
 import (
 	"io"
 	"os"
+	"slices"
 	"time"
 	"unsafe"
 
@@ -158,11 +159,8 @@ func (h *http1) fail(c *conn, err error) {
 
 // drop closes a connection, which also removes it from epoll.
 func (h *http1) drop(c *conn) {
-	for i := range h.idle {
-		if h.idle[i] == c {
-			h.idle = append(h.idle[:i], h.idle[i+1:]...)
-			break
-		}
+	if i := slices.Index(h.idle, c); i >= 0 {
+		h.idle = slices.Delete(h.idle, i, i+1)
 	}
 	delete(h.conns, int32(c.fd))
 	_ = unix.Close(c.fd)

@@ -19,8 +19,8 @@ type dialed struct {
 	err      error
 }
 
-// connectWait is how long the start of a run waits for its first connection: if
-// the target takes longer, the report should show it.
+// connectWait is the time that the start of a run waits for its first connection:
+// if the target takes longer, the report should show it.
 const connectWait = time.Second
 
 // connectOnce connects before the first request, whose answer would otherwise be

@@ -45,8 +45,8 @@ type http1 struct {
 	dialed []dialed
 }
 
-// pollEvery is how long answers may wait while requests are overdue: sending has
-// priority, but connections must become idle again.
+// pollEvery is the time that answers may wait while requests are overdue: sending
+// has priority, but connections must become idle again.
 const pollEvery = 100 * time.Microsecond
 
 // nap is the longest sleep during which answers wait. It also bounds how late the

@@ -17,32 +17,33 @@ type poller struct {
 	events             []unix.EpollEvent
 }
 
-func newPoller() (p *poller, err error) {
-	p = &poller{epoll: -1, timer: -1, wake: -1, events: make([]unix.EpollEvent, 128)}
-	defer func() {
-		if err != nil {
-			p.close()
-		}
-	}()
-	if p.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
-		return nil, os.NewSyscallError("epoll_create1", err)
-	}
-	// A timer instead of the timeout of epoll_wait, which counts milliseconds.
-	if p.timer, err = unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK); err != nil {
-		return nil, os.NewSyscallError("timerfd_create", err)
-	}
-	if p.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
-		return nil, os.NewSyscallError("eventfd", err)
-	}
-	for _, fd := range []int{p.timer, p.wake} {
-		if err = p.add(fd, unix.EPOLLIN); err != nil {
-			return nil, err
-		}
-	}
-	if p.clock, err = newMonotonic(); err != nil {
+func newPoller() (*poller, error) {
+	p := &poller{epoll: -1, timer: -1, wake: -1, events: make([]unix.EpollEvent, 128)}
+	if err := p.open(); err != nil {
+		p.close()
 		return nil, err
 	}
 	return p, nil
+}
+
+func (p *poller) open() (err error) {
+	if p.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return os.NewSyscallError("epoll_create1", err)
+	}
+	// A timer instead of the timeout of epoll_wait, which counts milliseconds.
+	if p.timer, err = unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK); err != nil {
+		return os.NewSyscallError("timerfd_create", err)
+	}
+	if p.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
+		return os.NewSyscallError("eventfd", err)
+	}
+	for _, fd := range []int{p.timer, p.wake} {
+		if err = p.add(fd, unix.EPOLLIN); err != nil {
+			return err
+		}
+	}
+	p.clock, err = newMonotonic()
+	return err
 }
 
 func (p *poller) close() {

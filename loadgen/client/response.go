@@ -20,8 +20,8 @@ const (
 	maxHead = 64 << 10
 	// maxChunkLine limits the line before a chunk, extensions included.
 	maxChunkLine = 4 << 10
-	// maxInterim is how many 1xx responses may precede the final one, as in Go's
-	// own client.
+	// maxInterim is the number of 1xx responses that may precede the final one, as
+	// in Go's own client.
 	maxInterim = 5
 )
 

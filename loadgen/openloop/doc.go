@@ -2,10 +2,10 @@
 // at its scheduled time, whatever happened to earlier ones. A server that stalls
 // does not slow its callers down, so the stall is visible in the results.
 //
-// Three times are kept for each request. Its lateness is how long after its
-// scheduled time it was sent: the sender's own delay. Its service time runs from
-// there to the end of the answer. Its response time is the sum of the two,
-// measured from the scheduled time: how long a caller who arrived then waited.
+// Three times are kept for each request. Its lateness runs from its scheduled time
+// to when it was sent: the sender's own delay. Its service time runs from there to
+// the end of the answer. Its response time is the sum of the two: what a caller
+// who arrived at the scheduled time waited.
 // Percentiles of service times alone hide what callers experience, a mistake
 // known as coordinated omission: https://www.hdrhistogram.org
 //

@@ -55,8 +55,8 @@ type Config struct {
 	// Paths are the paths to request.
 	Paths  []Path
 	Sender Sender
-	// MaxInFlight is the maximum number of requests in flight; arrivals beyond
-	// it are dropped.
+	// MaxInFlight is the maximum number of requests in flight; arrivals over it
+	// are dropped.
 	MaxInFlight int
 	// Start is the time that the schedule counts from; zero means when Run is
 	// called.

@@ -8,19 +8,20 @@ import (
 	"time"
 )
 
-// samples is how many slowest and failed requests a result lists: enough to look
-// at by hand.
+// samples is the number of slowest and of failed requests that a result lists:
+// enough to look at by hand.
 const samples = 10
 
 // Result is the outcome of a run. Its JSON has everything that Merge needs.
 type Result struct {
 	// Start is the time that the schedule counts from.
 	Start time.Time `json:"start"`
-	// Asked is how long the schedule ran. Elapsed also includes the wait for the
-	// last answer.
+	// Asked is the time that the schedule ran. Elapsed also includes the wait for
+	// the last answer.
 	Asked   time.Duration `json:"asked_ns"`
 	Elapsed time.Duration `json:"elapsed_ns"`
-	// Lateness is how long after their scheduled times requests were sent.
+	// Lateness holds the delays between the scheduled times of requests and when
+	// they were sent.
 	Lateness *Histogram `json:"lateness"`
 	// Total counts all requests, Paths the requests of each path.
 	Total PathResult   `json:"total"`

@@ -107,8 +107,8 @@ func (s Series) check() error {
 	return nil
 }
 
-// maxIntervals limits the memory of a long run: beyond it, each two intervals
-// become one. A page cannot draw more anyway.
+// maxIntervals limits the memory of a long run: a series that needs more merges
+// each two intervals into one. A page cannot draw more anyway.
 const maxIntervals = 1200
 
 // coarsen merges each two intervals into one.

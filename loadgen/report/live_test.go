@@ -81,7 +81,7 @@ func TestTerminal(t *testing.T) {
 
 func TestNothingToWatch(t *testing.T) {
 	Watch(io.Discard, func() openloop.Snapshot {
-		t.Error("a snapshot is taken for nobody")
+		t.Error("a snapshot is taken, but not shown")
 		return openloop.Snapshot{}
 	})()
 }
