@@ -16,8 +16,8 @@ import (
 // What compose and Kubernetes have in common: limits of the service, and the
 // configuration that the Agent's autodiscovery reads from labels and annotations.
 
-// drainTime is how long a stop of the service takes: 10 s for requests in flight
-// (-drain-timeout), and up to 5 s to upload the last traces and the last profile.
+// drainTime is the longest time that a stop of the service takes: 10 s for requests in
+// flight (-drain-timeout), and 5 s to upload the last traces and the last profile.
 const drainTime = 15 * time.Second
 
 // headroom reports whether a share of the container's memory is right for GOMEMLIMIT:

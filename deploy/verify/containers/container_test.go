@@ -17,7 +17,8 @@ type container struct {
 	name   string
 	cmd    *exec.Cmd
 	output lockedbuffer.Buffer
-	exited chan error
+	exited chan struct{} // closed when the container has ended
+	err    error         // how it ended
 }
 
 // run starts a container as the deployments do: read-only and without capabilities.
@@ -29,14 +30,19 @@ func (w *workshop) run(name, image string, options []string, args ...string) *co
 		// podman's defaults may be higher than this machine allows.
 		"--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024"}
 	all = append(append(append(all, options...), image), args...)
-	c := &container{w: w, name: name, cmd: w.command("podman", all...), exited: make(chan error, 1)}
+	c := &container{w: w, name: name, cmd: w.command("podman", all...), exited: make(chan struct{})}
 	c.cmd.Stdout, c.cmd.Stderr = &c.output, &c.output
 	if err := c.cmd.Start(); err != nil {
 		w.t.Fatal(err)
 	}
-	go func() { c.exited <- c.cmd.Wait() }()
+	go func() {
+		c.err = c.cmd.Wait()
+		close(c.exited)
+	}()
 	w.t.Cleanup(func() {
-		if c.cmd.ProcessState == nil {
+		select {
+		case <-c.exited:
+		default:
 			_ = w.command("podman", "rm", "--force", "--time", "1", name).Run()
 			<-c.exited
 		}
@@ -55,9 +61,8 @@ func (c *container) until(what string, holds func() bool) {
 			return true
 		}
 		select {
-		case err := <-c.exited:
-			c.exited <- err
-			c.w.t.Fatalf("%s ended before its %s: %v", c.name, what, err)
+		case <-c.exited:
+			c.w.t.Fatalf("%s ended before its %s: %v", c.name, what, c.err)
 		default:
 		}
 		return false

@@ -11,9 +11,9 @@ import (
 
 func TestKubernetes(t *testing.T) {
 	deploy := deployment(t)
+	// Not in parallel: kustomize has global state without locks.
 	for _, overlay := range []string{"local", "datadog", "tidb"} {
 		t.Run(overlay, func(t *testing.T) {
-			t.Parallel()
 			c := buildOverlay(t, deploy, overlay)
 			wantNoProblems(t, append(c.problems, c.check(overlay)...))
 		})
@@ -107,7 +107,6 @@ func TestBrokenKubernetes(t *testing.T) {
 		{"field that TiDB does not know", "tidb", "components/tidb/tidbcluster.yaml", "pvReclaimPolicy", "reclaimPolicy", "unknown field"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			t.Parallel()
 			deploy := deployment(t)
 			replace(t, filepath.Join(deploy, "kubernetes", tc.file), tc.old, tc.with)
 			c := buildOverlay(t, deploy, tc.overlay)

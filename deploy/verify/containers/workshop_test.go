@@ -173,8 +173,9 @@ func (w *workshop) file(tree, name string, content []byte, mode os.FileMode) {
 // revision is the commit that the images are built with.
 const revision = "0123456789abcdef0123456789abcdef01234567"
 
-// build builds a target of the Dockerfile, or its default if target is empty.
-func (w *workshop) build(target, arch string) (image string) {
+// build builds a target of the Dockerfile, or its default if target is empty, from the
+// source code in a folder.
+func (w *workshop) build(target, arch, source string) (image string) {
 	w.t.Helper()
 	image = "localhost/" + first(target, "default") + ":" + arch
 	args := []string{"bud", "--isolation", "chroot", "--pull-never", "--format", "docker",
@@ -187,15 +188,16 @@ func (w *workshop) build(target, arch string) (image string) {
 	if target != "" {
 		args = append(args, "--target", target)
 	}
+	dockerfile := filepath.Join(root, "Dockerfile")
 	if arch != runtime.GOARCH {
 		// The buildah of Debian 12 uses the platform of one stage for the next, too.
-		dockerfile := filepath.Join(w.dir, "Dockerfile")
-		w.file("/", dockerfile, []byte(read(w.t, filepath.Join(root, "Dockerfile"))), 0o644)
-		replace(w.t, dockerfile, "\nFROM "+staticImage, "\nFROM --platform=linux/"+arch+" "+staticImage)
-		args = append(args, "--file", dockerfile)
+		changed := filepath.Join(w.dir, "Dockerfile")
+		w.file("/", changed, []byte(read(w.t, dockerfile)), 0o644)
+		replace(w.t, changed, "\nFROM "+staticImage, "\nFROM --platform=linux/"+arch+" "+staticImage)
+		dockerfile = changed
 	}
 	start := time.Now()
-	w.do("buildah", append(args, root)...)
+	w.do("buildah", append(args, "--file", dockerfile, source)...)
 	w.t.Logf("%s: built in %.1fs", image, time.Since(start).Seconds())
 	return image
 }
