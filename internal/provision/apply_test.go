@@ -80,6 +80,20 @@ created  monitor n                        https://app.datadoghq.com/monitors/7
 	}
 }
 
+func TestApplyThatChangesNothing(t *testing.T) {
+	a := newAPI(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		echo(w, r)
+	})
+	err := a.Apply(t.Context(), loaded(t, small), values(), io.Discard)
+	if want := "\nnothing was changed\nnot done: dashboard d, monitor m\nrun apply again to continue"; err == nil || !strings.HasSuffix(err.Error(), want) {
+		t.Errorf("got %v, want at its end %s", err, want)
+	}
+}
+
 // deployed is a handler for an account with a monitor and a dashboard.
 func deployed(w http.ResponseWriter, r *http.Request) {
 	const (

@@ -92,6 +92,15 @@ func TestShared(t *testing.T) {
 	}
 }
 
+func TestSharedWithoutADashboard(t *testing.T) {
+	if _, err := newAPI(t, answers(403, "")).Shared(t.Context(), "t", values()); err == nil || !strings.HasPrefix(err.Error(), "list dashboards: 403 Forbidden") {
+		t.Errorf("forbidden: %v", err)
+	}
+	if _, err := newAPI(t, answers(200, "{}")).Shared(t.Context(), "t", values()); fmt.Sprint(err) != "the account has no dashboard t of apmapp/dev; create it with apply" {
+		t.Errorf("no dashboard: %v", err)
+	}
+}
+
 // A link that needs an invitation is not the public link that share creates.
 func TestPublish(t *testing.T) {
 	var posted map[string]any

@@ -55,14 +55,15 @@ func TestUnknownFieldsAndValues(t *testing.T) {
 // pointer to each of them and UnparsedObject.
 type (
 	shape  string
+	labels map[string]string
 	circle struct {
-		Type   *shape            `json:"type,omitempty"`
-		Radius float64           `json:"radius"`
-		Names  []string          `json:"names,omitempty"`
-		Size   int64             `json:"size,omitempty"`
-		Filled *bool             `json:"filled,omitempty"`
-		Labels map[string]string `json:"labels,omitempty"`
-		Drawn  *time.Time        `json:"drawn,omitempty"` // a struct that is no model
+		Type   *shape     `json:"type,omitempty"`
+		Radius float64    `json:"radius"`
+		Names  []string   `json:"names,omitempty"`
+		Size   int64      `json:"size,omitempty"`
+		Filled *bool      `json:"filled,omitempty"`
+		Labels labels     `json:"labels,omitempty"`
+		Drawn  *time.Time `json:"drawn,omitempty"` // a struct that is no model
 	}
 	square struct {
 		Type shape   `json:"type"`
@@ -89,6 +90,9 @@ type (
 		UnparsedObject any
 	}
 )
+
+// Get does not make labels nullable: only types named Nullable… are.
+func (l labels) Get() string { return l["name"] }
 
 func (s shape) IsValid() bool               { return s == "circle" || s == "square" }
 func (s *shape) GetAllowedValues() []string { return []string{"circle", "square"} }
