@@ -41,7 +41,7 @@ var scenarios = []struct {
 
 // load is the number of requests per route in addition to the scenarios. They
 // take enough CPU time for samples of each route.
-const load = 2000
+const load = 1000
 
 // TestTelemetryContract compares what the service emits with docs/telemetry.md.
 // It runs the real program on a real database. The Agent's own code receives the
