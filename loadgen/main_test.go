@@ -64,7 +64,8 @@ func TestReport(t *testing.T) {
 		"   /b        25",
 		"\nslowest\n",
 		"\nfailed\n",
-		"  at 45.0ms  500  /a  trace 0000000000000000000000000000000a",
+		// The tenth request that arrives; on a busy machine that is not the tenth due.
+		"  trace 0000000000000000000000000000000a\n",
 	} {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("no %q in\n%s", want, stdout)

@@ -159,16 +159,18 @@ func TestPlainRequest(t *testing.T) {
 	})
 }
 
+// largeBody is more than a socket buffers.
+var largeBody = strings.Repeat("large ", 1<<20)
+
 func TestLargeBody(t *testing.T) {
-	sent := strings.Repeat("large ", 1<<20) // more than a socket buffers
 	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		io.Copy(w, r.Body)
 	}))
 	defer service.Close()
 	senders(t, func(t *testing.T, start starter) {
-		c := start(t, service.URL, func(o *Options) { o.Method, o.Body = "POST", sent })
+		c := start(t, service.URL, func(o *Options) { o.Method, o.Body = "POST", largeBody })
 		for range 2 {
-			if x := c.do(t); x.Status != 200 || x.Failure != "" || x.Bytes != int64(len(sent)) {
+			if x := c.do(t); x.Status != 200 || x.Failure != "" || x.Bytes != int64(len(largeBody)) {
 				t.Errorf("%+v", x)
 			}
 		}

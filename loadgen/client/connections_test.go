@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,16 +18,21 @@ import (
 func TestConnectionsAreKept(t *testing.T) {
 	senders(t, func(t *testing.T, start starter) {
 		var peers sync.Map
-		var together sync.WaitGroup
+		// Each round has a barrier of its own: a handler may leave Wait only after the
+		// next round has begun.
+		var barrier atomic.Pointer[sync.WaitGroup]
 		service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			peers.Store(r.RemoteAddr, true)
+			together := barrier.Load()
 			together.Done()
 			together.Wait()
 		}))
 		defer service.Close()
 		c := start(t, service.URL)
 		for range 3 {
+			together := new(sync.WaitGroup)
 			together.Add(4)
+			barrier.Store(together)
 			for range 4 {
 				c.sender.Send(openloop.Request{Due: time.Now()})
 			}
@@ -153,7 +159,7 @@ func TestEarlyAnswer(t *testing.T) {
 			<-ended // and reads no more
 		})
 		t.Cleanup(func() { close(ended) })
-		c := start(t, service.url, func(o *Options) { o.Method, o.Body = "POST", strings.Repeat("large ", 4<<20) })
+		c := start(t, service.url, func(o *Options) { o.Method, o.Body = "POST", largeBody })
 		for range 2 {
 			if x := c.do(t); x.Status != 413 || x.Failure != "" {
 				t.Errorf("%+v", x)

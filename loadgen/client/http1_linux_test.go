@@ -346,7 +346,7 @@ func TestPoller(t *testing.T) {
 // The connection is reset while a large request is being sent.
 func TestResetWithinTheRequest(t *testing.T) {
 	service := answering(t, func(c *net.TCPConn) { c.SetLinger(0) })
-	c := start(t, HTTP1, service.url, func(o *Options) { o.Method, o.Body = "POST", strings.Repeat("large ", 4<<20) })
+	c := start(t, HTTP1, service.url, func(o *Options) { o.Method, o.Body = "POST", largeBody })
 	if x := c.do(t); x != (openloop.Exchange{Failure: Reset}) {
 		t.Errorf("%+v", x)
 	}
