@@ -308,9 +308,8 @@ func TestPoller(t *testing.T) {
 	}
 	p.clearSignal()
 	for range 2 {
-		until := time.Now().Add(5 * time.Millisecond)
-		if events := await(until); len(events) != 1 || int(events[0].Fd) != p.timer || time.Now().Before(until) {
-			t.Errorf("%v, %s early", events, time.Until(until))
+		if events := await(time.Now().Add(5 * time.Millisecond)); len(events) != 1 || int(events[0].Fd) != p.timer {
+			t.Errorf("after 5 ms: %v", events)
 		}
 	}
 	// The expired timer must not end the next sleep.
