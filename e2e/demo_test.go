@@ -123,7 +123,7 @@ func (d demo) awaitTrace(t *testing.T, id string) {
 // trace, its log lines and its flame graph.
 func TestDemoPages(t *testing.T) {
 	t.Parallel() // the first profile arrives after a minute
-	d := startDemo(t, "50")
+	d := startDemo(t, "20")
 	b := browser.Start(t)
 	text := func() string { return b.Text(t) }
 	click := func(what, selector string) {
