@@ -284,6 +284,19 @@ func TestWaitIsTheLongerOne(t *testing.T) {
 	}
 }
 
+// An error of Sleep ends the retries.
+func TestSleepFails(t *testing.T) {
+	a := newAPI(t, answers(503, ""))
+	a.cfg.Sleep = func(context.Context, time.Duration) error { return errors.New("no time") }
+	if _, err := a.get(t.Context(), Monitor, "7"); fmt.Sprint(err) != "read monitor 7: no time" || len(a.requests) != 1 {
+		t.Errorf("%v after %v", err, a.requests)
+	}
+	body := map[string]any{"name": "a", "type": "query alert", "query": "q"}
+	if _, err := a.create(t.Context(), Ref{Monitor, "a"}, body, "m"); fmt.Sprint(err) != "create monitor a: no time" || len(a.requests) != 2 {
+		t.Errorf("%v after %v", err, a.requests)
+	}
+}
+
 // When the context ends, do returns its cause and does not retry.
 func TestContextEnds(t *testing.T) {
 	stopped := errors.New("stopped")

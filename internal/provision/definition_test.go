@@ -35,23 +35,23 @@ func TestUnreadableFiles(t *testing.T) {
 		{"monitor.a.json", `{"a": [0, {"b": {"c": 1, "c": 2}}]}`, "monitor.a.json: line 1: a[1].b.c: repeated field"},
 		{"monitor.a.json", "{} {}", "monitor.a.json: unexpected text after the JSON object"},
 		{"monitor.a.json", "[]", "monitor.a.json: not a JSON object"},
-		{"monitor.a.json", "{\n\"a\" 1}", "monitor.a.json: line 2: invalid character '1'"},
-		{"monitors.a.json", "{}", "monitors.a.json: the file name must be KIND.KEY.json"},
-		{"monitor.A b.json", "{}", "monitor.A b.json: the file name must be KIND.KEY.json"},
-		{"monitor.-a.json", "{}", "monitor.-a.json: the file name must be KIND.KEY.json"},
-		{"a.json", "{}", "a.json: the file name must be KIND.KEY.json"},
+		{"monitor.a.json", "{\n\"a\" 1}", "monitor.a.json: line 2: invalid character '1' after object key"},
+		{"monitors.a.json", "{}", "monitors.a.json: the file name must be KIND.KEY.json: KIND is slo, dashboard, monitor or downtime, KEY consists of a–z, 0–9 and -"},
+		{"monitor.A b.json", "{}", "monitor.A b.json: the file name must be KIND.KEY.json: KIND is slo, dashboard, monitor or downtime, KEY consists of a–z, 0–9 and -"},
+		{"monitor.-a.json", "{}", "monitor.-a.json: the file name must be KIND.KEY.json: KIND is slo, dashboard, monitor or downtime, KEY consists of a–z, 0–9 and -"},
+		{"a.json", "{}", "a.json: the file name must be KIND.KEY.json: KIND is slo, dashboard, monitor or downtime, KEY consists of a–z, 0–9 and -"},
 		{"monitor.a.json", `{"message": "${monitor:b.id}"}`, "monitor.a.json: message: monitor.b.json does not exist"},
 		{"monitor.a.json", `{"message": "${monitor:a.id}"}`, "monitor.a.json: refers to itself: monitor a > monitor a"},
 	} {
 		t.Run(c.want, func(t *testing.T) {
 			_, err := Load(fstest.MapFS{c.name: &fstest.MapFile{Data: []byte(c.text)}})
-			if err == nil || !strings.HasPrefix(err.Error(), c.want) {
+			if fmt.Sprint(err) != c.want {
 				t.Errorf("got %v, want %s", err, c.want)
 			}
 		})
 	}
-	if _, err := Load(fstest.MapFS{"README.md": &fstest.MapFile{}}); err == nil {
-		t.Error("Load accepts a folder without definitions")
+	if _, err := Load(fstest.MapFS{"README.md": &fstest.MapFile{}}); fmt.Sprint(err) != "the folder has no definitions: no file name ends in .json" {
+		t.Errorf("a folder without definitions: %v", err)
 	}
 }
 

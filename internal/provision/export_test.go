@@ -50,7 +50,7 @@ func TestExport(t *testing.T) {
 
 func TestExportErrors(t *testing.T) {
 	for _, c := range []struct{ id, answer, want string }{
-		{"x", `{}`, `"x" is not an ID: a monitor has a number,`},
+		{"x", `{}`, `"x" is not an ID: a monitor has a number, a dashboard an ID like abc-def-ghi, an SLO 32 hexadecimal digits, a downtime a UUID`},
 		{"7", `{}`, "the API's answer contains no monitor with an ID"},
 		{"7", `{"id": 7, "name": "a", "type": "new alert", "query": "q"}`, `monitor 7 cannot be exported: it has parts that this program's models of the API do not know: [type: unknown value "new alert"; `},
 	} {

@@ -45,11 +45,12 @@ func TestFill(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		`"${envv}"`:             "monitor.a.json: x: unknown placeholder ${envv}; use ${app}, ${env}, ${host},",
+		`"${envv}"`: "monitor.a.json: x: unknown placeholder ${envv}; use ${app}, ${env}, ${host}, ${notify}, ${runbooks}, ${service}, ${timezone}, " +
+			"a reference such as ${monitor:key.id} or ${dashboard:key.url}, or a time such as ${next:MO,TU@19:00}",
 		`"${env"`:               `x: "${env" lacks a closing }`,
 		`[1, {"y": "a ${no}"}]`: "x[1].y: unknown placeholder ${no}",
 		`"${monitor:b.name}"`:   "unknown placeholder ${monitor:b.name}",
-		`"${next:XX@19:00}"`:    `"XX" is not a weekday; use SU,MO,`,
+		`"${next:XX@19:00}"`:    `"XX" is not a weekday; use SU,MO,TU,WE,TH,FR,SA`,
 		`"${next:MO,@19:00}"`:   `"" is not a weekday`,
 		`"${next:MO@25:00}"`:    "25:00 is not a time of day",
 	} {
@@ -83,13 +84,14 @@ func TestValuesValidate(t *testing.T) {
 		name, value, want string // want is "" for a valid value
 	}{
 		{"env", "prod-1.eu_a", ""}, {"env", long(100), ""},
-		{"env", long(101), "at most 100 characters"}, {"env", "", `env "" is not a valid tag value`}, {"env", "Prod", `env "Prod" is not a valid tag value: start with a–z`},
+		{"env", long(101), "at most 100 characters"}, {"env", "", `env "" is not a valid tag value`},
+		{"env", "Prod", `env "Prod" is not a valid tag value: start with a–z, then use a–z, 0–9, _ . -; at most 100 characters`},
 		{"env", "1a", `env "1a"`}, {"env", "a b", `env "a b"`}, {"env", "p}", `env "p}"`},
 		{"service", "checkout", ""}, {"service", "check,out", `service "check,out" is not a valid tag value`},
 		{"host", "*", ""}, {"host", "Web-1.example.com", ""}, {"host", long(255), ""},
 		{"host", long(256), "is neither a host name nor *"}, {"host", "a,b", `host "a,b" is neither`}, {"host", "", `host ""`}, {"host", "a*", `host "a*"`},
 		{"notify", "@a  @slack-ops\n@b@example.com", ""},
-		{"notify", "", "notify is empty: name at least one handle"}, {"notify", " ", "notify is empty"}, {"notify", "@a ops", `notify: "ops" is not a handle`},
+		{"notify", "", "notify is empty: name at least one handle such as @team@example.com"}, {"notify", " ", "notify is empty"}, {"notify", "@a ops", `notify: "ops" is not a handle such as @team@example.com or @slack-ops`},
 		{"notify", "@a{{value}}", `notify: "@a{{value}}" is not a handle`}, {"notify", "@", `notify: "@" is not a handle`},
 		{"runbooks", "https://example.com/a", ""}, {"runbooks", "docs/runbooks", ""},
 		{"runbooks", "", `runbooks "" is neither a URL nor a folder`}, {"runbooks", "a b", `runbooks "a b"`}, {"runbooks", "${env}", `runbooks "${env}"`},
