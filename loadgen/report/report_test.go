@@ -2,7 +2,9 @@ package report
 
 import (
 	"bytes"
+	"errors"
 	"flag"
+	"io"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -153,5 +155,29 @@ func TestInvalidJSON(t *testing.T) {
 	}
 	if _, err := ReadJSON(strings.NewReader(good.String() + "\n \n")); err != nil {
 		t.Errorf("with blank lines after it: %v", err)
+	}
+}
+
+// fullDisk accepts some bytes.
+type fullDisk int
+
+func (d *fullDisk) Write(p []byte) (int, error) {
+	if len(p) > int(*d) {
+		return 0, errors.New("no space left on device")
+	}
+	*d -= fullDisk(len(p))
+	return len(p), nil
+}
+
+// A report that is cut off must not look complete: each writer returns the error.
+func TestWriteErrors(t *testing.T) {
+	for name, write := range map[string]func(io.Writer, *openloop.Result) error{"Text": Text, "HTML": HTML, "JSON": JSON, "Percentiles": Percentiles} {
+		for _, space := range []fullDisk{0, 1000} {
+			disk := space
+			err := write(&disk, newResult())
+			if err == nil || !strings.Contains(err.Error(), "no space left on device") {
+				t.Errorf("%s with space for %d bytes: %v", name, space, err)
+			}
+		}
 	}
 }
