@@ -98,22 +98,25 @@ func (s *Server) install(t testing.TB) {
 	t.Helper()
 	var cmd *exec.Cmd
 	if s.IsMariaDB() {
-		cmd = exec.Command("mariadb-install-db", "--no-defaults", "--datadir="+s.data(), "--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve")
+		cmd = s.command("mariadb-install-db", "--no-defaults", "--datadir="+s.data(), "--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve")
 	} else {
-		cmd = exec.Command(s.program, "--no-defaults", "--initialize-insecure", "--datadir="+s.data())
+		cmd = s.command(s.program, "--no-defaults", "--initialize-insecure", "--datadir="+s.data())
 	}
-	cmd.Args = append(cmd.Args, asRoot()...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s", cmd, err, out)
 	}
 }
 
-// asRoot returns the argument without which a server refuses to run as root.
-func asRoot() []string {
-	if os.Getuid() != 0 {
-		return nil
+// command returns a command of the server, which may also run as root.
+func (s *Server) command(program string, args ...string) *exec.Cmd {
+	if os.Getuid() == 0 {
+		args = append(args, "--user=root") // a server refuses to run as root without this
 	}
-	return []string{"--user=root"}
+	cmd := exec.Command(program, args...)
+	// A MariaDB that starts removes temporary tables from the directory for
+	// temporary files, also those of other servers.
+	cmd.Env = append(os.Environ(), "TMPDIR="+s.dir)
+	return cmd
 }
 
 // Up starts the server and returns when it answers. Its address stays the same.
@@ -132,7 +135,7 @@ func (s *Server) Up(t testing.TB) {
 		args = append(args, "--mysqlx=OFF", "--secure-file-priv=NULL")
 	}
 	s.log = new(bytes.Buffer)
-	s.cmd = exec.Command(s.program, append(args, asRoot()...)...)
+	s.cmd = s.command(s.program, args...)
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
