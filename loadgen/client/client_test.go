@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -44,7 +45,7 @@ func senders(t *testing.T, test func(*testing.T, starter)) {
 
 type starter func(t *testing.T, target string, change ...func(*Options)) *client
 
-// client sends requests for one path with a sender.
+// client sends requests with a sender: of its two paths, do requests the first.
 type client struct {
 	sender openloop.Sender
 	finish func()
@@ -75,7 +76,7 @@ func start(t *testing.T, of func(Options) (openloop.Sender, error), target strin
 	done := func(r openloop.Request, sent, end time.Time, x openloop.Exchange) {
 		c.ended <- ended{r, sent, end, x}
 	}
-	if err := sender.Start([]openloop.Path{{Path: "/path?q=1,2", Weight: 1}}, done); err != nil {
+	if err := sender.Start([]openloop.Path{{Path: "/path?q=1,2", Weight: 1}, {Path: "/other", Weight: 1}}, done); err != nil {
 		t.Fatal(err)
 	}
 	c.finish = sync.OnceFunc(sender.Finish)
@@ -159,6 +160,25 @@ func TestPlainRequest(t *testing.T) {
 	})
 }
 
+// A request is for the path that it names.
+func TestPaths(t *testing.T) {
+	paths := make(chan string, 1)
+	service := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { paths <- r.URL.Path }))
+	defer service.Close()
+	senders(t, func(t *testing.T, start starter) {
+		c := start(t, service.URL)
+		for i, want := range []string{"/path", "/other"} {
+			c.sender.Send(openloop.Request{Due: time.Now(), Path: i})
+			if x := c.wait(t); x.Status != 200 || x.Path != i {
+				t.Errorf("%+v", x)
+			}
+			if got := <-paths; got != want {
+				t.Errorf("path %d: got %s, want %s", i, got, want)
+			}
+		}
+	})
+}
+
 // largeBody is more than a socket buffers.
 var largeBody = strings.Repeat("large ", 1<<20)
 
@@ -208,6 +228,53 @@ func TestSleepUntil(t *testing.T) {
 			if time.Since(began) > poll.Limit {
 				t.Error("the sleep outlived its context")
 			}
+		}
+	})
+}
+
+// Requests end while the sender sleeps: it does not wait for the time of the next
+// request.
+func TestRequestsEndDuringASleep(t *testing.T) {
+	senders(t, func(t *testing.T, start starter) {
+		for _, test := range []struct {
+			name    string
+			answer  func(*net.TCPConn)
+			timeout time.Duration
+			want    openloop.Exchange
+		}{
+			{"with an answer", says("HTTP/1.1 204 No Content\r\n\r\n"), poll.Limit, openloop.Exchange{Status: 204}},
+			{"with a timeout", func(c *net.TCPConn) { c.Read(make([]byte, 1)) }, 20 * time.Millisecond, openloop.Exchange{Failure: Timeout}},
+		} {
+			c := start(t, answering(t, test.answer).url, func(o *Options) { o.Timeout = test.timeout })
+			ctx, end := newContext(t)
+			got := make(chan ended, 1)
+			go func() {
+				got <- <-c.ended
+				end()
+			}()
+			began := time.Now()
+			c.sender.Send(openloop.Request{Due: began})
+			c.sender.SleepUntil(ctx, began.Add(2*poll.Limit))
+			if took := time.Since(began); took > poll.Limit {
+				t.Errorf("%s: slept %s", test.name, took)
+			} else if x := <-got; x.Exchange != test.want {
+				t.Errorf("%s: got %+v, want %+v", test.name, x.Exchange, test.want)
+			}
+		}
+	})
+}
+
+// An answer does not end a sleep.
+func TestSleepWithAnAnswer(t *testing.T) {
+	service := httptest.NewServer(http.NotFoundHandler())
+	defer service.Close()
+	senders(t, func(t *testing.T, start starter) {
+		c := start(t, service.URL)
+		until := time.Now().Add(50 * time.Millisecond)
+		c.sender.Send(openloop.Request{Due: time.Now()})
+		c.sender.SleepUntil(t.Context(), until)
+		if early := time.Until(until); early > 0 {
+			t.Errorf("woke up %s early", early)
 		}
 	})
 }
@@ -292,6 +359,22 @@ func TestInvalidOptions(t *testing.T) {
 			if _, err := of(o); err == nil || err.Error() != "client: "+test.want {
 				t.Errorf("%s: got %v, want client: %s", name, err, test.want)
 			}
+		}
+	}
+}
+
+// The shortest timeout and one request in flight are enough.
+func TestSmallestOptions(t *testing.T) {
+	u := &url.URL{Scheme: "http", Host: "h"}
+	if _, err := New(Options{Target: u, Timeout: 1, MaxInFlight: 1}); err != nil {
+		t.Error(err)
+	}
+	for want, o := range map[string]Options{
+		"client: timeout must be greater than 0s, got -1ns": {Target: u, Timeout: -1, MaxInFlight: 1},
+		"client: max-in-flight must be at least 1, got -5":  {Target: u, Timeout: 1, MaxInFlight: -5},
+	} {
+		if _, err := New(o); err == nil || err.Error() != want {
+			t.Errorf("got %v, want %s", err, want)
 		}
 	}
 }

@@ -1,18 +1,18 @@
 package client
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"runtime"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -51,13 +51,17 @@ type startedHTTP1 struct {
 }
 
 // newHTTP1 starts a sender. The ends of its requests are sent to a channel.
-func newHTTP1(t *testing.T, target string) (startedHTTP1, chan openloop.Exchange) {
+func newHTTP1(t *testing.T, target string, change ...func(*Options)) (startedHTTP1, chan openloop.Exchange) {
 	t.Helper()
 	u, err := url.Parse(target)
 	if err != nil {
 		t.Fatal(err)
 	}
-	sender, err := HTTP1(Options{Target: u, Timeout: poll.Limit, MaxInFlight: 4})
+	o := Options{Target: u, Timeout: poll.Limit, MaxInFlight: 4}
+	for _, f := range change {
+		f(&o)
+	}
+	sender, err := HTTP1(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,36 +91,6 @@ func socketPair(t *testing.T) (own, peer int) {
 	return fds[0], fds[1]
 }
 
-// The wall clock, which the kernel's timestamps are of, is set forward while a
-// request is in flight: its answer seems to have arrived before it was sent.
-func TestWallClockChange(t *testing.T) {
-	h, ended := newHTTP1(t, "http://127.0.0.1:1")
-	own, _ := socketPair(t)
-	c, err := h.adopt(own)
-	if err != nil {
-		t.Fatal(err)
-	}
-	x := &exchange{sent: time.Now()}
-	h.queue.push(x)
-	h.write(c, x)
-	h.read(c, []byte("HTTP/1.1 204 No Content\r\n\r\n"), x.sent.Add(-time.Hour))
-	if got := <-ended; got.Status != 204 {
-		t.Errorf("%+v", got)
-	}
-}
-
-// A connection that is established after its request timed out serves the next
-// one.
-func TestConnectionThatIsTooLate(t *testing.T) {
-	h, ended := newHTTP1(t, "http://127.0.0.1:1")
-	own, _ := socketPair(t)
-	h.dialed = []dialed{{exchange: &exchange{over: true}, fd: own}, {exchange: &exchange{over: true}, fd: -1, err: unix.ECONNREFUSED}}
-	h.takeDialed()
-	if len(h.idle) != 1 || h.idle[0].fd != own || !h.idle[0].used || len(ended) != 0 {
-		t.Errorf("%d idle connections, %d ends of requests; want 1, 0", len(h.idle), len(ended))
-	}
-}
-
 // Finish closes connections that nobody waits for any more.
 func TestFinishClosesLateConnections(t *testing.T) {
 	h, _ := newHTTP1(t, "http://127.0.0.1:1")
@@ -128,34 +102,183 @@ func TestFinishClosesLateConnections(t *testing.T) {
 	}
 }
 
-// Idle connections that their peer closes, or on which it sends something, are
-// not used again. The others are, the last one first.
-func TestIdleConnections(t *testing.T) {
+// Finish releases the thread and waits for connections that are being opened.
+func TestFinishWaitsForConnections(t *testing.T) {
 	h, _ := newHTTP1(t, "http://127.0.0.1:1")
-	var conns []*conn
-	var peers []int
-	for range 4 {
-		own, peer := socketPair(t)
-		c, err := h.adopt(own)
-		if err != nil {
+	own, peer := socketPair(t)
+	release, released := h.release, make(chan struct{})
+	h.release = func() {
+		release()
+		close(released)
+	}
+	h.dials.Go(func() {
+		<-released
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.dialed = append(h.dialed, dialed{exchange: &exchange{over: true}, fd: own})
+	})
+	h.finish()
+	if n, err := unix.Read(peer, make([]byte, 1)); n != 0 || err != nil {
+		t.Errorf("read %d bytes, %v; want the end", n, err)
+	}
+}
+
+// Connections that several goroutines open at the same time are all taken.
+func TestManyConnections(t *testing.T) {
+	const n = 50
+	h, ended := newHTTP1(t, "http://127.0.0.1:1")
+	for range n {
+		h.Send(openloop.Request{Due: time.Now()})
+	}
+	for start := time.Now(); len(ended) < n && time.Since(start) < poll.Limit; {
+		h.takeDialed() // also while others are added
+		runtime.Gosched()
+	}
+	for range n {
+		if x := <-ended; x != (openloop.Exchange{Failure: Refused}) {
+			t.Errorf("%+v", x)
+		}
+	}
+}
+
+// pending is the context of a run that goes on. It counts who waits for its end.
+type pending struct {
+	context.Context
+	done    chan struct{}
+	waiting *int
+}
+
+func newPending() pending { return pending{context.Background(), make(chan struct{}), new(int)} }
+
+func (c pending) Done() <-chan struct{} { return c.done }
+
+// AfterFunc is what context.AfterFunc calls.
+func (c pending) AfterFunc(func()) (stop func() bool) {
+	*c.waiting++
+	return func() bool { *c.waiting--; return true }
+}
+
+// A sender waits for the end of one context at a time, and after Finish of none:
+// a signal would be written to a file descriptor that is closed.
+func TestContextsAreLeft(t *testing.T) {
+	h, _ := newHTTP1(t, "http://127.0.0.1:1")
+	first, second := newPending(), newPending()
+	for _, step := range []struct {
+		name          string
+		do            func()
+		first, second int
+	}{
+		{"a sleep", func() { h.SleepUntil(first, time.Now()) }, 1, 0},
+		{"a sleep with the same context", func() { h.SleepUntil(first, time.Now()) }, 1, 0},
+		{"a sleep with another context", func() { h.SleepUntil(second, time.Now()) }, 0, 1},
+		{"Finish", h.finish, 0, 0},
+	} {
+		step.do()
+		if *first.waiting != step.first || *second.waiting != step.second {
+			t.Errorf("after %s: %d wait for the first context, %d for the second; want %d, %d", step.name, *first.waiting, *second.waiting, step.first, step.second)
+		}
+	}
+}
+
+// Each request costs a sleep, which must not register with its context again.
+func TestSleepWithTheSameContext(t *testing.T) {
+	h, _ := newHTTP1(t, "http://127.0.0.1:1")
+	if n := testing.AllocsPerRun(10, func() { h.watch(t.Context()) }); n != 0 {
+		t.Errorf("%v allocations per sleep, want 0", n)
+	}
+}
+
+// A context that ends signals once. The sender waits for this signal before it
+// leaves the context.
+func TestLeavingAContextThatEnds(t *testing.T) {
+	h, _ := newHTTP1(t, "http://127.0.0.1:1")
+	for range 20 {
+		ctx, end := newContext(t)
+		h.watch(ctx)
+		end()
+		h.watch(t.Context())
+		if events := h.poller.pending(); !slices.ContainsFunc(events, func(e unix.EpollEvent) bool { return int(e.Fd) == h.poller.wake }) {
+			t.Fatalf("no signal among the events %v", events)
+		}
+		h.poller.clearSignal()
+	}
+}
+
+// While requests are overdue, answers are read every 100 µs, not after each
+// request.
+func TestAnswersWaitForOverdueRequests(t *testing.T) {
+	h, ended := newHTTP1(t, "http://127.0.0.1:1")
+	c, peer := h.connection(t)
+	h.request(c)
+	unix.Write(peer, []byte("HTTP/1.1 204 No Content\r\n\r\n"))
+	overdue := time.Now()
+	h.polled = overdue.Add(time.Hour) // so that less than 100 µs have passed
+	h.SleepUntil(t.Context(), overdue)
+	if len(ended) != 0 {
+		t.Error("read an answer at once")
+	}
+	h.polled = time.Time{}
+	h.SleepUntil(t.Context(), overdue)
+	if len(ended) != 1 || h.polled.Before(overdue) {
+		t.Errorf("%d answers read, the last time at %s; want 1", len(ended), h.polled)
+	}
+}
+
+// A sender that waits leaves the CPU to the target.
+func TestWaitingTakesNoCPU(t *testing.T) {
+	runtime.LockOSThread() // time is counted by thread
+	defer runtime.UnlockOSThread()
+	used := func() time.Duration {
+		var u unix.Rusage
+		if err := unix.Getrusage(unix.RUSAGE_THREAD, &u); err != nil {
 			t.Fatal(err)
 		}
-		h.setIdle(c)
-		conns, peers = append(conns, c), append(peers, peer)
+		return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 	}
-	unix.Shutdown(peers[0], unix.SHUT_RDWR)
-	unix.Write(peers[2], []byte("HTTP/1.1 408 Request Timeout\r\n"))
-	h.poll(time.Now(), false)
-	if !slices.Equal(h.idle, []*conn{conns[1], conns[3]}) || len(h.conns) != 2 {
-		t.Fatalf("%d idle of %d connections, want 2 of 2", len(h.idle), len(h.conns))
+	silent := answering(t, func(c *net.TCPConn) { c.Read(make([]byte, 1)) })
+	h, ended := newHTTP1(t, silent.url, func(o *Options) { o.Timeout = 100 * time.Millisecond })
+	before := used()
+	sent := time.Now()
+	h.Send(openloop.Request{Due: sent})
+	h.SleepUntil(t.Context(), sent.Add(50*time.Millisecond))
+	h.finish()
+	if took := used() - before; took > 25*time.Millisecond {
+		t.Errorf("took %s of CPU time to wait for 100ms", took)
 	}
-	h.Send(openloop.Request{Due: time.Now()})
-	if conns[3].exchange == nil || len(h.idle) != 1 || h.idle[0] != conns[1] {
-		t.Error("the connection that was used last is not used first")
+	if x := <-ended; x.Failure != Timeout {
+		t.Errorf("%+v", x)
 	}
-	h.fail(conns[3], unix.ECONNRESET) // do not wait for an answer
-	h.dials.Wait()
-	h.takeDialed()
+}
+
+// A request times out at its deadline, not before. It ends once.
+func TestDeadline(t *testing.T) {
+	h, ended := newHTTP1(t, "http://127.0.0.1:1")
+	c, _ := h.connection(t)
+	x := h.request(c)
+	h.expire(h.deadline(x).Add(-1))
+	if len(ended) != 0 {
+		t.Error("timed out too early")
+	}
+	h.expire(h.deadline(x))
+	if len(ended) != 1 || (<-ended).Failure != Timeout {
+		t.Error("did not time out at its deadline")
+	}
+	h.end(x, time.Now(), openloop.Exchange{Status: 200})
+	if len(ended) != 0 {
+		t.Error("ended twice")
+	}
+}
+
+// Start refuses a path that is no part of a URL.
+func TestStartWithAnInvalidPath(t *testing.T) {
+	sender, err := HTTP1(Options{Target: &url.URL{Scheme: "http", Host: "127.0.0.1:1"}, Timeout: 1, MaxInFlight: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `parse "http://127.0.0.1:1/%zz": invalid URL escape "%zz"`
+	if err := sender.Start([]openloop.Path{{Path: "/"}, {Path: "/%zz"}}, nil); err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
 }
 
 // The target accepts no more connections: requests time out before they have one.
@@ -284,84 +407,12 @@ func TestNoFilesLeft(t *testing.T) {
 	}
 }
 
-// Signals end a sleep, and are cleared by it.
-func TestPoller(t *testing.T) {
-	p, err := newPoller()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.close()
-	await := func(until time.Time) []unix.EpollEvent {
-		for {
-			// Signals of Go's scheduler interrupt it.
-			if events := p.await(until); len(events) > 0 || !time.Now().Before(until) {
-				return events
-			}
-		}
-	}
-	if events := p.pending(); len(events) != 0 {
-		t.Errorf("at first: %v", events)
-	}
-	p.signal()
-	if events := await(time.Now().Add(poll.Limit)); len(events) != 1 || int(events[0].Fd) != p.wake {
-		t.Errorf("after a signal: %v", events)
-	}
-	p.clearSignal()
-	for range 2 {
-		if events := await(time.Now().Add(5 * time.Millisecond)); len(events) != 1 || int(events[0].Fd) != p.timer {
-			t.Errorf("after 5 ms: %v", events)
-		}
-	}
-	// The expired timer must not end the next sleep.
-	began := time.Now()
-	p.signal()
-	if events := await(began.Add(poll.Limit)); len(events) != 1 || int(events[0].Fd) != p.wake {
-		t.Errorf("after the timer: %v", events)
-	}
-	p.clearSignal()
-
-	own, peer := socketPair(t)
-	defer unix.Close(own)
-	if err := p.add(own, unix.EPOLLIN); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := unix.Write(peer, []byte("x")); err != nil {
-		t.Fatal(err)
-	}
-	if events := p.pending(); len(events) != 1 || int(events[0].Fd) != own || events[0].Events != unix.EPOLLIN {
-		t.Errorf("data: %v", events)
-	}
-	if err := p.modify(own, unix.EPOLLOUT); err != nil {
-		t.Fatal(err)
-	}
-	if events := p.pending(); len(events) != 1 || events[0].Events != unix.EPOLLOUT {
-		t.Errorf("watched for writing only: %v", events)
-	}
-	if err := p.add(own, unix.EPOLLIN); err == nil || err.Error() != "epoll_ctl: file exists" {
-		t.Errorf("added twice: %v", err)
-	}
-}
-
 // The connection is reset while a large request is being sent.
 func TestResetWithinTheRequest(t *testing.T) {
 	service := answering(t, func(c *net.TCPConn) { c.SetLinger(0) })
 	c := start(t, HTTP1, service.url, func(o *Options) { o.Method, o.Body = "POST", largeBody })
 	if x := c.do(t); x != (openloop.Exchange{Failure: Reset}) {
 		t.Errorf("%+v", x)
-	}
-}
-
-// A time before the clock's base must not become zero, which stops a timer.
-func TestTimespecIsNeverZero(t *testing.T) {
-	clock, err := newMonotonic()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if at := clock.timespec(time.Now().Add(-1000 * time.Hour)); at.Nano() != 1 {
-		t.Errorf("%d ns", at.Nano())
-	}
-	if at := clock.timespec(clock.base.Add(time.Second)); at.Nano() != clock.ns+1e9 {
-		t.Errorf("%d ns, want %d", at.Nano(), clock.ns+1e9)
 	}
 }
 
@@ -376,6 +427,9 @@ func TestExchanges(t *testing.T) {
 		left := []rune("abc")
 		for _, name := range order {
 			q.remove(all[name])
+			if all[name].prev != nil || all[name].next != nil {
+				t.Errorf("removed in the order %s: %c keeps others in memory", order, name)
+			}
 			left = slices.DeleteFunc(left, func(r rune) bool { return r == name })
 			var forward, backward []*exchange
 			for x := q.first; x != nil; x = x.next {
@@ -393,26 +447,5 @@ func TestExchanges(t *testing.T) {
 				t.Errorf("removed in the order %s: after %c %d forward, %d backward, want %d", order, name, len(forward), len(backward), len(want))
 			}
 		}
-	}
-}
-
-func TestReceive(t *testing.T) {
-	var in receiver
-	in.init()
-	own, peer := socketPair(t)
-	defer unix.Close(own)
-	if _, _, err := in.receive(own); err != unix.EAGAIN {
-		t.Errorf("without data: %v, want EAGAIN", err)
-	}
-	if _, err := unix.Write(peer, []byte(strings.Repeat("x", 100))); err != nil {
-		t.Fatal(err)
-	}
-	before := time.Now()
-	// This socket has no timestamps. The one of the last answer must not be used.
-	header := (*unix.Cmsghdr)(unsafe.Pointer(&in.control[0]))
-	header.Level, header.Type = unix.SOL_SOCKET, unix.SCM_TIMESTAMPNS
-	data, at, err := in.receive(own)
-	if err != nil || len(data) != 100 || at.Before(before) || at.After(time.Now()) {
-		t.Errorf("%d bytes at %s, %v", len(data), at, err)
 	}
 }

@@ -6,7 +6,10 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"testing"
+
+	"apmapp/loadgen/openloop"
 )
 
 func TestTLS(t *testing.T) {
@@ -32,6 +35,17 @@ func TestTLSVersionRefused(t *testing.T) {
 	service.StartTLS()
 	defer service.Close()
 	if x := start(t, New, service.URL, func(o *Options) { o.Insecure = true }).do(t); x.Failure != TLS {
+		t.Errorf("%+v", x)
+	}
+}
+
+// A path that is no part of a URL is an error of its requests.
+func TestInvalidPath(t *testing.T) {
+	o, err := Options{Target: &url.URL{Scheme: "http", Host: "127.0.0.1:1"}, Timeout: 1, MaxInFlight: 1}.checked()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if x := newNetHTTP(o).Do(t.Context(), "/%zz"); x != (openloop.Exchange{Failure: Malformed}) {
 		t.Errorf("%+v", x)
 	}
 }

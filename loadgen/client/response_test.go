@@ -45,6 +45,11 @@ func headOf(size int) string {
 	return head + fieldsOf(size-len(head))
 }
 
+// chunkOf returns a chunk of one byte whose first line is size bytes long.
+func chunkOf(size int) string {
+	return "1;" + strings.Repeat("x", size-len("1;\r\n")) + "\r\nh\r\n"
+}
+
 type responseTest struct {
 	method, text  string
 	status, bytes int
@@ -73,16 +78,28 @@ var wellFormed = map[string]responseTest{
 	"to HEAD, in chunks":     {"HEAD", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", 200, 0, true, ""},
 	"no content":             {"GET", "HTTP/1.1 204 No Content\r\n\r\n", 204, 0, true, ""},
 	"not modified":           {"GET", "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", 304, 0, true, ""},
+	"a length of two digits": {"GET", ok + "Content-Length: 10\r\n\r\n0123456789", 200, 10, true, ""},
+	"blanks around a length": {"GET", ok + "Content-Length:\t 1 \t\r\n\r\nh", 200, 1, true, ""},
+	"a chunk of 16 bytes":    {"GET", chunked + "10\r\n0123456789abcdef\r\n0\r\n\r\n", 200, 16, true, ""},
+	"closing, then kept":     {"GET", ok + "Connection: close, keep-alive\r\nContent-Length: 0\r\n\r\n", 200, 0, false, ""},
+	"HTTP/1.0, not kept":     {"GET", "HTTP/1.0 200 OK\r\nConnection: x\r\nContent-Length: 0\r\n\r\n", 200, 0, false, ""},
 	"after early hints":      {"GET", "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nh", 200, 1, true, ""},
 	"HEAD and early hints":   {"HEAD", "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n", 200, 0, true, ""},
 	"with more after it":     {"GET", "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nhmore", 200, 1, true, "more"},
 }
 
+// The limits of a head and of trailers, and of the line before a chunk, in bytes.
+const (
+	headLimit  = 65536
+	chunkLimit = 4096
+)
+
 // atLimits are too long for tests that repeat them often.
 var atLimits = map[string]responseTest{
-	"a head at its limit":   {"GET", headOf(maxHead), 200, 0, true, ""},
-	"trailers at the limit": {"GET", chunked + "0\r\n" + fieldsOf(maxHead), 200, 0, true, ""},
-	"a chunk at its limit":  {"GET", chunked + "1;" + strings.Repeat("x", maxChunkLine-4) + "\r\nh\r\n0\r\n\r\n", 200, 1, true, ""},
+	"a head at its limit":        {"GET", headOf(headLimit), 200, 0, true, ""},
+	"trailers at the limit":      {"GET", chunked + "0\r\n" + fieldsOf(headLimit), 200, 0, true, ""},
+	"a chunk at its limit":       {"GET", chunked + chunkOf(chunkLimit) + "0\r\n\r\n", 200, 1, true, ""},
+	"three chunks at this limit": {"GET", chunked + strings.Repeat(chunkOf(chunkLimit), 3) + "0\r\n\r\n", 200, 3, true, ""},
 }
 
 func TestResponse(t *testing.T) {
@@ -132,10 +149,16 @@ func TestMalformedResponses(t *testing.T) {
 		"a chunk's end missing":            ok + "Transfer-Encoding: chunked\r\n\r\n1\r\nhh\r\n0\r\n\r\n",
 		"an upgrade":                       "HTTP/1.1 101 Switching Protocols\r\n\r\n",
 		"six early hints":                  strings.Repeat("HTTP/1.1 103 Early Hints\r\n\r\n", 6),
-		"a head too long":                  headOf(maxHead + 1),
-		"a line too long":                  strings.Repeat("HTTP", maxHead),
-		"trailers too long":                chunked + "0\r\n" + fieldsOf(maxHead+1),
-		"a chunk line too long":            chunked + "1;" + strings.Repeat("x", maxChunkLine-3) + "\r\nh\r\n0\r\n\r\n",
+		"a head too long":                  headOf(headLimit + 1),
+		"a line too long":                  strings.Repeat("HTTP", headLimit),
+		"trailers too long":                chunked + "0\r\n" + fieldsOf(headLimit+1),
+		"a chunk line too long":            chunked + chunkOf(chunkLimit+1) + "0\r\n\r\n",
+		"a length and more":                ok + "Content-Length: 1~\r\n\r\nh",
+		"a size of a chunk and more":       chunked + "1~\r\nh\r\n0\r\n\r\n",
+		"two lengths, the first is 0":      ok + "Content-Length: 0\r\nContent-Length: 1\r\n\r\nh",
+		"a length of 0 and chunks":         ok + "Content-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+		"a chunk of 4 EiB":                 chunked + "4000000000000000\r\n",
+		"three bytes after a chunk":        chunked + "1\r\nh\rxx",
 		"a reason not split off":           "HTTP/1.1 200OK\r\n\r\n",
 		"a reason with control":            "HTTP/1.1 200 O\x01K\r\n\r\n",
 		"a line feed after a chunk's size": chunked + "1;x\nh\r\n0\r\n\r\n",
@@ -161,6 +184,15 @@ func TestResponseCutOff(t *testing.T) {
 			if r, _, err := parse(test.method, complete[:n], 1<<20); err == nil && !(name == "until the end" && n >= len(ok+"\r\n")) {
 				t.Errorf("%s, cut off after %q: %+v", name, complete[:n], r.Status)
 			}
+		}
+	}
+}
+
+// The longest lengths that are accepted are not complete without their bytes.
+func TestLongestResponseCutOff(t *testing.T) {
+	for _, text := range []string{ok + "Content-Length: 9223372036854775807\r\n\r\nh", chunked + "3fffffffffffffff\r\nh"} {
+		if r, _, err := parse("GET", text, 1<<20); err != io.ErrUnexpectedEOF || r.Bytes != 1 {
+			t.Errorf("%q: %d bytes, %v; want 1 byte, %v", text, r.Bytes, err, io.ErrUnexpectedEOF)
 		}
 	}
 }
