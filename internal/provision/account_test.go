@@ -1,6 +1,7 @@
 package provision
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -198,6 +199,95 @@ func TestErrorWhileLooking(t *testing.T) {
 	_, err := a.create(t.Context(), Ref{Monitor, "a"}, body, "m")
 	if err == nil || !strings.Contains(err.Error(), "502 Bad Gateway: outcome unknown") || !strings.Contains(err.Error(), "; then: list monitors: 403 Forbidden") || len(a.requests) != 2 {
 		t.Errorf("%v: %v", a.requests, err)
+	}
+}
+
+// If the outcome of a creation is unknown, create looks twice for the marker before
+// it sends the request again.
+func TestCreateOfUnknownOutcome(t *testing.T) {
+	const (
+		unknown = "502 Bad Gateway: outcome unknown: the request may or may not have taken effect"
+		none    = `[]`
+		created = `[{"id": 6}, {"id": 7, "tags": ["managed-by:apmapp-provision", "provision-id:apmapp/dev/a"]}]`
+	)
+	for _, c := range []struct {
+		name     string
+		answers  []string // to POST and GET; see inTurn
+		want     string   // ID or error
+		requests string   // the first letters
+	}{
+		{"it appears at once", []string{"", created}, "7", "PG"},
+		{"it appears late", []string{"", none, created}, "7", "PGG"},
+		{"it was not created", []string{"", none, none, `{"id": 8}`}, "8", "PGGP"},
+		{"it was created the second time", []string{"", none, none, "", created}, "7", "PGGPG"},
+		{"the second time is refused", []string{"", none, none, "400"}, "create monitor a: 400 Bad Request", "PGGP"},
+		{"it is never created", []string{"", none, none, "", none, none, "", none, none, "", none, none, "", none, none, ""},
+			"create monitor a: " + unknown + " (after 6 attempts)", "PGGPGGPGGPGGPGGP"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			a := newAPI(t, inTurn(c.answers))
+			body := map[string]any{"name": "a", "type": "query alert", "query": "q"}
+			o, err := a.create(t.Context(), Ref{Monitor, "a"}, body, "apmapp/dev/a")
+			got := fmt.Sprint(err)
+			if err == nil {
+				got = o.ID()
+			}
+			requests := a.letters()
+			if got != c.want || requests != c.requests {
+				t.Errorf("got %s after %s, want %s after %s", got, requests, c.want, c.requests)
+			}
+			if looks := strings.Count(c.requests, "G"); len(a.waits) != looks || len(a.notices) != looks {
+				t.Errorf("%d waits, %d notices; want one before each of %d looks", len(a.waits), len(a.notices), looks)
+			}
+			for i, notice := range a.notices {
+				if !strings.HasPrefix(notice, "create monitor a: "+unknown+"; retry in ") {
+					t.Errorf("notice %d: %s", i, notice)
+				}
+			}
+		})
+	}
+}
+
+// The request that changes a downtime contains its ID. The definition's body does not.
+func TestUpdateOfADowntime(t *testing.T) {
+	var sent map[string]any
+	a := newAPI(t, func(w http.ResponseWriter, r *http.Request) {
+		if err := json.NewDecoder(r.Body).Decode(&sent); err != nil {
+			t.Error(err)
+		}
+		io.WriteString(w, `{"data": {"id": "0b"}}`)
+	})
+	body := map[string]any{"data": map[string]any{"type": "downtime", "attributes": map[string]any{"scope": "*"}}}
+	before := compact(body)
+	if o, err := a.update(t.Context(), Ref{Downtime, "a"}, object{kind: Downtime, id: "0b"}, body); err != nil || o.ID() != "0b" {
+		t.Errorf("%v, %v", o, err)
+	}
+	if got, want := compact(sent), `{"data":{"attributes":{"scope":"*"},"id":"0b","type":"downtime"}}`; got != want {
+		t.Errorf("sent %s, want %s", got, want)
+	}
+	if got := compact(body); got != before {
+		t.Errorf("the body is now %s, want %s", got, before)
+	}
+}
+
+func TestFindErrors(t *testing.T) {
+	const marked = `{"id": "%s", "description": "[apmapp-provision:apmapp/dev/a]"}`
+	one, two := fmt.Sprintf(marked, "abc-def-ghi"), fmt.Sprintf(marked, "abc-def-ghj")
+	for _, c := range []struct{ list, want string }{
+		{one, "read dashboard abc-def-ghi: 400 Bad Request"},
+		{one + "," + two, "dashboard a: 2 resources carry its marker: https://app.datadoghq.com/dashboard/abc-def-ghi https://app.datadoghq.com/dashboard/abc-def-ghj; " +
+			"one is probably a copy: delete it, or remove its marker"},
+	} {
+		a := newAPI(t, func(w http.ResponseWriter, r *http.Request) {
+			if strings.HasSuffix(r.URL.Path, "/dashboard") {
+				fmt.Fprintf(w, `{"dashboards": [%s]}`, c.list)
+				return
+			}
+			w.WriteHeader(http.StatusBadRequest)
+		})
+		if _, err := a.find(t.Context(), Ref{Dashboard, "a"}, "apmapp/dev/a"); fmt.Sprint(err) != c.want {
+			t.Errorf("got %v, want %s", err, c.want)
+		}
 	}
 }
 

@@ -49,6 +49,34 @@ func answers(status int, body string) http.HandlerFunc {
 	}
 }
 
+// inTurn returns a handler with one answer for each request: "" is a 502, "400" a
+// 400, and everything else is a body.
+func inTurn(answers []string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		answer := "400" // to requests after the last answer
+		if len(answers) > 0 {
+			answer, answers = answers[0], answers[1:]
+		}
+		switch answer {
+		case "":
+			w.WriteHeader(http.StatusBadGateway)
+		case "400":
+			w.WriteHeader(http.StatusBadRequest)
+		default:
+			io.WriteString(w, answer)
+		}
+	}
+}
+
+// letters returns the first letter of each request's method.
+func (a *api) letters() string {
+	var b strings.Builder
+	for _, r := range a.requests {
+		b.WriteByte(r[0])
+	}
+	return b.String()
+}
+
 func TestNewClientValidates(t *testing.T) {
 	valid := Config{APIKey: "a", AppKey: "b"}
 	for _, c := range []struct {
@@ -281,6 +309,66 @@ func TestWaitIsTheLongerOne(t *testing.T) {
 		if len(a.waits) != 1 || a.waits[0] < least || a.waits[0] > least+1500*time.Millisecond {
 			t.Errorf("a reset in %s s: waits %v, want about %s", reset, a.waits, least)
 		}
+	}
+}
+
+// A rate limit that ends within two minutes is waited for.
+func TestLongestWait(t *testing.T) {
+	for reset, want := range map[string]string{"120": "<nil> after 1 waits", "120.001": "read monitor 7: 429 Too Many Requests; the rate limit did not end in time (after 1 attempts) after 0 waits"} {
+		limited := true
+		a := newAPI(t, func(w http.ResponseWriter, r *http.Request) {
+			if limited {
+				limited = false
+				w.Header().Set("X-RateLimit-Reset", reset)
+				w.WriteHeader(http.StatusTooManyRequests)
+				return
+			}
+			io.WriteString(w, `{"id": 7}`)
+		})
+		_, err := a.get(t.Context(), Monitor, "7")
+		if got := fmt.Sprintf("%v after %d waits", err, len(a.waits)); got != want {
+			t.Errorf("a reset in %s s: got %s, want %s", reset, got, want)
+		}
+	}
+}
+
+// Waits double from a second. Jitter of half the wait spreads them out.
+func TestBackOff(t *testing.T) {
+	b := newBackOff()
+	if b.RandomizationFactor != 0.5 {
+		t.Errorf("jitter %v, want 0.5", b.RandomizationFactor)
+	}
+	b.RandomizationFactor = 0
+	for want := time.Second; want <= 16*time.Second; want *= 2 {
+		if got := b.NextBackOff(); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
+
+// A request without an answer ends after the timeout. Its outcome is unknown.
+func TestNoAnswerInTime(t *testing.T) {
+	a := newAPI(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	a.cfg.Timeout = 5 * time.Millisecond
+	if _, err := a.get(t.Context(), Monitor, "7"); fmt.Sprint(err) != "read monitor 7: no answer within 5ms: outcome unknown: the request may or may not have taken effect (after 6 attempts)" || !errors.Is(err, errUnknown) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// The target of a redirect does not receive the keys.
+func TestRedirectIsNotFollowed(t *testing.T) {
+	elsewhere := newAPI(t, answers(200, `{"id": 7}`))
+	a := newAPI(t, http.RedirectHandler(elsewhere.cfg.API, http.StatusTemporaryRedirect).ServeHTTP)
+	const redirected = ": 307 Temporary Redirect; redirects are not followed, because the keys would be sent along: check DD_SITE and -api"
+	if _, err := a.get(t.Context(), Monitor, "7"); fmt.Sprint(err) != "read monitor 7"+redirected {
+		t.Errorf("got %v", err)
+	}
+	body := map[string]any{"name": "a", "type": "query alert", "query": "q"}
+	if _, err := a.create(t.Context(), Ref{Monitor, "a"}, body, "m"); fmt.Sprint(err) != "create monitor a"+redirected {
+		t.Errorf("got %v", err)
+	}
+	if len(elsewhere.requests) != 0 || len(a.requests) != 2 {
+		t.Errorf("requests %v, elsewhere %v", a.requests, elsewhere.requests)
 	}
 }
 
