@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"apmapp/internal/build"
 )
@@ -35,11 +36,22 @@ type Process struct {
 	Stdout, Stderr io.Writer
 }
 
-// Main calls run and exits with the status that it returns. The first SIGINT or
-// SIGTERM ends ctx; a second one kills the process.
+// grace is the time after the first signal in which further signals change
+// nothing. Some senders signal a process twice at once: GNU timeout signals the
+// process and its group, a terminal that closes sends SIGHUP and SIGTERM.
+const grace = time.Second
+
+// Main calls run and exits with the status that it returns. The first SIGINT,
+// SIGTERM or SIGHUP ends ctx. A signal that arrives more than a second later kills
+// the process.
 func Main(run func(context.Context, Process) int) {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop)
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	// nohup starts a program with SIGHUP ignored, so that it outlives its terminal.
+	if !signal.Ignored(syscall.SIGHUP) {
+		signals = append(signals, syscall.SIGHUP)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), signals...)
+	context.AfterFunc(ctx, func() { time.AfterFunc(grace, stop) })
 	os.Exit(run(ctx, Process{Args: os.Args[1:], Getenv: os.Getenv, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}))
 }
 
