@@ -86,7 +86,7 @@ func (o Options) checked() (Options, error) {
 	if err := checkHeader(o.Header); err != nil {
 		return o, fmt.Errorf("client: %w", err)
 	}
-	// Building one request shows whether the method and the target are valid.
+	// Writing one request shows whether the method and the target are valid.
 	req, err := o.request(context.Background(), "/")
 	if err == nil {
 		err = req.Write(io.Discard)
@@ -107,6 +107,15 @@ func checkHeader(header http.Header) error {
 		for _, value := range header[name] {
 			if !httpguts.ValidHeaderFieldValue(value) {
 				return fmt.Errorf("value of header %s has control characters: remove them", name)
+			}
+		}
+		if http.CanonicalHeaderKey(name) == "Host" {
+			if len(header[name]) != 1 {
+				return fmt.Errorf("header Host must have one value, got %d", len(header[name]))
+			}
+			host, err := httpguts.PunycodeHostPort(header[name][0])
+			if err != nil || !httpguts.ValidHostHeader(host) {
+				return errors.New("value of header Host is not a host such as shop.example or shop.example:8080")
 			}
 		}
 	}

@@ -346,6 +346,11 @@ func TestInvalidOptions(t *testing.T) {
 		{func(o *Options) { o.Timeout = 0 }, "timeout must be greater than 0s, got 0s"},
 		{func(o *Options) { o.Method = "GET IT" }, `net/http: invalid method "GET IT"`},
 		{func(o *Options) { o.Header = http.Header{"B d": {"x"}, "Good": {"x"}, "A d": {"x"}} }, `"A d" is not a valid header name`},
+		{func(o *Options) { o.Target = target("http://xn--\u00e4") }, "idna: invalid label \"\u00e4\""},
+		{func(o *Options) { o.Header = http.Header{"Host": {"two words"}} }, "value of header Host is not a host such as shop.example or shop.example:8080"},
+		{func(o *Options) { o.Header = http.Header{"host": {"xn--\u00e4"}} }, "value of header Host is not a host such as shop.example or shop.example:8080"},
+		{func(o *Options) { o.Header = http.Header{"Host": {"a", "b"}} }, "header Host must have one value, got 2"},
+		{func(o *Options) { o.Header = http.Header{"Host": {}} }, "header Host must have one value, got 0"},
 		{func(o *Options) { o.Header = http.Header{"Key": {"fine", "secret\n"}} }, "value of header Key has control characters: remove them"},
 	} {
 		o := Options{Target: target("http://h"), Timeout: 1, MaxInFlight: 1, Header: http.Header{"Key": {"fine"}}}
