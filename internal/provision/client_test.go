@@ -49,6 +49,11 @@ func answers(status int, body string) http.HandlerFunc {
 	}
 }
 
+// forbidden returns the end of the error of a request that needs a permission.
+func forbidden(permission string) string {
+	return ": 403 Forbidden; the application key, its scopes and its owner's role need the permission " + permission + " (or the keys belong to another DD_SITE)"
+}
+
 // inTurn returns a handler with one answer for each request: "" is a 502, "400" a
 // 400, and everything else is a body.
 func inTurn(answers []string) http.HandlerFunc {
@@ -78,6 +83,11 @@ func (a *api) letters() string {
 }
 
 func TestNewClientValidates(t *testing.T) {
+	const (
+		notASCII = " contains a space or a character that is not ASCII"
+		noURL    = "-api is not a URL such as https://proxy.example.com"
+		noTLS    = " must begin with https://, because the keys are sent there; http is allowed only to this machine"
+	)
 	valid := Config{APIKey: "a", AppKey: "b"}
 	for _, c := range []struct {
 		change func(*Config)
@@ -85,31 +95,31 @@ func TestNewClientValidates(t *testing.T) {
 	}{
 		{func(*Config) {}, ""},
 		{func(c *Config) { c.Site = "us5.datadoghq.com" }, ""},
-		{func(c *Config) { c.Site = "example.com" }, `DD_SITE "example.com" is not a site of Datadog; the sites are datadoghq.com, us3.datadoghq.com,`},
+		{func(c *Config) { c.Site = "example.com" }, `DD_SITE "example.com" is not a site of Datadog; the sites are datadoghq.com, us3.datadoghq.com, ` +
+			"us5.datadoghq.com, datadoghq.eu, ap1.datadoghq.com, ap2.datadoghq.com, uk1.datadoghq.com, ddog-gov.com, us2.ddog-gov.com"},
 		{func(c *Config) { c.APIKey, c.AppKey = "", "" }, "DD_API_KEY and DD_APP_KEY not set"},
 		{func(c *Config) { c.APIKey = "" }, "DD_API_KEY not set"},
 		{func(c *Config) { c.AppKey = "" }, "DD_APP_KEY not set"},
-		{func(c *Config) { c.AppKey = "a b" }, "DD_APP_KEY contains a space or a character that is not ASCII"},
-		{func(c *Config) { c.APIKey, c.AppKey = "a\n", "b\n" }, "DD_API_KEY contains a space"},
-		{func(c *Config) { c.APIKey = "a\x7f" }, "DD_API_KEY contains a space"},
+		{func(c *Config) { c.AppKey = "a b" }, "DD_APP_KEY" + notASCII},
+		{func(c *Config) { c.APIKey, c.AppKey = "a\n", "b\n" }, "DD_API_KEY" + notASCII},
+		{func(c *Config) { c.APIKey = "a\x7f" }, "DD_API_KEY" + notASCII},
 		{func(c *Config) { c.APIKey = "!~" }, ""}, // the first and the last character that is allowed
 		{func(c *Config) { c.API = "https://proxy.example.com/datadog/" }, ""},
 		{func(c *Config) { c.API = "http://localhost:8126" }, ""},
 		{func(c *Config) { c.API = "http://127.0.0.7" }, ""},
 		{func(c *Config) { c.API = "http://[::1]:80" }, ""},
-		{func(c *Config) { c.API = "http://10.0.0.1" }, "-api http://10.0.0.1 must begin with https://"},
-		{func(c *Config) { c.API = "http://localhost.example.com" }, "must begin with https://"},
-		{func(c *Config) { c.API = "proxy" }, "-api is not a URL such as https://proxy.example.com"},
-		{func(c *Config) { c.API = "https://" }, "-api is not a URL"},
-		{func(c *Config) { c.API = "ftp://example.com" }, "-api is not a URL"},
-		{func(c *Config) { c.API = "https://user:pass@example.com" }, "-api is not a URL"},
-		{func(c *Config) { c.API = "https://example.com?a=b" }, "-api is not a URL"},
-		{func(c *Config) { c.API = "https://exa mple.com" }, "-api is not a URL"},
+		{func(c *Config) { c.API = "http://10.0.0.1" }, "-api http://10.0.0.1" + noTLS},
+		{func(c *Config) { c.API = "http://localhost.example.com" }, "-api http://localhost.example.com" + noTLS},
+		{func(c *Config) { c.API = "proxy" }, noURL},
+		{func(c *Config) { c.API = "https://" }, noURL},
+		{func(c *Config) { c.API = "ftp://example.com" }, noURL},
+		{func(c *Config) { c.API = "https://user:pass@example.com" }, noURL},
+		{func(c *Config) { c.API = "https://example.com?a=b" }, noURL},
+		{func(c *Config) { c.API = "https://exa mple.com" }, noURL},
 	} {
 		cfg := valid
 		c.change(&cfg)
-		_, err := NewClient(cfg)
-		if (err == nil) != (c.want == "") || err != nil && !strings.HasPrefix(err.Error(), c.want) && !strings.Contains(err.Error(), " "+c.want) {
+		if _, err := NewClient(cfg); (err == nil) != (c.want == "") || err != nil && err.Error() != c.want {
 			t.Errorf("%+v: %v, want %q", cfg, err, c.want)
 		}
 	}
@@ -194,6 +204,7 @@ func TestAnswers(t *testing.T) {
 		{200, `<html>`, "read monitor 7: the answer is not valid JSON: " + unknown, 6},
 		{200, `{"name": "x"}`, "the API's answer contains no monitor with an ID", 1},
 		{200, `[]`, "the API's answer contains no monitor with an ID", 1},
+		{300, ``, "read monitor 7: 300 Multiple Choices; redirects are not followed, because the keys would be sent along: check DD_SITE and -api", 1},
 		{302, ``, "read monitor 7: 302 Found; redirects are not followed, because the keys would be sent along: check DD_SITE and -api", 1},
 		{400, `{"errors": ["bad", "worse"]}`, "read monitor 7: 400 Bad Request: bad; worse", 1},
 		{400, `{"errors": [{"title": "T", "detail": "D"}, {"title": "only"}, {"detail": "also"}]}`, "read monitor 7: 400 Bad Request: T D; only; also", 1},
@@ -202,7 +213,9 @@ func TestAnswers(t *testing.T) {
 		{403, `{"errors": ["Forbidden"]}`, "read monitor 7: 403 Forbidden: Forbidden; the application key, its scopes and its owner's role need the permission monitors_read (or the keys belong to another DD_SITE)", 1},
 		{404, `{"errors": ["secret-api-key and secret-app-key"]}`, "read monitor 7: 404 Not Found: [DD_API_KEY] and [DD_APP_KEY]", 1},
 		{408, ``, "read monitor 7: 408 Request Timeout: " + unknown, 6},
+		{399, ``, "read monitor 7: 399 ; redirects are not followed, because the keys would be sent along: check DD_SITE and -api", 1},
 		{429, ``, "read monitor 7: 429 Too Many Requests; the rate limit did not end in time (after 6 attempts)", 6},
+		{499, ``, "read monitor 7: 499 ", 1},
 		{500, ``, "read monitor 7: 500 Internal Server Error: " + unknown, 6},
 		{599, ``, "read monitor 7: 599 : " + unknown, 6},
 	} {
@@ -231,7 +244,7 @@ func TestAnswerThatBreaksOff(t *testing.T) {
 			w.Header().Set("Content-Length", "100")
 			io.WriteString(w, arrived)
 		})
-		if _, err := a.get(t.Context(), Monitor, "7"); err == nil || !strings.HasPrefix(err.Error(), "read monitor 7: the answer broke off: outcome unknown") || len(a.requests) != 6 {
+		if _, err := a.get(t.Context(), Monitor, "7"); fmt.Sprint(err) != "read monitor 7: the answer broke off: outcome unknown: the request may or may not have taken effect (after 6 attempts)" || len(a.requests) != 6 {
 			t.Errorf("%q: %v after %d requests", arrived, err, len(a.requests))
 		}
 	}
@@ -255,9 +268,9 @@ func TestMonitorIDIsANumber(t *testing.T) {
 	o := object{kind: Monitor, id: "x"}
 	_, getErr := a.get(t.Context(), Monitor, "x")
 	_, updateErr := a.update(t.Context(), Ref{Monitor, "a"}, o, map[string]any{})
-	for what, err := range map[string]error{"get": getErr, "update": updateErr, "remove": a.remove(t.Context(), o)} {
-		if err == nil || !strings.Contains(err.Error(), `parsing "x"`) {
-			t.Errorf("%s: %v", what, err)
+	for want, err := range map[string]error{"read monitor x": getErr, "change monitor a": updateErr, "delete monitor x": a.remove(t.Context(), o)} {
+		if want += `: strconv.ParseInt: parsing "x": invalid syntax`; fmt.Sprint(err) != want {
+			t.Errorf("got %v, want %s", err, want)
 		}
 	}
 	if len(a.requests) > 0 {
@@ -393,7 +406,7 @@ func TestContextEnds(t *testing.T) {
 		cancel(stopped)
 		w.WriteHeader(http.StatusServiceUnavailable)
 	})
-	if _, err := a.get(ctx, Monitor, "7"); !errors.Is(err, stopped) || !strings.HasPrefix(err.Error(), "read monitor 7: ") || len(a.requests) != 1 {
+	if _, err := a.get(ctx, Monitor, "7"); !errors.Is(err, stopped) || err.Error() != "read monitor 7: stopped" || len(a.requests) != 1 {
 		t.Errorf("%d requests: %v", len(a.requests), err)
 	}
 }

@@ -44,18 +44,23 @@ func TestFill(t *testing.T) {
 			t.Errorf("%s: %s, %v, want %s", text, short(body["x"]), err, want)
 		}
 	}
+	const (
+		use = "; use ${app}, ${env}, ${host}, ${notify}, ${runbooks}, ${service}, ${timezone}, " +
+			"a reference such as ${monitor:key.id} or ${dashboard:key.url}, or a time such as ${next:MO,TU@19:00}"
+		noDay = " is not a weekday; use SU,MO,TU,WE,TH,FR,SA"
+	)
 	for text, want := range map[string]string{
-		`"${envv}"`: "monitor.a.json: x: unknown placeholder ${envv}; use ${app}, ${env}, ${host}, ${notify}, ${runbooks}, ${service}, ${timezone}, " +
-			"a reference such as ${monitor:key.id} or ${dashboard:key.url}, or a time such as ${next:MO,TU@19:00}",
+		`"${envv}"`:             "x: unknown placeholder ${envv}" + use,
+		`"a ${envv}"`:           "x: unknown placeholder ${envv}" + use,
 		`"${env"`:               `x: "${env" lacks a closing }`,
-		`[1, {"y": "a ${no}"}]`: "x[1].y: unknown placeholder ${no}",
-		`"${monitor:b.name}"`:   "unknown placeholder ${monitor:b.name}",
-		`"${next:XX@19:00}"`:    `"XX" is not a weekday; use SU,MO,TU,WE,TH,FR,SA`,
-		`"${next:MO,@19:00}"`:   `"" is not a weekday`,
-		`"${next:MO@25:00}"`:    "25:00 is not a time of day",
+		`[1, {"y": "a ${no}"}]`: "x[1].y: unknown placeholder ${no}" + use,
+		`"${monitor:b.name}"`:   "x: unknown placeholder ${monitor:b.name}" + use,
+		`"${next:XX@19:00}"`:    `x: "XX"` + noDay,
+		`"${next:MO,@19:00}"`:   `x: ""` + noDay,
+		`"${next:MO@25:00}"`:    "x: 25:00 is not a time of day",
 	} {
-		if _, err := define(t, `{"x": `+text+`}`).Fill(v, target); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v, want %s", text, err, want)
+		if _, err := define(t, `{"x": `+text+`}`).Fill(v, target); fmt.Sprint(err) != "monitor.a.json: "+want {
+			t.Errorf("%s: %v, want monitor.a.json: %s", text, err, want)
 		}
 	}
 	failing := func(Ref) (Target, error) { return Target{}, errors.New("no such thing") }
@@ -80,28 +85,31 @@ func TestOrderOfFillErrors(t *testing.T) {
 
 func TestValuesValidate(t *testing.T) {
 	long := func(n int) string { return strings.Repeat("a", n) }
-	for _, c := range []struct {
-		name, value, want string // want is "" for a valid value
-	}{
-		{"env", "prod-1.eu_a", ""}, {"env", long(100), ""},
-		{"env", long(101), "at most 100 characters"}, {"env", "", `env "" is not a valid tag value`},
-		{"env", "Prod", `env "Prod" is not a valid tag value: start with a–z, then use a–z, 0–9, _ . -; at most 100 characters`},
-		{"env", "1a", `env "1a"`}, {"env", "a b", `env "a b"`}, {"env", "p}", `env "p}"`},
-		{"service", "checkout", ""}, {"service", "check,out", `service "check,out" is not a valid tag value`},
-		{"host", "*", ""}, {"host", "Web-1.example.com", ""}, {"host", long(255), ""},
-		{"host", long(256), "is neither a host name nor *"}, {"host", "a,b", `host "a,b" is neither`}, {"host", "", `host ""`}, {"host", "a*", `host "a*"`},
-		{"notify", "@a  @slack-ops\n@b@example.com", ""},
-		{"notify", "", "notify is empty: name at least one handle such as @team@example.com"}, {"notify", " ", "notify is empty"}, {"notify", "@a ops", `notify: "ops" is not a handle such as @team@example.com or @slack-ops`},
-		{"notify", "@a{{value}}", `notify: "@a{{value}}" is not a handle`}, {"notify", "@", `notify: "@" is not a handle`},
-		{"runbooks", "https://example.com/a", ""}, {"runbooks", "docs/runbooks", ""},
-		{"runbooks", "", `runbooks "" is neither a URL nor a folder`}, {"runbooks", "a b", `runbooks "a b"`}, {"runbooks", "${env}", `runbooks "${env}"`},
+	const (
+		valid    = ""
+		noTag    = " is not a valid tag value: start with a–z, then use a–z, 0–9, _ . -; at most 100 characters"
+		noHost   = " is neither a host name nor *"
+		noHandle = " is not a handle such as @team@example.com or @slack-ops"
+		nobody   = "notify is empty: name at least one handle such as @team@example.com"
+		noFolder = " is neither a URL nor a folder"
+	)
+	for _, c := range []struct{ name, value, want string }{
+		{"env", "prod-1.eu_a", valid}, {"env", long(100), valid},
+		{"env", long(101), `env "` + long(101) + `"` + noTag}, {"env", "", `env ""` + noTag}, {"env", "Prod", `env "Prod"` + noTag},
+		{"env", "1a", `env "1a"` + noTag}, {"env", "a b", `env "a b"` + noTag}, {"env", "p}", `env "p}"` + noTag},
+		{"service", "checkout", valid}, {"service", "check,out", `service "check,out"` + noTag},
+		{"host", "*", valid}, {"host", "Web-1.example.com", valid}, {"host", long(255), valid},
+		{"host", long(256), `host "` + long(256) + `"` + noHost}, {"host", "a,b", `host "a,b"` + noHost}, {"host", "", `host ""` + noHost}, {"host", "a*", `host "a*"` + noHost},
+		{"notify", "@a  @slack-ops\n@b@example.com", valid},
+		{"notify", "", nobody}, {"notify", " ", nobody}, {"notify", "@a ops", `notify: "ops"` + noHandle},
+		{"notify", "@a{{value}}", `notify: "@a{{value}}"` + noHandle}, {"notify", "@", `notify: "@"` + noHandle}, {"notify", "a b", `notify: "a"` + noHandle + "\n" + `notify: "b"` + noHandle},
+		{"runbooks", "https://example.com/a", valid}, {"runbooks", "docs/runbooks~", valid},
+		{"runbooks", "", `runbooks ""` + noFolder}, {"runbooks", "a b", `runbooks "a b"` + noFolder}, {"runbooks", "${env}", `runbooks "${env}"` + noFolder},
+		{"runbooks", "a\tb", `runbooks "a\tb"` + noFolder}, {"runbooks", "(a", `runbooks "(a"` + noFolder}, {"runbooks", "$a", `runbooks "$a"` + noFolder},
 	} {
 		v := values()
 		*map[string]*string{"env": &v.Env, "service": &v.Service, "host": &v.Host, "notify": &v.Notify, "runbooks": &v.Runbooks}[c.name] = c.value
-		switch err := v.Validate(); {
-		case c.want == "" && err != nil:
-			t.Errorf("%s %q: %v", c.name, c.value, err)
-		case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
+		if err := v.Validate(); (err == nil) != (c.want == valid) || err != nil && err.Error() != c.want {
 			t.Errorf("%s %q: %v, want %s", c.name, c.value, err, c.want)
 		}
 	}

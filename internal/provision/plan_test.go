@@ -144,10 +144,10 @@ func TestValidate(t *testing.T) {
 
 func TestPlanWithoutAList(t *testing.T) {
 	a := newAPI(t, answers(403, ""))
-	if _, err := a.Plan(t.Context(), loaded(t, small), values()); err == nil || !strings.HasPrefix(err.Error(), "list slos: 403 Forbidden") || len(a.requests) != 1 {
+	if _, err := a.Plan(t.Context(), loaded(t, small), values()); fmt.Sprint(err) != "list slos"+forbidden("slos_read") || len(a.requests) != 1 {
 		t.Errorf("%v after %v", err, a.requests)
 	}
-	if _, err := a.Managed(t.Context(), values()); err == nil || !strings.HasPrefix(err.Error(), "list downtimes: 403 Forbidden") || len(a.requests) != 2 {
+	if _, err := a.Managed(t.Context(), values()); fmt.Sprint(err) != "list downtimes"+forbidden("monitors_downtime") || len(a.requests) != 2 {
 		t.Errorf("%v after %v", err, a.requests)
 	}
 }
