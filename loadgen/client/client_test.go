@@ -270,7 +270,7 @@ func TestSleepWithAnAnswer(t *testing.T) {
 	defer service.Close()
 	senders(t, func(t *testing.T, start starter) {
 		c := start(t, service.URL)
-		until := time.Now().Add(50 * time.Millisecond)
+		until := time.Now().Add(20 * time.Millisecond)
 		c.sender.Send(openloop.Request{Due: time.Now()})
 		c.sender.SleepUntil(t.Context(), until)
 		if early := time.Until(until); early > 0 {

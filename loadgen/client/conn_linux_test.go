@@ -64,6 +64,9 @@ func TestWhichConnectionsAreKept(t *testing.T) {
 			if kept := slices.Contains(h.idle, c); kept != test.want || len(h.conns) != len(h.idle) {
 				t.Errorf("%d connections, kept %t, want %t", len(h.conns), kept, test.want)
 			}
+			if c.exchange != nil {
+				t.Error("the connection still waits for an answer")
+			}
 		})
 	}
 }
@@ -95,8 +98,8 @@ func TestWhichRequestsAreRepeated(t *testing.T) {
 				h.read(c, []byte("HTTP/1.1 2"), time.Now())
 			}
 			h.fail(c, test.err)
-			if len(h.conns) != 0 {
-				t.Errorf("%d connections, want 0", len(h.conns))
+			if len(h.conns) != 0 || c.exchange != nil {
+				t.Errorf("%d connections, want 0; the last one waits for the answer to %v", len(h.conns), c.exchange)
 			}
 			if test.want == "" {
 				if len(ended) != 0 {
@@ -108,6 +111,46 @@ func TestWhichRequestsAreRepeated(t *testing.T) {
 			}
 			if len(ended) != 1 {
 				t.Fatalf("%d ends, want 1", len(ended))
+			}
+			if got := <-ended; got != (openloop.Exchange{Failure: test.want}) {
+				t.Errorf("got %+v, want %s", got, test.want)
+			}
+		})
+	}
+}
+
+// A request fails when its connection cannot be written or watched, not when it
+// times out.
+func TestWhileARequestIsSent(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		send func(h startedHTTP1, c *conn)
+		want string
+	}{
+		{"the beginning cannot be written", func(h startedHTTP1, c *conn) {
+			unix.Shutdown(c.fd, unix.SHUT_WR)
+			h.request(c)
+		}, Reset},
+		{"the rest cannot be written", func(h startedHTTP1, c *conn) {
+			h.request(c)
+			unix.Shutdown(c.fd, unix.SHUT_WR)
+			c.unsent = []byte("x")
+			h.handle(c, unix.EPOLLOUT)
+		}, Reset},
+		{"the rest cannot be watched", func(h startedHTTP1, c *conn) {
+			h.request(c)
+			if err := unix.EpollCtl(h.poller.epoll, unix.EPOLL_CTL_DEL, c.fd, nil); err != nil {
+				t.Fatal(err)
+			}
+			h.rewatch(c, unix.EPOLLIN)
+		}, Malformed},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			h, ended := newHTTP1(t, "http://127.0.0.1:1", func(o *Options) { o.Method = "POST" })
+			c, _ := h.connection(t)
+			test.send(h, c)
+			if len(ended) != 1 || len(h.conns) != 0 {
+				t.Fatalf("%d ends, %d connections; want 1, 0", len(ended), len(h.conns))
 			}
 			if got := <-ended; got != (openloop.Exchange{Failure: test.want}) {
 				t.Errorf("got %+v, want %s", got, test.want)
