@@ -76,26 +76,28 @@ func TestWhichConnectionsAreKept(t *testing.T) {
 func TestWhichRequestsAreRepeated(t *testing.T) {
 	for _, test := range []struct {
 		name, method string
-		used, began  bool
+		used         bool
+		answer       string // its beginning
 		err          error
 		want         string // failure, "" if repeated
 	}{
-		{"closed", "GET", true, false, io.EOF, ""},
-		{"reset", "GET", true, false, unix.ECONNRESET, ""},
-		{"on a new connection", "GET", false, false, io.EOF, Closed},
-		{"within the answer", "GET", true, true, io.EOF, Closed},
-		{"may have effects", "POST", true, false, io.EOF, Closed},
-		{"timed out", "GET", true, false, os.ErrDeadlineExceeded, Timeout},
-		{"malformed", "GET", true, false, errMalformed, Malformed},
-		{"unreachable", "GET", true, false, unix.EHOSTUNREACH, Unreachable},
+		{"closed", "GET", true, "", io.EOF, ""},
+		{"reset", "GET", true, "", unix.ECONNRESET, ""},
+		{"on a new connection", "GET", false, "", io.EOF, Closed},
+		{"within the answer", "GET", true, "HTTP/1.1 2", io.EOF, Closed},
+		{"after early hints", "GET", true, "HTTP/1.1 103 Early Hints\r\n\r\n", io.EOF, Closed},
+		{"may have effects", "POST", true, "", io.EOF, Closed},
+		{"timed out", "GET", true, "", os.ErrDeadlineExceeded, Timeout},
+		{"malformed", "GET", true, "", errMalformed, Malformed},
+		{"unreachable", "GET", true, "", unix.EHOSTUNREACH, Unreachable},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			h, ended := newHTTP1(t, "http://127.0.0.1:1", func(o *Options) { o.Method = test.method })
 			c, _ := h.connection(t)
 			c.used = test.used
 			x := h.request(c)
-			if test.began {
-				h.read(c, []byte("HTTP/1.1 2"), time.Now())
+			if test.answer != "" {
+				h.read(c, []byte(test.answer), time.Now())
 			}
 			h.fail(c, test.err)
 			if len(h.conns) != 0 || c.exchange != nil {
