@@ -155,9 +155,9 @@ func (o Options) request(ctx context.Context, path string) (*http.Request, error
 	for name, values := range o.Header {
 		if http.CanonicalHeaderKey(name) == "Host" {
 			req.Host = values[0]
-			continue
+		} else {
+			req.Header[name] = values
 		}
-		req.Header[name] = values
 	}
 	return req, nil
 }
