@@ -67,21 +67,18 @@ func definitionOf(kind Kind, body map[string]any) map[string]any {
 				want[name] = v
 			}
 		}
-		if schedule, ok := want["schedule"].(map[string]any); ok {
-			delete(schedule, "current_downtime")
-		}
+		schedule, _ := want["schedule"].(map[string]any)
+		delete(schedule, "current_downtime")
 		return map[string]any{"data": map[string]any{"type": "downtime", "attributes": want}}
 	case Monitor:
-		if options, ok := body["options"].(map[string]any); ok {
-			delete(options, "silenced")
-			delete(options, "avalanche_window")
-		}
+		options, _ := body["options"].(map[string]any)
+		delete(options, "silenced")
+		delete(options, "avalanche_window")
 	case SLO:
 		for _, t := range list(body["thresholds"]) {
-			if t, ok := t.(map[string]any); ok {
-				delete(t, "target_display")
-				delete(t, "warning_display")
-			}
+			t, _ := t.(map[string]any)
+			delete(t, "target_display")
+			delete(t, "warning_display")
 		}
 		if body["sli_specification"] != nil {
 			delete(body, "query") // the API derives it from sli_specification

@@ -90,7 +90,7 @@ func isNull(raw json.RawMessage) bool { return string(bytes.TrimSpace(raw)) == "
 // isEnum reports whether t is an enumeration.
 func isEnum(t reflect.Type) bool {
 	_, ok := t.MethodByName("IsValid")
-	return ok && t.Kind() != reflect.Struct && t.Kind() != reflect.Pointer
+	return ok
 }
 
 // isNullable reports whether t wraps a value that may be null.
@@ -126,7 +126,7 @@ func fields(t reflect.Type) map[string]field {
 	for i := range t.NumField() {
 		f := t.Field(i)
 		name, option, _ := strings.Cut(f.Tag.Get("json"), ",")
-		if name != "" && name != "-" && f.IsExported() {
+		if name != "" && name != "-" {
 			all[name] = field{f.Type, option != "omitempty"}
 		}
 	}

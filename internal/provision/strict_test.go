@@ -89,10 +89,58 @@ type (
 		Text           *string
 		UnparsedObject any
 	}
+	table struct {
+		Request shape `json:"request_type"`
+	}
+	tables struct {
+		Table          *table
+		Square         *square
+		UnparsedObject any
+	}
+	point struct {
+		X    float64 `json:"x"`
+		Type string  `json:"type,omitempty"` // any text
+	}
+	line struct {
+		X float64 `json:"x"`
+		Y float64 `json:"y"`
+	}
+	drawing struct {
+		Line           *line
+		Point          *point
+		UnparsedObject any
+	}
+
+	NullableShape struct{ value *shape }
+	// These only resemble it.
+	optionalShape  struct{ value *shape }
+	NullableLabels map[string]string
+	NullableText   struct{}
+	NullablePair   struct{}
+	NullableNone   struct{}
 )
 
-// Get does not make labels nullable: only types named Nullable… are.
-func (l labels) Get() string { return l["name"] }
+func (n NullableShape) Get() *shape               { return n.value }
+func (o optionalShape) Get() *shape               { return o.value }
+func (l NullableLabels) Get() *string             { return nil }
+func (NullableText) Get() string                  { return "" }
+func (NullablePair) Get() (first *shape, ok bool) { return nil, false }
+
+// A nullable value has a name with Nullable and a method Get that returns a pointer.
+func TestIsNullable(t *testing.T) {
+	for typ, want := range map[reflect.Type]bool{
+		reflect.TypeFor[NullableShape]():  true,
+		reflect.TypeFor[optionalShape]():  false,
+		reflect.TypeFor[NullableLabels](): false,
+		reflect.TypeFor[NullableText]():   false,
+		reflect.TypeFor[NullablePair]():   false,
+		reflect.TypeFor[NullableNone]():   false,
+	} {
+		if got := isNullable(typ); got != want {
+			t.Errorf("%s: %t, want %t", typ, got, want)
+		}
+	}
+}
 
 func (s shape) IsValid() bool               { return s == "circle" || s == "square" }
 func (s *shape) GetAllowedValues() []string { return []string{"circle", "square"} }
@@ -131,10 +179,32 @@ func TestCheckModels(t *testing.T) {
 		{several{}, `"text"`, "[]"},
 		{several{}, `{"radius": 1}`, "[]"},
 		{several{}, `1`, `[x: 1 is not a string]`},
+		// Both lack the same field. The one with fewer problems counts, else the first.
+		{twice{}, `{"side": 1}`, "[x: not a twice that the API knows (x: lacks the required field type)]"},
+		{drawing{}, `{"x": 1, "z": 1}`, "[x.z: unknown field]"},
+		{drawing{}, `{"x": "1", "y": 1}`, `[x.x: "1" is not a number]`},
+		{drawing{}, `{"y": 1, "type": "a"}`, "[x.type: unknown field x: lacks the required field x]"},
+		{drawing{}, `{"x": 1, "type": "a"}`, "[]"},
+		{tables{}, `{"request_type": "square"}`, "[]"},
+		{tables{}, `{"request_type": "oval"}`, `[x: not a tables that the API knows (x.request_type: unknown value "oval"; known values are [circle square]; x: lacks the required field type)]`},
+		{NullableShape{}, `null`, "[]"},
+		{NullableShape{}, `"circle"`, "[]"},
+		{NullableShape{}, `"oval"`, `[x: unknown value "oval"; known values are [circle square]]`},
 		{twice{}, `{"type": "square", "side": 1}`, "[x: fits more than one kind of twice]"},
 	} {
 		if got := fmt.Sprint(check(reflect.TypeOf(c.model), json.RawMessage(c.raw), "x")); got != c.want {
 			t.Errorf("%T %s:\n%s\nwant\n%s", c.model, c.raw, got, c.want)
 		}
+	}
+}
+
+// The values of a map are compared with their model, without a path.
+func TestCheckMap(t *testing.T) {
+	const monitor = `{"query": "q", "type": "query alert", "state": {"groups": {"a": {"status": %q}}}}`
+	if got := Check(Monitor, []byte(fmt.Sprintf(monitor, "OK"))); len(got) > 0 {
+		t.Errorf("got %v", got)
+	}
+	if got := fmt.Sprint(Check(Monitor, []byte(fmt.Sprintf(monitor, "Odd")))); got != "[map[status:Odd] does not fit the API's models]" {
+		t.Errorf("got %s", got)
 	}
 }
