@@ -233,6 +233,29 @@ func TestAnswersWaitForOverdueRequests(t *testing.T) {
 	t.Error("reads answers after each request")
 }
 
+// Events do not end a sleep of less than 2 ms: answers wait, so that a request costs
+// one wake-up. They end a longer sleep.
+func TestShortSleepsAreNotInterrupted(t *testing.T) {
+	h, _ := newHTTP1(t, "http://127.0.0.1:1")
+	for _, test := range []struct {
+		sleep time.Duration
+		early bool
+	}{{time.Millisecond, false}, {2500 * time.Microsecond, true}} {
+		n := 0
+		for range 20 { // the machine may be busy during some of them
+			h.poller.signal()
+			until := time.Now().Add(test.sleep)
+			h.poll(until, true)
+			if time.Now().Before(until) == test.early {
+				n++
+			}
+		}
+		if n == 0 {
+			t.Errorf("20 sleeps of %s: ended early %t, want %t", test.sleep, !test.early, test.early)
+		}
+	}
+}
+
 // A sender that waits leaves the CPU to the target.
 func TestWaitingTakesNoCPU(t *testing.T) {
 	runtime.LockOSThread() // time is counted by thread
