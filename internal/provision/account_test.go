@@ -2,6 +2,7 @@ package provision
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -146,20 +147,52 @@ func TestBodyThatDoesNotFit(t *testing.T) {
 // An answer without an ID is an error. The request is not sent again.
 func TestCreateWithoutAnID(t *testing.T) {
 	a := newAPI(t, answers(200, `{}`))
-	body := map[string]any{"name": "a", "type": "query alert", "query": "q"}
-	if _, err := a.create(t.Context(), Ref{Monitor, "a"}, body, "m"); fmt.Sprint(err) != "create monitor a: the API's answer contains no monitor with an ID" || len(a.requests) != 1 {
+	if _, err := a.create(t.Context(), Ref{Monitor, "a"}, bodies()[Monitor], "m"); fmt.Sprint(err) != "create monitor a: the API's answer contains no monitor with an ID" || len(a.requests) != 1 {
 		t.Errorf("%v after %v", err, a.requests)
+	}
+}
+
+// bodies returns a small body of each kind.
+func bodies() map[Kind]map[string]any {
+	return map[Kind]map[string]any{
+		SLO:       {"name": "a", "type": "metric", "thresholds": []any{map[string]any{"target": 99, "timeframe": "7d"}}},
+		Dashboard: {"title": "a", "layout_type": "ordered", "widgets": []any{}},
+		Monitor:   {"name": "a", "type": "query alert", "query": "q"},
+		Downtime:  {"data": map[string]any{"type": "downtime", "attributes": map[string]any{"scope": "*", "monitor_identifier": map[string]any{"monitor_id": 7}}}},
+	}
+}
+
+// If the connection breaks, the outcome of each request is unknown. It is sent six
+// times, unless it creates something: then the account is read first.
+func TestEachRequestWithoutAnAnswer(t *testing.T) {
+	link := Share{URL: "https://p.datadoghq.com/sb/t1", token: "t1"}
+	for _, kind := range kinds {
+		ref, o, body := Ref{kind, "a"}, object{kind: kind, id: "7"}, bodies()[kind]
+		for _, c := range []struct {
+			name string
+			send func(a *api) error
+			want string // the requests' methods
+		}{
+			{"list", func(a *api) error { _, err := a.list(t.Context(), kind); return err }, "GGGGGG"},
+			{"get", func(a *api) error { _, err := a.get(t.Context(), kind, "7"); return err }, "GGGGGG"},
+			{"create", func(a *api) error { _, err := a.create(t.Context(), ref, body, "m"); return err }, "PGGGGGG"},
+			{"update", func(a *api) error { _, err := a.update(t.Context(), ref, o, body); return err }, "PPPPPP"},
+			{"remove", func(a *api) error { return a.remove(t.Context(), o) }, "DDDDDD"},
+			{"links", func(a *api) error { _, err := a.links(t.Context(), "7"); return err }, "GGGGGG"},
+			{"publish", func(a *api) error { _, _, err := a.Publish(t.Context(), Shared{id: "7"}); return err }, "PGGGGGG"},
+			{"revoke", func(a *api) error { return a.Revoke(t.Context(), link) }, "DDDDDD"},
+		} {
+			a := newAPI(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+			if err := c.send(a); !errors.Is(err, errUnknown) || a.letters() != c.want {
+				t.Errorf("%s %s: %v after %s, want an unknown outcome after %s", c.name, kind, err, a.letters(), c.want)
+			}
+		}
 	}
 }
 
 // Each request names its resource, and its error the request.
 func TestRequestsForOneResource(t *testing.T) {
-	bodies := map[Kind]map[string]any{
-		SLO:       {"name": "a", "type": "metric", "thresholds": []any{map[string]any{"target": 99, "timeframe": "7d"}}},
-		Dashboard: {"title": "a", "layout_type": "ordered", "widgets": []any{}},
-		Monitor:   {"name": "a"},
-		Downtime:  {"data": map[string]any{"type": "downtime", "attributes": map[string]any{}}},
-	}
+	bodies := bodies()
 	paths := map[Kind]string{SLO: "/api/v1/slo/12", Dashboard: "/api/v1/dashboard/12", Monitor: "/api/v1/monitor/12", Downtime: "/api/v2/downtime/12"}
 	for _, kind := range kinds {
 		a := newAPI(t, answers(400, ""))
@@ -195,8 +228,7 @@ func TestErrorWhileLooking(t *testing.T) {
 		}
 		w.WriteHeader(http.StatusForbidden)
 	})
-	body := map[string]any{"name": "a", "type": "query alert", "query": "q"}
-	_, err := a.create(t.Context(), Ref{Monitor, "a"}, body, "m")
+	_, err := a.create(t.Context(), Ref{Monitor, "a"}, bodies()[Monitor], "m")
 	if fmt.Sprint(err) != "create monitor a: 502 Bad Gateway: outcome unknown: the request may or may not have taken effect; then: list monitors"+forbidden("monitors_read") || len(a.requests) != 2 {
 		t.Errorf("%v: %v", a.requests, err)
 	}
@@ -226,8 +258,7 @@ func TestCreateOfUnknownOutcome(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			a := newAPI(t, inTurn(c.answers))
-			body := map[string]any{"name": "a", "type": "query alert", "query": "q"}
-			o, err := a.create(t.Context(), Ref{Monitor, "a"}, body, "apmapp/dev/a")
+			o, err := a.create(t.Context(), Ref{Monitor, "a"}, bodies()[Monitor], "apmapp/dev/a")
 			got := fmt.Sprint(err)
 			if err == nil {
 				got = o.ID()

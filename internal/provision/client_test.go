@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -345,6 +346,21 @@ func TestLongestWait(t *testing.T) {
 	}
 }
 
+// Clients that wait for the same end of a rate limit do not all return at once.
+func TestWaitsAreSpread(t *testing.T) {
+	a := newAPI(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-RateLimit-Reset", "100")
+		w.WriteHeader(http.StatusTooManyRequests)
+	})
+	if _, err := a.get(t.Context(), Monitor, "7"); err == nil {
+		t.Fatal("no error")
+	}
+	slices.Sort(a.waits)
+	if len(a.waits) != 5 || a.waits[0] < 100*time.Second || a.waits[4] > 100*time.Second+500*time.Millisecond || a.waits[0] == a.waits[4] {
+		t.Errorf("waits %v, want different ones from 100s to 100.5s", a.waits)
+	}
+}
+
 // Waits double from a second. Jitter of half the wait spreads them out.
 func TestBackOff(t *testing.T) {
 	b := newBackOff()
@@ -376,8 +392,7 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 	if _, err := a.get(t.Context(), Monitor, "7"); fmt.Sprint(err) != "read monitor 7"+redirected {
 		t.Errorf("got %v", err)
 	}
-	body := map[string]any{"name": "a", "type": "query alert", "query": "q"}
-	if _, err := a.create(t.Context(), Ref{Monitor, "a"}, body, "m"); fmt.Sprint(err) != "create monitor a"+redirected {
+	if _, err := a.create(t.Context(), Ref{Monitor, "a"}, bodies()[Monitor], "m"); fmt.Sprint(err) != "create monitor a"+redirected {
 		t.Errorf("got %v", err)
 	}
 	if len(elsewhere.requests) != 0 || len(a.requests) != 2 {
@@ -392,8 +407,7 @@ func TestSleepFails(t *testing.T) {
 	if _, err := a.get(t.Context(), Monitor, "7"); fmt.Sprint(err) != "read monitor 7: no time" || len(a.requests) != 1 {
 		t.Errorf("%v after %v", err, a.requests)
 	}
-	body := map[string]any{"name": "a", "type": "query alert", "query": "q"}
-	if _, err := a.create(t.Context(), Ref{Monitor, "a"}, body, "m"); fmt.Sprint(err) != "create monitor a: no time" || len(a.requests) != 2 {
+	if _, err := a.create(t.Context(), Ref{Monitor, "a"}, bodies()[Monitor], "m"); fmt.Sprint(err) != "create monitor a: no time" || len(a.requests) != 2 {
 		t.Errorf("%v after %v", err, a.requests)
 	}
 }
