@@ -9,12 +9,12 @@ import (
 
 // NewLogger returns a logger that writes JSON lines with the service's name, env
 // and version. Lines logged with a request's context also have its trace ID and
-// span ID, unless DD_LOGS_INJECTION is off.
+// span ID, unless DD_LOGS_INJECTION is off. A line has at most 8 KB.
 func NewLogger(w io.Writer, cfg Config) *slog.Logger {
-	var handler slog.Handler = slog.NewJSONHandler(w, &slog.HandlerOptions{
+	var handler slog.Handler = lineLimit{Handler: slog.NewJSONHandler(w, &slog.HandlerOptions{
 		Level:       cfg.LogLevel,
 		ReplaceAttr: datadogNames,
-	})
+	})}
 	if cfg.LogsInjection {
 		handler = slogtrace.WrapHandler(handler)
 	}
