@@ -17,17 +17,15 @@ import (
 // handler returns the reply to a request, or an error.
 type handler func(r *http.Request) (reply, error)
 
-// endpoint serves a route: it names the span's resource, runs h within a
-// deadline, and reports the result to the client, the log and the span.
+// endpoint serves a route: it runs h within a deadline, and reports the result to
+// the client, the log and the span.
 func (s *server) endpoint(h handler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
-		// Tracing names the resource after the work. The profiler needs it before:
-		// it labels the CPU samples of the work with the resource.
-		r = r.WithContext(telemetry.SetResource(r.Context(), resource(r)))
 		span, traced := telemetry.SpanIDs(r.Context())
 		if traced {
 			w.Header().Set("Traceresponse", span.TraceResponse())
+			w.Header().Set("Server-Timing", "trace;desc="+span.TraceResponse())
 			if s.TracePage != nil {
 				w.Header().Set("Link", "<"+s.TracePage(span.TraceID)+`>; rel="describedby"; title="trace"`)
 			}

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"net/http"
 
-	"github.com/go-chi/chi/v5"
-
 	"apmapp/store"
 )
 
@@ -22,13 +20,7 @@ const statusClientGone = 499
 
 func notFound(*http.Request) (reply, error) { return reply{}, errNotFound }
 
-func methodNotAllowed(r *http.Request) (reply, error) {
-	// chi calls this for methods that it does not know, on any path.
-	if !hasRoute(chi.RouteContext(r.Context())) {
-		return reply{}, errNotFound
-	}
-	return reply{}, errMethodNotAllowed
-}
+func methodNotAllowed(*http.Request) (reply, error) { return reply{}, errMethodNotAllowed }
 
 // refusal returns what a client may know about an error. Operators find the error
 // itself in the log and on the span.

@@ -27,11 +27,7 @@ func (noVisits) Ready(context.Context) error                                  { 
 // An error that is store.ErrUnavailable becomes a 503 with Retry-After. Any other
 // error is a 500.
 func ExampleNew() {
-	tele, err := telemetry.ConfigFromEnv(os.Getenv, "shop", "dev")
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	tele := telemetry.ConfigFromEnv(os.Getenv, "shop", "dev")
 	server := httptest.NewServer(handlers.New(handlers.Config{
 		Visits:         noVisits{},
 		Logger:         telemetry.NewLogger(io.Discard, tele),

@@ -32,9 +32,7 @@ func TestMain(m *testing.M) {
 
 func startTracer() {
 	cfg := telemetry.Config{Service: "apmapp", Version: "test", Tracing: true}
-	if err := telemetry.Start(cfg, slog.New(slog.DiscardHandler)); err != nil {
-		panic(err)
-	}
+	telemetry.Start(cfg, slog.New(slog.DiscardHandler))
 }
 
 // visits is a store in memory. Tests replace its methods by setting functions.
@@ -107,10 +105,7 @@ func telemetryConfig(t testing.TB, errorStatuses string) telemetry.Config {
 		}
 		return ""
 	}
-	cfg, err := telemetry.ConfigFromEnv(getenv, "apmapp", "test")
-	if err != nil {
-		t.Fatal(err)
-	}
+	cfg := telemetry.ConfigFromEnv(getenv, "apmapp", "test")
 	cfg.LogLevel = slog.LevelDebug
 	return cfg
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -47,18 +48,15 @@ type Config struct {
 func New(cfg Config) http.Handler {
 	s := &server{cfg, make(chan struct{}, cfg.MaxConcurrent)}
 	r := chi.NewRouter()
-	// Tracing surrounds the endpoints, which recover panics: tracing would report
-	// a panic as a 200.
-	r.Use(decodedPath, s.connections, telemetry.HTTP(cfg.Telemetry, isProbe, resource))
-
+	r.Use(decodedPath, s.connections)
 	s.get(r, "/", s.limited(s.home))
 	s.get(r, "/api/trace", s.limited(s.trace))
 	s.get(r, "/api/apm", s.limited(s.apm))
-	// Probes have no limit: an overloaded service is alive.
-	s.get(r, "/healthz", s.health)
-	s.get(r, "/readyz", s.ready)
-	r.NotFound(s.endpoint(notFound))
-	r.MethodNotAllowed(s.endpoint(methodNotAllowed))
+	s.probe(r, "/healthz", s.health)
+	s.probe(r, "/readyz", s.ready)
+	unrouted := s.unrouted()
+	r.NotFound(unrouted)
+	r.MethodNotAllowed(unrouted)
 	return r
 }
 
@@ -71,6 +69,18 @@ type server struct {
 const allow = "GET, HEAD, OPTIONS"
 
 func (s *server) get(r chi.Router, pattern string, h handler) {
+	s.route(r, http.MethodGet, pattern, h)
+	s.route(r, http.MethodHead, pattern, h)
+	s.route(r, http.MethodOptions, pattern, options)
+}
+
+func (s *server) route(r chi.Router, method, pattern string, h handler) {
+	r.Method(method, pattern, telemetry.Handler(s.Telemetry, method, method+" "+pattern, s.endpoint(h)))
+}
+
+// probe routes a health probe. It has no limit, because an overloaded service is
+// alive, and no span.
+func (s *server) probe(r chi.Router, pattern string, h handler) {
 	r.Get(pattern, s.endpoint(h))
 	r.Head(pattern, s.endpoint(h))
 	r.Options(pattern, s.endpoint(options))
@@ -80,25 +90,37 @@ func isProbe(r *http.Request) bool {
 	return r.URL.Path == "/healthz" || r.URL.Path == "/readyz"
 }
 
-// resource returns the span's resource: method and route, or method and status if
-// there is no route. Raw paths and methods would make a new resource, and new
-// metric series, for each typing error.
-func resource(r *http.Request) string {
-	rctx := chi.RouteContext(r.Context())
-	method := r.Method
-	switch method {
-	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodPost, http.MethodPut,
-		http.MethodPatch, http.MethodDelete, http.MethodConnect, http.MethodTrace:
-	default:
-		method = "OTHER"
+// methods are the methods of HTTP, and one for all others.
+var methods = []string{
+	http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodPost, http.MethodPut,
+	http.MethodPatch, http.MethodDelete, http.MethodConnect, http.MethodTrace, otherMethod,
+}
+
+const otherMethod = "OTHER"
+
+// unrouted answers requests without a route. Their resource is the method and the
+// status. Raw paths and methods would make a new resource, and new metric series,
+// for each typing error.
+func (s *server) unrouted() http.HandlerFunc {
+	notFound, notAllowed := s.endpoint(notFound), s.endpoint(methodNotAllowed)
+	traced := map[string]http.Handler{}
+	for _, method := range methods {
+		traced[method+" 404"] = telemetry.Handler(s.Telemetry, method, method+" 404", notFound)
+		traced[method+" 405"] = telemetry.Handler(s.Telemetry, method, method+" 405", notAllowed)
 	}
-	switch pattern := rctx.RoutePattern(); {
-	case pattern != "":
-		return method + " " + pattern
-	case hasRoute(rctx):
-		return method + " 405"
-	default:
-		return method + " 404"
+	return func(w http.ResponseWriter, r *http.Request) {
+		method := r.Method
+		if !slices.Contains(methods, method) {
+			method = otherMethod
+		}
+		switch {
+		case isProbe(r):
+			notAllowed(w, r)
+		case hasRoute(chi.RouteContext(r.Context())): // chi has no route for its method
+			traced[method+" 405"].ServeHTTP(w, r)
+		default:
+			traced[method+" 404"].ServeHTTP(w, r)
+		}
 	}
 }
 

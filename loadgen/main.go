@@ -52,16 +52,16 @@ func program(p command.Process, live io.Writer) command.Command {
 			o, err = r.options()
 			return err
 		},
-		Run: func(ctx context.Context) error { return load(ctx, o, p.Stdout, live) },
+		Run: func(ctx context.Context) error { return load(ctx, o, p.Stdout, p.Stderr, live) },
 	}
 }
 
 // load runs the schedule and writes its report.
-func load(ctx context.Context, o options, stdout, live io.Writer) error {
+func load(ctx context.Context, o options, stdout, warnings, live io.Writer) error {
 	if err := o.outputs.create(); err != nil {
 		return err
 	}
-	result, err := send(ctx, o, live)
+	result, err := send(ctx, o, warnings, live)
 	if err != nil {
 		return errors.Join(err, o.outputs.discard())
 	}
@@ -77,9 +77,9 @@ func load(ctx context.Context, o options, stdout, live io.Writer) error {
 	return nil
 }
 
-func send(ctx context.Context, o options, live io.Writer) (*openloop.Result, error) {
+func send(ctx context.Context, o options, warnings, live io.Writer) (*openloop.Result, error) {
 	if o.trace {
-		stop := startTracer()
+		stop := startTracer(warnings)
 		defer stop()
 		o.client.Wrap = traced
 	}

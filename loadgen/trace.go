@@ -1,10 +1,14 @@
 package main
 
 import (
+	"fmt"
+	"io"
 	"net/http"
 
 	httptrace "gopkg.in/DataDog/dd-trace-go.v1/contrib/net/http"
 	"gopkg.in/DataDog/dd-trace-go.v1/ddtrace/tracer"
+
+	"apmapp/internal/ddenv"
 )
 
 // serviceName is the service of loadgen's own spans. DD_SERVICE does not change
@@ -12,8 +16,11 @@ import (
 const serviceName = "loadgen"
 
 // startTracer starts the tracer, which reads DD_ENV, DD_TRACE_AGENT_URL and its
-// other variables.
-func startTracer() (stop func()) {
+// other variables. It writes a line to warnings for each wrong value.
+func startTracer(warnings io.Writer) (stop func()) {
+	for _, p := range ddenv.Problems() {
+		fmt.Fprintln(warnings, "loadgen: warning:", p.Text)
+	}
 	tracer.Start(tracer.WithService(serviceName), tracer.WithLogStartup(false))
 	return tracer.Stop
 }

@@ -140,6 +140,7 @@ func checkDBM(t *testing.T, in *intake, server *mysqltest.Server, traceID string
 		"ddpv":        "1.2.3",
 		"dddb":        statement.Tags["db.name"],
 		"ddh":         "127.0.0.1",
+		"ddprs":       "apmapp-mysql",
 		"traceparent": fmt.Sprintf("00-0000000000000000%s-%016x-01", lower, statement.SpanID),
 	}
 	if !maps.Equal(got, want) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -33,6 +34,7 @@ type intake struct {
 	traces   map[string][]traceagent.Span // by trace ID
 	stats    map[statsKey]counts
 	profiles map[string][]*profile.Profile // by file name
+	tags     [][]string                    // of each upload of profiles
 	metrics  map[string]string             // the last line of each DogStatsD name
 }
 
@@ -137,6 +139,12 @@ func (in *intake) addProfiles(w http.ResponseWriter, r *http.Request) {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
+		if part.FormName() == "event" {
+			if err := in.addTags(part); err != nil {
+				http.Error(w, err.Error(), http.StatusBadRequest)
+				return
+			}
+		}
 		if !strings.HasSuffix(part.FileName(), ".pprof") {
 			continue
 		}
@@ -149,6 +157,20 @@ func (in *intake) addProfiles(w http.ResponseWriter, r *http.Request) {
 		in.profiles[part.FileName()] = append(in.profiles[part.FileName()], p)
 		in.mu.Unlock()
 	}
+}
+
+// addTags records the tags of an upload of profiles.
+func (in *intake) addTags(event io.Reader) error {
+	var e struct {
+		Tags string `json:"tags_profiler"`
+	}
+	if err := json.NewDecoder(event).Decode(&e); err != nil {
+		return err
+	}
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.tags = append(in.tags, strings.Split(e.Tags, ","))
+	return nil
 }
 
 // parseProfile parses a profile, which the profiler compresses with zstd.

@@ -81,8 +81,8 @@ func (g *given) options(getenv func(string) string) (options, error) {
 			return options{}, fmt.Errorf("-dsn: %w", err)
 		}
 	}
-	o.service.Telemetry, err = telemetry.ConfigFromEnv(getenv, "apmapp", build.Version())
-	return o, err
+	o.service.Telemetry = telemetry.ConfigFromEnv(getenv, "apmapp", build.Version())
+	return o, nil
 }
 
 func here(port uint) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(int(port))) }

@@ -11,6 +11,7 @@ import (
 
 	"apmapp/deploy/datadog"
 	"apmapp/internal/command"
+	"apmapp/internal/nearest"
 	"apmapp/internal/provision"
 )
 
@@ -112,7 +113,7 @@ func (o *options) words(words []string) error {
 	}
 	i := slices.Index(names, words[0])
 	if i < 0 {
-		if near := command.Nearest(words[0], names); near != "" {
+		if near := nearest.Name(words[0], names); near != "" {
 			return fmt.Errorf("unknown command %q; did you mean %s?", words[0], near)
 		}
 		return fmt.Errorf("unknown command %q; the commands are %s", words[0], strings.Join(names, ", "))

@@ -56,9 +56,7 @@ func (s *Service) Serve(ctx context.Context) error {
 	s.logger.LogAttrs(ctx, slog.LevelInfo, "starting", s.cfg.attrs()...)
 	// Telemetry starts first: a traced pool asks the tracer for the address of
 	// DogStatsD when it is opened.
-	if err := telemetry.Start(s.cfg.Telemetry, s.logger); err != nil {
-		return errors.Join(fmt.Errorf("start telemetry: %w", err), s.listener.Close())
-	}
+	telemetry.Start(s.cfg.Telemetry, s.logger)
 	visits, err := s.openStore()
 	if err != nil {
 		telemetry.StopProfiler()

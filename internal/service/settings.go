@@ -87,10 +87,7 @@ func (s *Settings) Resolve(getenv func(string) string, service, version string) 
 		return err
 	}
 	level := s.Telemetry.LogLevel
-	var err error
-	if s.Telemetry, err = telemetry.ConfigFromEnv(getenv, service, version); err != nil {
-		return err
-	}
+	s.Telemetry = telemetry.ConfigFromEnv(getenv, service, version)
 	s.Telemetry.LogLevel = level
 	return s.Validate()
 }

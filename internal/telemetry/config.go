@@ -1,10 +1,16 @@
 package telemetry
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strconv"
 	"strings"
+
+	"github.com/DataDog/datadog-agent/pkg/trace/traceutil/normalize"
+
+	"apmapp/internal/ddenv"
 )
 
 // Config names the service and selects what it emits.
@@ -18,111 +24,109 @@ type Config struct {
 	// LogLevel is the lowest level that is logged.
 	LogLevel slog.Level
 
-	errorStatuses statusRanges
+	database, jobs string            // names of services; "" means made from Service
+	tags           map[string]string // of DD_TAGS, without the unified service tags
+	errorStatuses  [][2]int          // first and last status of each range
+	warnings       []string
 }
 
 // DatabaseService returns the name of the database in the service list.
-func (c Config) DatabaseService() string { return c.Service + "-mysql" }
+func (c Config) DatabaseService() string { return cmp.Or(c.database, derived(c.Service, "-mysql")) }
 
 // JobsService returns the name of the periodic jobs in the service list.
-func (c Config) JobsService() string { return c.Service + "-jobs" }
+func (c Config) JobsService() string { return cmp.Or(c.jobs, derived(c.Service, "-jobs")) }
 
-// ConfigFromEnv reads DD_SERVICE, DD_ENV, DD_VERSION, DD_TAGS,
-// DD_TRACE_ENABLED, DD_PROFILING_ENABLED, DD_LOGS_INJECTION and
-// DD_TRACE_HTTP_SERVER_ERROR_STATUSES. The tracer and the profiler read their
-// other variables themselves. service and version are the defaults of DD_SERVICE
-// and DD_VERSION. An error names the variable.
-func ConfigFromEnv(getenv func(string) string, service, version string) (Config, error) {
-	tags := parseTags(getenv("DD_TAGS"))
-	cfg := Config{
-		Service: first(getenv("DD_SERVICE"), tags["service"], service),
-		Env:     first(getenv("DD_ENV"), tags["env"]),
-		Version: first(getenv("DD_VERSION"), tags["version"], version),
-	}
-	var err error
-	for _, v := range []struct {
-		name string
-		to   *bool
-	}{
-		{"DD_TRACE_ENABLED", &cfg.Tracing},
-		{"DD_PROFILING_ENABLED", &cfg.Profiling},
-		{"DD_LOGS_INJECTION", &cfg.LogsInjection},
-	} {
-		if *v.to, err = enabled(getenv(v.name)); err != nil {
-			return Config{}, fmt.Errorf("%s: %w", v.name, err)
-		}
-	}
-	cfg.errorStatuses, err = parseStatusRanges(first(getenv("DD_TRACE_HTTP_SERVER_ERROR_STATUSES"), "500-599"))
-	if err != nil {
-		return Config{}, fmt.Errorf("DD_TRACE_HTTP_SERVER_ERROR_STATUSES: %w", err)
-	}
-	return cfg, nil
+// derived returns a service's name with a suffix. The Agent cuts longer names,
+// which would cut the suffix.
+func derived(service, suffix string) string {
+	return normalize.TruncateUTF8(service, normalize.MaxServiceLen-len(suffix)) + suffix
 }
 
-func first(values ...string) string {
+// ConfigFromEnv reads the variables of Datadog and OpenTelemetry that are about the
+// service as a whole. The tracer and the profiler read their other variables
+// themselves. service and version are the defaults of DD_SERVICE and DD_VERSION.
+// Package ddenv has removed wrong values, so there is no error: Start logs them.
+//
+// The names become what the Agent makes of them, so that all kinds of telemetry
+// have the same names.
+func ConfigFromEnv(getenv func(string) string, service, version string) Config {
+	source := "DD_TAGS"
+	tags, _ := ddenv.Tags(getenv(source))
+	if len(tags) == 0 {
+		source = "OTEL_RESOURCE_ATTRIBUTES"
+		tags, _ = ddenv.Attributes(getenv(source))
+		for _, name := range [][2]string{ // OpenTelemetry's and Datadog's
+			{"service.name", "service"}, {"service.version", "version"},
+			{"deployment.environment", "env"}, {"deployment.environment.name", "env"},
+		} {
+			if value := tags[name[0]]; value != "" {
+				tags[name[1]] = value
+				delete(tags, name[0])
+			}
+		}
+	}
+	var cfg Config
+	cfg.Service = cfg.first(serviceName, service, value{"DD_SERVICE", getenv("DD_SERVICE")},
+		value{"OTEL_SERVICE_NAME", getenv("OTEL_SERVICE_NAME")}, value{source + " service", tags["service"]})
+	cfg.Env = cfg.first(normalize.NormalizeTagValue, "", value{"DD_ENV", getenv("DD_ENV")}, value{source + " env", tags["env"]})
+	cfg.Version = cfg.first(normalize.NormalizeTagValue, version, value{"DD_VERSION", getenv("DD_VERSION")}, value{source + " version", tags["version"]})
+	// The tracer would apply the mapping to spans only: Start hides it.
+	mapping, _ := ddenv.Mapping(getenv("DD_SERVICE_MAPPING"))
+	mapped := func(name string) string { return cmp.Or(serviceName(mapping[name]), name) }
+	cfg.database, cfg.jobs = mapped(cfg.DatabaseService()), mapped(cfg.JobsService())
+	cfg.Service = mapped(cfg.Service)
+	cfg.tags = tags
+	for _, unified := range []string{"service", "env", "version"} {
+		delete(cfg.tags, unified)
+	}
+	cfg.Tracing = enabled(getenv("DD_TRACE_ENABLED"), tracesExported(getenv))
+	cfg.Profiling = enabled(getenv("DD_PROFILING_ENABLED"), true)
+	cfg.LogsInjection = enabled(getenv("DD_LOGS_INJECTION"), true)
+	var ok bool
+	if cfg.errorStatuses, ok = ddenv.Statuses(getenv("DD_TRACE_HTTP_SERVER_ERROR_STATUSES")); !ok {
+		cfg.errorStatuses = [][2]int{{500, 599}}
+	}
+	return cfg
+}
+
+// value is a value and where it is from.
+type value struct{ from, value string }
+
+// first returns the first value that normalize does not make empty, else byDefault.
+func (c *Config) first(normalize func(string) string, byDefault string, values ...value) string {
 	for _, v := range values {
-		if v != "" {
-			return v
+		if v.value == "" {
+			continue
 		}
+		if name := normalize(v.value); name != "" {
+			return name
+		}
+		c.warnings = append(c.warnings, fmt.Sprintf("%s=%q is not valid: want letters or digits; the default is used", v.from, v.value))
 	}
-	return ""
+	return normalize(byDefault)
 }
 
-// enabled parses a variable that is true if unset. DD_PROFILING_ENABLED may also
-// be auto, which the profiler itself interprets.
-func enabled(value string) (bool, error) {
-	switch strings.ToLower(value) {
-	case "", "auto":
-		return true, nil
+// serviceName returns the name that the Agent makes of a service's name, or "" if
+// nothing is left of it.
+func serviceName(name string) string {
+	normalized, err := normalize.NormalizeService(name, "")
+	if err != nil && !errors.Is(err, normalize.ErrTooLong) {
+		return ""
 	}
+	return normalized
+}
+
+// tracesExported is what OpenTelemetry's variables say about tracing.
+func tracesExported(getenv func(string) string) bool {
+	return !enabled(getenv("OTEL_SDK_DISABLED"), false) && !strings.EqualFold(getenv("OTEL_TRACES_EXPORTER"), "none")
+}
+
+// enabled parses a switch. auto, a value of DD_PROFILING_ENABLED that the profiler
+// itself interprets, counts as not set.
+func enabled(value string, byDefault bool) bool {
 	on, err := strconv.ParseBool(value)
 	if err != nil {
-		return false, fmt.Errorf("%q is neither true nor false", value)
+		return byDefault
 	}
-	return on, nil
-}
-
-// parseTags parses DD_TAGS: key:value pairs separated by commas, or by spaces if
-// there is no comma.
-func parseTags(s string) map[string]string {
-	separator := ","
-	if !strings.Contains(s, separator) {
-		separator = " "
-	}
-	tags := map[string]string{}
-	for pair := range strings.SplitSeq(s, separator) {
-		key, value, _ := strings.Cut(strings.TrimSpace(pair), ":")
-		tags[key] = value
-	}
-	return tags
-}
-
-// statusRanges are the HTTP statuses that make a span an error.
-type statusRanges [][2]int
-
-func (s statusRanges) contain(status int) bool {
-	for _, r := range s {
-		if r[0] <= status && status <= r[1] {
-			return true
-		}
-	}
-	return false
-}
-
-// parseStatusRanges parses a list such as "500-599,404".
-func parseStatusRanges(s string) (statusRanges, error) {
-	var ranges statusRanges
-	for part := range strings.SplitSeq(s, ",") {
-		low, high, isRange := strings.Cut(strings.TrimSpace(part), "-")
-		if !isRange {
-			high = low
-		}
-		from, errFrom := strconv.Atoi(low)
-		to, errTo := strconv.Atoi(high)
-		if errFrom != nil || errTo != nil || from > to {
-			return nil, fmt.Errorf("%q is neither a status nor a range such as 500-599", part)
-		}
-		ranges = append(ranges, [2]int{from, to})
-	}
-	return ranges, nil
+	return on
 }

@@ -24,24 +24,14 @@ func environment(name string) string {
 // A program reads the configuration, starts telemetry before anything that it
 // traces, and stops the tracer last.
 func Example() {
-	cfg, err := telemetry.ConfigFromEnv(environment, "apmapp", "dev")
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	cfg := telemetry.ConfigFromEnv(environment, "apmapp", "dev")
 	fmt.Println(cfg.Service, cfg.Env, cfg.Version)
 	logger := telemetry.NewLogger(io.Discard, cfg) // a service logs to os.Stdout
-	if err := telemetry.Start(cfg, logger); err != nil {
-		fmt.Println(err)
-		return
-	}
+	telemetry.Start(cfg, logger)
 	defer telemetry.StopTracer()
 	defer telemetry.StopProfiler()
 
-	probe := func(r *http.Request) bool { return r.URL.Path == "/healthz" }
-	resource := func(r *http.Request) string { return r.Method + " /cart" } // the route, never the raw path
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /cart", func(w http.ResponseWriter, r *http.Request) {
+	cart := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := checkOut(r.Context()); err != nil {
 			telemetry.SetError(r.Context(), err) // type, message and stack for Error Tracking
 			logger.ErrorContext(r.Context(), "check out", "error.kind", failure.Kind(err), "error.stack", failure.Stack(err))
@@ -50,7 +40,10 @@ func Example() {
 		}
 		fmt.Fprint(w, "thank you")
 	})
-	server := httptest.NewServer(telemetry.HTTP(cfg, probe, resource)(mux))
+	mux := http.NewServeMux()
+	// The resource is the method and the route, never the raw path.
+	mux.Handle("GET /cart", telemetry.Handler(cfg, "GET", "GET /cart", cart))
+	server := httptest.NewServer(mux)
 	defer server.Close()
 
 	resp, err := http.Get(server.URL + "/cart")

@@ -2,21 +2,28 @@ package telemetry
 
 import (
 	"net/http"
+	"slices"
 
-	chitrace "gopkg.in/DataDog/dd-trace-go.v1/contrib/go-chi/chi.v5"
+	httptrace "gopkg.in/DataDog/dd-trace-go.v1/contrib/net/http"
+	"gopkg.in/DataDog/dd-trace-go.v1/ddtrace/ext"
+	"gopkg.in/DataDog/dd-trace-go.v1/ddtrace/tracer"
 )
 
-// HTTP returns middleware that traces each request unless ignore returns true for
-// it. resource returns the span's resource; it is called after the request.
-func HTTP(cfg Config, ignore func(*http.Request) bool, resource func(*http.Request) string) func(http.Handler) http.Handler {
-	return chitrace.Middleware(
-		chitrace.WithServiceName(cfg.Service),
-		chitrace.WithIgnoreRequest(ignore),
-		chitrace.WithResourceNamer(resource),
-		// For an error status the middleware overwrites the span's error with
+// Handler returns h with a span for each request. method and resource are known
+// values, because the statistics have both as dimensions: a client that invents
+// methods or paths must not make new ones.
+//
+// Call it once per route, inside the router. So the span starts with its resource:
+// sampling rules, the flags of traceresponse and the labels of CPU samples need it
+// from the start. The tracer's middleware for chi runs before the route is known.
+// The span's http.route is the request's Pattern, which chi sets.
+func Handler(cfg Config, method, resource string, h http.Handler) http.Handler {
+	return httptrace.WrapHandler(h, cfg.Service, resource,
+		httptrace.WithSpanOptions(tracer.Tag(ext.HTTPMethod, method)),
+		// For an error status the tracer overwrites the span's error with
 		// "500: Internal Server Error". For a 5xx the handlers record the real error
 		// with SetError instead.
-		chitrace.WithStatusCheck(func(status int) bool {
+		httptrace.WithStatusCheck(func(status int) bool {
 			return status < http.StatusInternalServerError && cfg.IsErrorStatus(status)
 		}),
 	)
@@ -24,4 +31,6 @@ func HTTP(cfg Config, ignore func(*http.Request) bool, resource func(*http.Reque
 
 // IsErrorStatus reports whether a response with this status makes its span an
 // error. By default a 5xx does; DD_TRACE_HTTP_SERVER_ERROR_STATUSES changes that.
-func (c Config) IsErrorStatus(status int) bool { return c.errorStatuses.contain(status) }
+func (c Config) IsErrorStatus(status int) bool {
+	return slices.ContainsFunc(c.errorStatuses, func(r [2]int) bool { return r[0] <= status && status <= r[1] })
+}

@@ -11,10 +11,7 @@ import (
 func TestHTTP(t *testing.T) {
 	spans := mocktracer.Start()
 	defer spans.Stop()
-	cfg, err := ConfigFromEnv(env("DD_TRACE_HTTP_SERVER_ERROR_STATUSES=404,500-599"), "shop", "dev")
-	if err != nil {
-		t.Fatal(err)
-	}
+	cfg := ConfigFromEnv(env("DD_TRACE_HTTP_SERVER_ERROR_STATUSES=404,500-599"), "shop", "dev")
 	for _, c := range []struct {
 		path    string
 		status  int
@@ -28,18 +25,14 @@ func TestHTTP(t *testing.T) {
 		{"/last", 499, nil},
 	} {
 		spans.Reset()
-		ignore := func(r *http.Request) bool { return r.URL.Path == "/probe" }
-		resource := func(r *http.Request) string { return "resource " + r.URL.Path }
-		h := HTTP(cfg, ignore, resource)(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(c.status) }))
-		for _, path := range []string{"/probe", c.path} {
-			h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", path, nil))
-		}
+		h := Handler(cfg, "OTHER", "resource "+c.path, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(c.status) }))
+		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("INVENTED", c.path, nil))
 		finished := spans.FinishedSpans()
 		if len(finished) != 1 {
-			t.Fatalf("%d spans, want 1: none for the probe", len(finished))
+			t.Fatalf("%d spans, want 1", len(finished))
 		}
 		s := finished[0]
-		if s.OperationName() != "http.request" || s.Tag("service.name") != "shop" || s.Tag("resource.name") != "resource "+c.path || s.Tag("error.message") != c.message {
+		if s.OperationName() != "http.request" || s.Tag("service.name") != "shop" || s.Tag("resource.name") != "resource "+c.path || s.Tag("http.method") != "OTHER" || s.Tag("error.message") != c.message {
 			t.Errorf("%d: span %v, want the error %v", c.status, s, c.message)
 		}
 	}

@@ -3,7 +3,6 @@ package telemetry
 import (
 	"context"
 	"fmt"
-	"runtime/pprof"
 
 	"gopkg.in/DataDog/dd-trace-go.v1/ddtrace"
 	"gopkg.in/DataDog/dd-trace-go.v1/ddtrace/ext"
@@ -38,35 +37,16 @@ func SpanIDs(ctx context.Context) (IDs, bool) {
 	}, true
 }
 
-// TraceResponse returns the value of the traceresponse header of W3C Trace
-// Context Level 2: https://www.w3.org/TR/trace-context-2/#traceresponse-header
+// TraceResponse returns the value of the header traceresponse, which W3C Trace
+// Context Level 2 had until 2022 (https://www.w3.org/TR/2021/NOTE-trace-context-2-20210406/).
+// The working group's draft has the same value as the description of the metric
+// "trace" in Server-Timing: https://github.com/w3c/trace-context/pull/560
 func (i IDs) TraceResponse() string {
 	flags := "00"
 	if i.sampled {
 		flags = "01"
 	}
 	return "00-" + i.TraceID + "-" + i.SpanID + "-" + flags
-}
-
-// endpointLabel is the profiler's label for the resource of a request.
-const endpointLabel = "trace endpoint"
-
-// SetResource sets the resource of the span in ctx. If the span is a request's,
-// it also labels CPU samples with their endpoint: samples of this goroutine from
-// now on, and, if the work uses the returned context, also those after a child
-// span ended.
-func SetResource(ctx context.Context, resource string) context.Context {
-	span, ok := tracer.SpanFromContext(ctx)
-	if !ok {
-		return ctx
-	}
-	span.SetTag(ext.ResourceName, resource)
-	// SetTag changed the labels of the goroutine only. When a child span ends, the
-	// tracer sets the goroutine's labels to those of the context again.
-	if _, labelled := pprof.Label(ctx, endpointLabel); labelled {
-		ctx = pprof.WithLabels(ctx, pprof.Labels(endpointLabel, resource))
-	}
-	return ctx
 }
 
 // SetError marks the span in ctx as an error, with the type of the innermost

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"regexp"
 	"runtime/pprof"
 	"strings"
@@ -23,9 +25,7 @@ func startTracer(t *testing.T) {
 	t.Helper()
 	t.Setenv("DD_TRACE_AGENT_URL", "http://127.0.0.1:1")
 	t.Setenv("DD_INSTRUMENTATION_TELEMETRY_ENABLED", "false")
-	if err := Start(Config{Service: "shop", Tracing: true}, slog.New(slog.DiscardHandler)); err != nil {
-		t.Fatal(err)
-	}
+	Start(Config{Service: "shop", Tracing: true}, slog.New(slog.DiscardHandler))
 	t.Cleanup(StopTracer)
 }
 
@@ -88,35 +88,18 @@ func endpoint(t *testing.T) string {
 }
 
 // The samples of a request's work have its resource, also after a statement.
-func TestSetResourceLabelsSamples(t *testing.T) {
+func TestHandlerLabelsSamples(t *testing.T) {
 	startTracer(t)
-	request, ctx := tracer.StartSpanFromContext(context.Background(), "http.request", tracer.SpanType(ext.SpanTypeWeb), tracer.ResourceName("GET"))
-	defer request.Finish()
-	ctx = SetResource(ctx, "GET /cart")
-	if got := endpoint(t); got != "GET /cart" {
-		t.Errorf("label %q after SetResource, want GET /cart", got)
-	}
-	statement, _ := tracer.StartSpanFromContext(ctx, "mysql.query", tracer.SpanType(ext.SpanTypeSQL))
-	statement.Finish()
-	if got := endpoint(t); got != "GET /cart" {
-		t.Errorf("label %q after a child span, want GET /cart", got)
-	}
-}
-
-func TestSetResource(t *testing.T) {
-	if ctx := context.Background(); SetResource(ctx, "GET /") != ctx {
-		t.Error("without a span the context changed")
-	}
-	spans := mocktracer.Start()
-	defer spans.Stop()
-	span, ctx := tracer.StartSpanFromContext(context.Background(), "work")
-	if SetResource(ctx, "GET /cart") != ctx {
-		t.Error("without a label the context changed")
-	}
-	span.Finish()
-	if got := spans.FinishedSpans()[0].Tag(ext.ResourceName); got != "GET /cart" {
-		t.Errorf("resource %v, want GET /cart", got)
-	}
+	Handler(Config{Service: "shop"}, "GET", "GET /cart", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if got := endpoint(t); got != "GET /cart" {
+			t.Errorf("label %q, want GET /cart", got)
+		}
+		statement, _ := tracer.StartSpanFromContext(r.Context(), "mysql.query", tracer.SpanType(ext.SpanTypeSQL))
+		statement.Finish()
+		if got := endpoint(t); got != "GET /cart" {
+			t.Errorf("label %q after a child span, want GET /cart", got)
+		}
+	})).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/cart", nil))
 }
 
 func TestSetError(t *testing.T) {

@@ -5,18 +5,18 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
-	"os"
 
 	"github.com/go-sql-driver/mysql"
 	sqltrace "gopkg.in/DataDog/dd-trace-go.v1/contrib/database/sql"
-	"gopkg.in/DataDog/dd-trace-go.v1/ddtrace/tracer"
+	"gopkg.in/DataDog/dd-trace-go.v1/ddtrace/ext"
 )
 
 // OpenDB opens a pool that traces statements. Each statement is a child span of
-// its request and carries the trace to MySQL in a comment.
+// its request and, unless DD_DBM_PROPAGATION_MODE says otherwise, carries the trace to
+// MySQL in a comment.
 func OpenDB(cfg Config, dsn *mysql.Config, connector driver.Connector) *sql.DB {
 	sqltrace.Register("mysql", &mysql.MySQLDriver{})
-	options := []sqltrace.Option{
+	return sqltrace.OpenDB(connector,
 		sqltrace.WithServiceName(cfg.DatabaseService()),
 		// User, host, port and database become tags. The tracer does not need the
 		// rest.
@@ -29,9 +29,8 @@ func OpenDB(cfg Config, dsn *mysql.Config, connector driver.Connector) *sql.DB {
 		// A client that left is not an error of the database.
 		sqltrace.WithErrorCheck(func(err error) bool { return !errors.Is(err, context.Canceled) }),
 		sqltrace.WithDBStats(),
-	}
-	if os.Getenv("DD_DBM_PROPAGATION_MODE") == "" && os.Getenv("DD_TRACE_SQL_COMMENT_INJECTION_MODE") == "" {
-		options = append(options, sqltrace.WithDBMPropagation(tracer.DBMPropagationModeFull))
-	}
-	return sqltrace.OpenDB(connector, options...)
+		// Without it, the tracer's default for the called service would be the
+		// schema's name, which may be that of this service.
+		sqltrace.WithCustomTag(ext.PeerService, cfg.DatabaseService()),
+	)
 }

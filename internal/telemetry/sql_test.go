@@ -101,6 +101,7 @@ func TestStatementsAreSpans(t *testing.T) {
 		for tag, want := range map[string]any{
 			"service.name": "shop-mysql", "span.type": "sql", "db.system": "mysql", "db.user": "app",
 			"db.name": "shop", "out.host": "db.example", "out.port": "3307",
+			"peer.service": "shop-mysql",
 		} {
 			if got := s.Tag(tag); got != want {
 				t.Errorf("%s: %v, want %v", tag, got, want)
@@ -142,12 +143,14 @@ func TestStatementsCarryTheirTrace(t *testing.T) {
 		want            string
 	}{
 		{"", "", `^/\*dddbs='shop-mysql',ddps='shop',traceparent='00-0{16}[0-9a-f]{16}-[0-9a-f]{16}-01',.*\*/ SELECT 1$`},
+		{"DD_DBM_PROPAGATION_MODE", "full", `^/\*dddbs='shop-mysql',.*traceparent='.*\*/ SELECT 1$`},
 		{"DD_DBM_PROPAGATION_MODE", "service", `^/\*dd[^t]*\*/ SELECT 1$`},
 		{"DD_DBM_PROPAGATION_MODE", "disabled", `^SELECT 1$`},
 		{"DD_TRACE_SQL_COMMENT_INJECTION_MODE", "disabled", `^SELECT 1$`},
 	} {
 		t.Run(c.variable+"="+c.value, func(t *testing.T) {
 			if c.variable != "" {
+				t.Setenv("DD_DBM_PROPAGATION_MODE", "") // which ddenv has set to full
 				t.Setenv(c.variable, c.value)
 			}
 			startTracer(t)

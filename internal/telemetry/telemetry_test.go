@@ -10,11 +10,12 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"gopkg.in/DataDog/dd-trace-go.v1/ddtrace/tracer"
 )
@@ -73,12 +74,8 @@ func (a *agent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func TestStartAndStop(t *testing.T) {
 	a := newAgent(t)
-	t.Setenv(flushOnExit, "") // restores the variable after the test
-	os.Unsetenv(flushOnExit)
 	cfg := Config{Service: "shop", Env: "prod", Version: "7", Tracing: true, Profiling: true}
-	if err := Start(cfg, slog.New(slog.DiscardHandler)); err != nil {
-		t.Fatal(err)
-	}
+	Start(cfg, slog.New(slog.DiscardHandler))
 	// Another service of the same build, such as its database.
 	tracer.StartSpan("work", tracer.ServiceName("shop-mysql")).Finish()
 	StopProfiler()
@@ -121,9 +118,7 @@ func TestStartAndStop(t *testing.T) {
 
 func TestStartWithoutTracingAndProfiling(t *testing.T) {
 	a := newAgent(t)
-	if err := Start(Config{Service: "shop"}, slog.New(slog.DiscardHandler)); err != nil {
-		t.Fatal(err)
-	}
+	Start(Config{Service: "shop"}, slog.New(slog.DiscardHandler))
 	tracer.StartSpan("work").Finish()
 	StopProfiler()
 	StopTracer()
@@ -132,23 +127,29 @@ func TestStartWithoutTracingAndProfiling(t *testing.T) {
 	}
 }
 
-func TestStartErrors(t *testing.T) {
+// Wrong telemetry never stops the service.
+func TestStartWarns(t *testing.T) {
 	newAgent(t)
+	// ddenv removes such a value at the start of a process.
 	t.Setenv("DD_PROFILING_UPLOAD_TIMEOUT", "-1s")
-	err := Start(Config{Service: "shop", Tracing: true, Profiling: true}, slog.New(slog.DiscardHandler))
+	var out bytes.Buffer
+	Start(Config{Service: "shop", Tracing: true, Profiling: true, warnings: []string{"DD_SERVICE is odd"}}, slog.New(slog.NewTextHandler(&out, nil)))
 	defer StopTracer()
-	if want := "invalid upload timeout, must be > 0: -1s"; err == nil || err.Error() != want {
-		t.Errorf("got %v, want %s", err, want)
+	for _, want := range []string{
+		`level=WARN msg="DD_SERVICE is odd"`,
+		`level=WARN msg="the profiler did not start, so there are no profiles" error.message="invalid upload timeout, must be > 0: -1s"`,
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("logged\n%s, want %s", &out, want)
+		}
 	}
 }
 
 // A user's own value of the profiler's variable wins.
 func TestFlushOnExitCanBeTurnedOff(t *testing.T) {
 	a := newAgent(t)
-	t.Setenv(flushOnExit, "false")
-	if err := Start(Config{Service: "shop", Profiling: true}, slog.New(slog.DiscardHandler)); err != nil {
-		t.Fatal(err)
-	}
+	t.Setenv("DD_PROFILING_FLUSH_ON_EXIT", "false")
+	Start(Config{Service: "shop", Profiling: true}, slog.New(slog.DiscardHandler))
 	StopProfiler()
 	StopTracer()
 	if len(a.files) != 0 {
@@ -161,7 +162,7 @@ func TestTracerLog(t *testing.T) {
 		{"Datadog Tracer v2 ERROR: lost 1 trace\n", "level=WARN msg=\"Datadog Tracer v2 ERROR: lost 1 trace\"\n"},
 		{"Datadog Tracer v2 WARN: agent away", "level=WARN msg=\"Datadog Tracer v2 WARN: agent away\"\n"},
 		{"Datadog Tracer v2 INFO: started", "level=INFO msg=\"Datadog Tracer v2 INFO: started\"\n"},
-		{"Datadog Tracer v2 DEBUG: sent", "level=DEBUG msg=\"Datadog Tracer v2 DEBUG: sent\"\n"},
+		{"Datadog Tracer v2 DEBUG: sent", "level=INFO msg=\"Datadog Tracer v2 DEBUG: sent\"\n"},
 	} {
 		var out bytes.Buffer
 		withoutTime := func(_ []string, a slog.Attr) slog.Attr {
@@ -170,11 +171,46 @@ func TestTracerLog(t *testing.T) {
 			}
 			return a
 		}
-		tracerLog{slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug, ReplaceAttr: withoutTime}))}.Log(c.message)
+		(&tracerLog{logger: slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug, ReplaceAttr: withoutTime}))}).Log(c.message)
 		if got := out.String(); got != c.want {
 			t.Errorf("%q: logged %q, want %q", c.message, got, c.want)
 		}
 	}
+}
+
+// Clients can cause warnings, so their number per minute is bounded.
+func TestTracerWarningsAreLimited(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		l := &tracerLog{logger: slog.New(slog.NewTextHandler(&out, nil))}
+		count := func(text string) int {
+			n := strings.Count(out.String(), text)
+			out.Reset()
+			return n
+		}
+		for range 25 {
+			l.Log("Datadog Tracer v2 WARN: odd header")
+			l.Log("Datadog Tracer v2 INFO: fine")
+		}
+		if text := out.String(); strings.Count(text, "odd header") != warningsPerMinute || count("fine") != 25 {
+			t.Errorf("logged\n%s, want %d warnings and every INFO", text, warningsPerMinute)
+		}
+		time.Sleep(time.Minute - 1)
+		l.Log("Datadog Tracer v2 ERROR: lost traces")
+		if n := count("lost traces"); n != 0 {
+			t.Error("an error within the same minute was logged")
+		}
+		time.Sleep(1)
+		l.Log("Datadog Tracer v2 ERROR: lost traces")
+		if text := out.String(); !strings.Contains(text, "16 more warnings of the tracer were not logged in the minute before") || count("lost traces") != 1 {
+			t.Errorf("logged\n%s, want the error and how many were not logged", text)
+		}
+		time.Sleep(time.Minute)
+		l.Log("Datadog Tracer v2 ERROR: lost traces")
+		if text := out.String(); strings.Contains(text, "more warnings") || count("lost traces") != 1 {
+			t.Errorf("logged\n%s, want one line", text)
+		}
+	})
 }
 
 // Start gives the tracer's messages to its logger.
@@ -182,15 +218,11 @@ func TestStartSetsTheTracersLogger(t *testing.T) {
 	newAgent(t)
 	t.Setenv("DD_TRACE_STARTUP_LOGS", "true")
 	var out bytes.Buffer
-	if err := Start(Config{Service: "shop", Tracing: true}, slog.New(slog.NewTextHandler(&out, nil))); err != nil {
-		t.Fatal(err)
-	}
+	Start(Config{Service: "shop", Tracing: true}, slog.New(slog.NewTextHandler(&out, nil)))
 	StopTracer()
 	if !strings.Contains(out.String(), "DATADOG TRACER CONFIGURATION") {
 		t.Errorf("the tracer's startup message is not in the log:\n%s", &out)
 	}
-	if err := Start(Config{}, slog.New(slog.DiscardHandler)); err != nil { // for the tests that follow
-		t.Fatal(err)
-	}
+	Start(Config{}, slog.New(slog.DiscardHandler))
 	StopTracer()
 }
