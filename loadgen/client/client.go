@@ -139,11 +139,7 @@ func (o Options) hostPort() string {
 }
 
 func (o Options) request(ctx context.Context, path string) (*http.Request, error) {
-	var body io.Reader
-	if o.Body != "" {
-		body = strings.NewReader(o.Body)
-	}
-	req, err := http.NewRequestWithContext(ctx, o.Method, strings.TrimSuffix(o.Target.String(), "/")+path, body)
+	req, err := http.NewRequestWithContext(ctx, o.Method, strings.TrimSuffix(o.Target.String(), "/")+path, strings.NewReader(o.Body))
 	if err != nil {
 		return nil, err
 	}

@@ -247,7 +247,7 @@ func TestConnectLeavesOneSocket(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer listener.Close()
-	fd, err := connect(t.Context(), listener.Addr().String())
+	fd, err := connect(listener.Addr().String(), time.Now().Add(poll.Limit))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,6 @@
 package client
 
 import (
-	"context"
 	"net"
 	"os"
 	"syscall"
@@ -26,9 +25,8 @@ const connectWait = time.Second
 // connectOnce connects before the first request, whose answer would otherwise be
 // later by the time to connect. If it fails, the first request reports the error.
 func (h *http1) connectOnce() {
-	ctx, cancel := context.WithTimeout(context.Background(), min(connectWait, h.o.Timeout))
-	defer cancel()
-	if fd, err := connect(ctx, h.o.hostPort()); err == nil {
+	deadline := time.Now().Add(min(connectWait, h.o.Timeout))
+	if fd, err := connect(h.o.hostPort(), deadline); err == nil {
 		if c, err := h.adopt(fd); err == nil {
 			h.setIdle(c)
 		}
@@ -39,9 +37,7 @@ func (h *http1) connectOnce() {
 // for a goroutine, which may look up names and try several addresses.
 func (h *http1) dial(x *exchange) {
 	h.dials.Go(func() {
-		ctx, cancel := context.WithDeadline(context.Background(), h.deadline(x))
-		defer cancel()
-		fd, err := connect(ctx, h.o.hostPort())
+		fd, err := connect(h.o.hostPort(), h.deadline(x))
 		h.mu.Lock()
 		h.dialed = append(h.dialed, dialed{x, fd, err})
 		h.mu.Unlock()
@@ -50,8 +46,8 @@ func (h *http1) dial(x *exchange) {
 }
 
 // connect returns a connected socket that Go's own poller does not watch.
-func connect(ctx context.Context, addr string) (fd int, err error) {
-	c, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+func connect(addr string, deadline time.Time) (fd int, err error) {
+	c, err := (&net.Dialer{Deadline: deadline}).Dial("tcp", addr)
 	if err != nil {
 		return -1, err
 	}
@@ -60,7 +56,6 @@ func connect(ctx context.Context, addr string) (fd int, err error) {
 	if err != nil {
 		return -1, err
 	}
-	fd = -1
 	controlErr := raw.Control(func(own uintptr) {
 		// The duplicate shares the non-blocking mode of the socket.
 		fd, err = unix.FcntlInt(own, unix.F_DUPFD_CLOEXEC, 0)

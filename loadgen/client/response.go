@@ -118,7 +118,6 @@ func (r *response) statusLine(data []byte) ([]byte, error) {
 	}
 	r.minor = int(line[7] - '0')
 	r.KeepAlive = r.minor == 1
-	r.Status = 0
 	for _, digit := range line[9:12] {
 		if digit < '0' || digit > '9' {
 			return nil, errMalformed
