@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -88,8 +89,8 @@ func TestFailedAttemptIsLogged(t *testing.T) {
 			t.Errorf("retry_in %v, want whole milliseconds from 50 to 150", got["retry_in"])
 		}
 		for key, want := range map[string]string{
-			"level": "WARN", "msg": "waiting for MySQL: it cannot be reached",
-			"mysql.addr": "db:3306", "mysql.db": "apmapp", "mysql.user": "app",
+			"level": "WARN", "msg": "waiting for MySQL: nothing listens at its address",
+			"mysql.addr": "db:3306", "mysql.db": "apmapp", "mysql.user": "app", "mysql.tls": "DISABLED",
 			"error.message": "dial tcp: connect: connection refused",
 		} {
 			if got[key] != want {
@@ -115,11 +116,8 @@ func TestAttemptsAreBounded(t *testing.T) {
 			<-ctx.Done()
 			return nil, ctx.Err()
 		}},
-		{"silent server", "?readTimeout=1h", 15 * time.Second, func(context.Context) (net.Conn, error) {
-			client, server := net.Pipe()
-			go func() { _, _ = io.Copy(io.Discard, server) }()
-			return client, nil
-		}},
+		{"silent server", "?readTimeout=1h", 15 * time.Second, greet("")},
+		{"server that stops in its greeting", "?readTimeout=1h", 15 * time.Second, greet("\x50\x00\x00\x00\x0a")},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -131,6 +129,57 @@ func TestAttemptsAreBounded(t *testing.T) {
 				}
 				if want := []byte(`"msg":"waiting for MySQL: it does not answer in time"`); !bytes.Contains(logs, want) {
 					t.Errorf("logged %s, want %s", logs, want)
+				}
+			})
+		})
+	}
+}
+
+// greet returns a dial function to a server that sends the greeting and no more.
+func greet(greeting string) func(context.Context) (net.Conn, error) {
+	return func(context.Context) (net.Conn, error) {
+		client, server := net.Pipe()
+		go func() {
+			_, _ = io.WriteString(server, greeting)
+			_, _ = io.Copy(io.Discard, server)
+		}()
+		return client, nil
+	}
+}
+
+// TestOtherServers connects to what may listen at a wrong port, and to servers that
+// refuse the connection in their first packet.
+func TestOtherServers(t *testing.T) {
+	const notMySQL = "the server at MySQL's address is not MySQL"
+	// packet returns the first packet with its header.
+	packet := func(body string) string { return string([]byte{byte(len(body)), 0, 0, 0}) + body }
+	refusal := func(number uint16) string {
+		return packet("\xff" + string([]byte{byte(number), byte(number >> 8)}) + "hunter2")
+	}
+	for _, tc := range []struct{ name, greeting, want string }{
+		{"SSH", "SSH-2.0-OpenSSH_9.2p1\r\n", notMySQL},
+		{"SMTP", "220 mail ESMTP\r\n", notMySQL},
+		{"HTTP", "HTTP/1.1 400 Bad Request\r\n\r\n", notMySQL},
+		{"TLS alert", "\x15\x03\x01\x00\x02\x02\x46", notMySQL},
+		{"MySQL's X protocol", "\x05\x00\x00\x00\x0b\x08\x05\x1a\x00", notMySQL},
+		{"empty packet", "\x00\x00\x00\x00", notMySQL},
+		{"packet in the middle of a sequence", "\x05\x00\x00\x01\x0a8.0\x00", notMySQL},
+		{"version without an end", packet("\x0a8.0.36"), notMySQL},
+		{"version without the rest", packet("\x0a8.0.36\x00"), notMySQL},
+		{"greeting that is a byte too short", packet("\x0a8.0.36\x00" + strings.Repeat("\x00", 43)), notMySQL},
+		{"protocol of the year 2000", packet("\x093.23\x00"), "MySQL cannot be used, the log has the error"},
+		{"too many connections", refusal(1040), "MySQL has too many connections"},
+		{"blocked host", refusal(1129), "MySQL has blocked this host after many failed connections: run mysqladmin flush-hosts"},
+		{"host that may not connect", refusal(1130), "MySQL accepts no connections from this host"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+				defer cancel()
+				_, logs := attempts(t, ctx, "", greet(tc.greeting))
+				var got struct{ Msg string }
+				if err := json.Unmarshal(logs, &got); err != nil || got.Msg != tc.want {
+					t.Errorf("logged %s (%v), want one line: %s", logs, err, tc.want)
 				}
 			})
 		})

@@ -15,8 +15,8 @@ import (
 
 // ErrUnavailable matches (errors.Is) each error that means MySQL cannot serve
 // at the moment: it is unreachable, too slow, overloaded, shutting down,
-// read-only, without its schema, or refuses the login. The same call may succeed
-// later. Any other error is a defect, except context.Canceled.
+// read-only, without its schema, or refuses the login or a privilege. The same
+// call may succeed later. Any other error is a defect, except context.Canceled.
 var ErrUnavailable = errors.New("database unavailable")
 
 // unavailable makes an error match ErrUnavailable.
@@ -39,8 +39,15 @@ func wrap(op string, err error) error {
 }
 
 func isUnavailable(err error) bool {
+	if errors.Is(err, context.Canceled) {
+		return false
+	}
+	var connecting connectError
+	if errors.As(err, &connecting) {
+		return true
+	}
 	if number := errorNumber(err); number != 0 {
-		return transient[number]
+		return serverErrors[number].transient
 	}
 	var netErr net.Error
 	return errors.Is(err, context.DeadlineExceeded) ||
@@ -62,94 +69,119 @@ func errorNumber(err error) uint16 {
 	return 0
 }
 
-// Server error numbers that this package distinguishes.
-// https://dev.mysql.com/doc/mysql-errors/en/server-error-reference.html
-const (
-	errDBAccessDenied = 1044
-	errAccessDenied   = 1045
-	errNoDatabase     = 1046
-	errBadDatabase    = 1049
-	errNoSuchTable    = 1146
-)
+// isReadOnly reports whether the server refuses to write. After a failover, that is
+// how the old primary answers.
+func isReadOnly(err error) bool { return serverErrors[errorNumber(err)].reason == readOnly }
 
-// transient lists server errors that may not happen again on a second attempt.
-// Numbers from 1900 to 1999 are MariaDB's, those from 9000 are TiDB's
-// (https://docs.pingcap.com/tidb/stable/error-codes).
-var transient = map[uint16]bool{
-	errDBAccessDenied: true,
-	errAccessDenied:   true,
-	errNoDatabase:     true,
-	errBadDatabase:    true,
-	errNoSuchTable:    true,
-
-	1021: true, // disk full
-	1037: true, // out of memory
-	1040: true, // too many connections
-	1041: true, // out of resources
-	1053: true, // server shutdown in progress
-	1077: true, // normal shutdown
-	1114: true, // table is full
-	1129: true, // host is blocked
-	1130: true, // host may not connect
-	1158: true, // error reading communication packets
-	1159: true, // timeout reading communication packets
-	1160: true, // error writing communication packets
-	1161: true, // timeout writing communication packets
-	1203: true, // user has too many connections
-	1205: true, // lock wait timeout
-	1213: true, // deadlock
-	1226: true, // user exceeded a resource
-	1290: true, // the server runs with --read-only
-	1317: true, // query interrupted (KILL QUERY)
-	1792: true, // read-only transaction
-	1836: true, // read-only mode
-	1927: true, // connection was killed
-	1969: true, // max_statement_time exceeded
-	3024: true, // max_execution_time exceeded
-	3159: true, // connections are required to use secure transport
-	3168: true, // server is not available
-	3169: true, // session was killed
-	4031: true, // disconnected by the server for inactivity
-	9001: true, // PD timeout
-	9002: true, // TiKV timeout
-	9003: true, // TiKV is busy
-	9004: true, // resolve lock timeout
-	9005: true, // region is unavailable
-	9011: true, // region not ready
+// isSchemaLost reports whether the database or its table is gone.
+func isSchemaLost(err error) bool {
+	switch errorNumber(err) {
+	case errNoSuchTable, errNoDatabase, errBadDatabase:
+		return true
+	}
+	return false
 }
 
-// Reason returns a safe sentence that explains why MySQL cannot serve. It
-// contains no address, user or password.
-func Reason(err error) string {
-	switch errorNumber(err) {
-	case 0:
-	case errAccessDenied:
-		return "MySQL refuses the user or password"
-	case errDBAccessDenied:
-		return "MySQL denies the user access to the database"
-	case errBadDatabase, errNoDatabase:
-		return "MySQL has no database with that name"
-	case errNoSuchTable:
-		return "the tables are missing"
-	case 1040, 1203:
-		return "MySQL has too many connections"
-	case 1290, 1836:
-		return "MySQL is read-only"
-	default:
-		return "MySQL answered with an error"
-	}
-	var dns *net.DNSError
-	var netErr net.Error
-	switch {
-	case errors.Is(err, errConnecting):
-		return "waiting for MySQL: not connected yet"
-	case errors.As(err, &dns):
-		return "waiting for MySQL: its host name does not resolve"
-	case errors.Is(err, context.DeadlineExceeded):
-		return "waiting for MySQL: it does not answer in time"
-	case errors.As(err, &netErr) && netErr.Timeout():
-		return "waiting for MySQL: it does not answer in time"
-	default:
-		return "waiting for MySQL: it cannot be reached"
-	}
+// Server error numbers that this package distinguishes.
+const (
+	errNoDatabase  = 1046
+	errBadDatabase = 1049
+	errNoSuchTable = 1146
+)
+
+const (
+	readOnly       = "MySQL is read-only"
+	noDatabase     = "MySQL has no database with that name"
+	refusesLogin   = "MySQL refuses the user or password"
+	noResources    = "MySQL is out of memory or other resources"
+	broken         = "waiting for MySQL: the connection broke"
+	stopping       = "MySQL is shutting down"
+	noMethod       = "MySQL wants an authentication method that the service does not have"
+	passwordIsOld  = "MySQL refuses the password: it has expired"
+	locked         = "MySQL has locked the user's account"
+	noPrivilege    = "MySQL denies the user a privilege"
+	refusesSetting = "MySQL refuses a system variable that the DSN sets"
+	tikv           = "TiDB's storage does not answer"
+)
+
+// serverErrors lists the server's errors that have a reason of their own. A
+// transient one may not happen again on a second attempt, or until somebody has
+// changed something in MySQL; a statement that fails with another one is a defect.
+//
+// Numbers from 1900 to 1999 and from 4000 are MariaDB's, except 4031; those from
+// 9000 are TiDB's.
+// https://dev.mysql.com/doc/mysql-errors/en/server-error-reference.html
+// https://mariadb.com/docs/server/reference/error-codes/mariadb-error-code-reference
+// https://docs.pingcap.com/tidb/stable/error-codes
+var serverErrors = map[uint16]struct {
+	reason    string
+	transient bool
+}{
+	1021: {"MySQL's disk is full", true},
+	1036: {readOnly, true}, // a table is read-only: MariaDB with innodb_read_only
+	1037: {noResources, true},
+	1038: {noResources, true}, // out of memory to sort
+	1040: {"MySQL has too many connections", true},
+	1041: {noResources, true},
+	1043: {"MySQL refuses the handshake", true},
+	1044: {"MySQL denies the user access to the database", true},
+	1045: {refusesLogin, true},
+	1046: {noDatabase, true},
+	1047: {"MySQL's node is not ready in its cluster", true}, // Galera
+	1049: {noDatabase, true},
+	1053: {stopping, true},
+	1054: {"the table visits lacks a column", false},
+	1064: {"MySQL does not understand a statement", false},
+	1077: {stopping, true},
+	1114: {"MySQL has no space for more rows", true},
+	1115: {"MySQL does not have the character set utf8mb4", false},
+	1129: {"MySQL has blocked this host after many failed connections: run mysqladmin flush-hosts", true},
+	1130: {"MySQL accepts no connections from this host", true},
+	1135: {noResources, true}, // no thread for a connection
+	1142: {noPrivilege, true}, // on a table
+	1143: {noPrivilege, true}, // on a column
+	1146: {"the table visits is missing", true},
+	1153: {"a statement is larger than MySQL's max_allowed_packet", false},
+	1158: {broken, true},
+	1159: {broken, true},
+	1160: {broken, true},
+	1161: {broken, true},
+	1176: {"the table visits lacks an index", false},
+	1193: {"MySQL does not know a system variable that the DSN sets", false},
+	1203: {"MySQL has too many connections of the user", true},
+	1205: {"MySQL waited too long for a lock", true},
+	1213: {"MySQL ended the statement to resolve a deadlock", true},
+	1226: {"the user has reached a limit that MySQL sets for it", true},
+	1227: {noPrivilege, true}, // that is not about a table
+	1229: {refusesSetting, false},
+	1231: {refusesSetting, false},
+	1232: {refusesSetting, false},
+	1238: {refusesSetting, false},
+	1251: {noMethod, true},
+	1273: {"MySQL does not have the collation utf8mb4_general_ci", false},
+	1286: {"MySQL does not have InnoDB", false},
+	1290: {readOnly, true}, // --read-only
+	1317: {"MySQL ended the statement early", true},
+	1370: {noPrivilege, true}, // on a function
+	1524: {noMethod, true},
+	1698: {refusesLogin, true}, // a user who needs no password, but another login
+	1792: {readOnly, true},     // a read-only transaction
+	1820: {passwordIsOld, true},
+	1836: {readOnly, true}, // InnoDB's or TiDB's read-only mode
+	1862: {passwordIsOld, true},
+	1927: {broken, true},                                   // MariaDB: connection was killed
+	1969: {"MySQL's max_statement_time is exceeded", true}, // MariaDB
+	3024: {"MySQL's max_execution_time is exceeded", true}, //
+	3118: {locked, true},                                   //
+	3159: {"MySQL accepts only connections with TLS: add ssl-mode=VERIFY_IDENTITY, or another mode, to the DSN", true},
+	3168: {"MySQL is not available", true},
+	3169: {broken, true},                                    // the session was killed
+	4031: {broken, true},                                    // closed after inactivity
+	4151: {locked, true},                                    // MariaDB
+	9001: {"TiDB's placement driver does not answer", true}, //
+	9002: {tikv, true},                                      // timeout
+	9003: {tikv, true},                                      // busy
+	9004: {tikv, true},                                      // timeout of resolving a lock
+	9005: {tikv, true},                                      // region is unavailable
+	9011: {tikv, true},                                      // region is not ready
 }

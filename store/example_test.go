@@ -48,11 +48,11 @@ func Example() {
 	// closed: true
 }
 
-// ParseDSN accepts go-sql-driver's form and URLs. Masked is safe to log.
+// ParseDSN accepts go-sql-driver's form and URLs. Attrs are safe to log.
 func ExampleParseDSN() {
 	for _, dsn := range []string{
 		"app:secret@tcp(db:3306)/shop?timeout=1s",
-		"mysql://app:p%40ss@db/shop",
+		"mysql://app:p%40ss@db/shop?ssl-mode=VERIFY_IDENTITY",
 		"mysql://app:secret@db",
 	} {
 		cfg, err := store.ParseDSN(dsn)
@@ -60,12 +60,12 @@ func ExampleParseDSN() {
 			fmt.Println(err)
 			continue
 		}
-		fmt.Println(cfg.User, cfg.Addr, cfg.DBName, cfg.Timeout)
+		fmt.Println(store.Attrs(cfg), cfg.Timeout)
 	}
 	// Output:
-	// app db:3306 shop 1s
-	// app db:3306 shop 2s
-	// mysql:// URL has no database name: end it with /name
+	// [mysql.addr=db:3306 mysql.db=shop mysql.user=app mysql.tls=DISABLED] 1s
+	// [mysql.addr=db:3306 mysql.db=shop mysql.user=app mysql.tls=VERIFY_IDENTITY] 2s
+	// the DSN names no database, want user:pass@tcp(host:port)/db or mysql://user:pass@host:port/db
 }
 
 // Reason explains to users of a health page why MySQL cannot serve.

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"strings"
 )
 
 // Queries are the queries for visits and the number of rows that each may read.
@@ -11,7 +12,15 @@ var Queries = []struct {
 	Rows int
 }{{latestVisit, 1}, {recentVisits, 20}}
 
+// Statements are all statements of the store on the table visits, with arguments.
+var Statements = []string{
+	latestVisit,
+	strings.Replace(recentVisits, "?", "20", 1),
+	strings.NewReplacer("visited_at < ?", "visited_at < '2026-01-02'", "?", "100").Replace(deleteVisits),
+}
+
 var (
+	Migrate      = migrate
 	Wrap         = wrap
 	ForMigration = forMigration
 	Lifetime     = lifetime
@@ -21,7 +30,12 @@ var (
 func Lock(ctx context.Context, conn *sql.Conn, schema string, seconds int) (unlock func(context.Context, *sql.Conn) error, err error) {
 	lock := newSchemaLock(schema)
 	lock.seconds = seconds
-	return lock.SessionUnlock, lock.SessionLock(ctx, conn)
+	return func(ctx context.Context, conn *sql.Conn) error { return lock.release(ctx, conn) }, lock.take(ctx, conn)
 }
+
+// ConnectError returns err as an error before a connection could be used.
+func ConnectError(err error) error { return connectError{error: err} }
+
+var ErrNotMySQL = errNotMySQL
 
 const LockSeconds = lockSeconds

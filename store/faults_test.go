@@ -17,7 +17,11 @@ func testWrongPassword(t *testing.T, server *mysqltest.Server) {
 	dsn := server.Database(t)
 	const password = "hunter2"
 	s := open(t, mysqltest.WithUser(t, dsn, "late", password))
-	awaitReason(t, s, "MySQL refuses the user or password")
+	refused := "MySQL refuses the user or password"
+	if !server.IsMariaDB() {
+		refused += ", or demands TLS: see ssl-mode" // MySQL makes itself a certificate
+	}
+	awaitReason(t, s, refused)
 	_, _, err := s.Latest(t.Context())
 	if !errors.Is(err, store.ErrUnavailable) || strings.Contains(err.Error(), password) {
 		t.Errorf("using the store: %v", err)
@@ -59,6 +63,91 @@ func testSchemaDisappears(t *testing.T, server *mysqltest.Server) {
 			t.Errorf("%s, without the table: %v", operation.name, err)
 		}
 		poll.Until(t, func() error { return operation.do(s) })
+	}
+}
+
+// A table that somebody renames is not created again: its data would be lost to the
+// service. The service is not ready until the table is back.
+func testMissingTable(t *testing.T, server *mysqltest.Server) {
+	dsn := server.Database(t)
+	name := mysqltest.DatabaseName(t, dsn)
+	s := open(t, dsn)
+	awaitReady(t, s)
+	stored, err := s.Record(t.Context(), store.Visit{Route: "/kept"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.Exec(t, "RENAME TABLE "+name+".visits TO "+name+".kept")
+	const missing = "the table visits is missing"
+	if err := s.Ready(t.Context()); !errors.Is(err, store.ErrUnavailable) || store.Reason(err) != missing {
+		t.Errorf("ready: %v (%s), want at once: %s", err, store.Reason(err), missing)
+	}
+	s.awaitLine(t, "level=WARN", `msg="`+missing+`"`)
+	late := open(t, dsn)
+	awaitReason(t, late, missing)
+	if _, err := s.Record(t.Context(), store.Visit{Route: "/"}); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("record: %v, want ErrUnavailable", err)
+	}
+	server.Exec(t, "RENAME TABLE "+name+".kept TO "+name+".visits")
+	for _, s := range []*running{s, late} {
+		awaitReady(t, s)
+		if got, _, err := s.Latest(t.Context()); err != nil || got.ID != stored.ID {
+			t.Errorf("after the table is back: %+v, %v; want the visit from before", got, err)
+		}
+	}
+	if n := strings.Count(s.logs.String(), `msg="MySQL is ready"`); n != 2 {
+		t.Errorf("%d lines that MySQL is ready, want one at the start and one when the table was back:\n%s", n, s.logs.String())
+	}
+}
+
+// Other changes of the table, too, make the service not ready.
+func testDamagedTable(t *testing.T, server *mysqltest.Server) {
+	dsn := server.Database(t)
+	visits := mysqltest.DatabaseName(t, dsn) + ".visits"
+	s := open(t, dsn)
+	awaitReady(t, s)
+	for _, tc := range []struct{ statement, undo, want string }{
+		{"ALTER TABLE " + visits + " CHANGE route way VARCHAR(255) NOT NULL", "ALTER TABLE " + visits + " CHANGE way route VARCHAR(255) NOT NULL", "the table visits lacks a column"},
+		{"DROP INDEX visits_visited_at_id ON " + visits, "CREATE INDEX visits_visited_at_id ON " + visits + " (visited_at, id)", "the table visits lacks an index"},
+	} {
+		server.Exec(t, tc.statement)
+		if err := s.Ready(t.Context()); store.Reason(err) != tc.want {
+			t.Errorf("%s: %v (%s), want %s", tc.statement, err, store.Reason(err), tc.want)
+		}
+		server.Exec(t, tc.undo)
+		awaitReady(t, s)
+	}
+}
+
+// Each privilege that the service needs is named when it is missing.
+func testPrivileges(t *testing.T, server *mysqltest.Server) {
+	dsn := server.Database(t)
+	name := mysqltest.DatabaseName(t, dsn)
+	server.Exec(t, "CREATE USER IF NOT EXISTS restricted@'%'")
+	server.Exec(t, "GRANT SELECT, INSERT, DELETE, INDEX ON "+name+".* TO restricted@'%'")
+	user := mysqltest.WithUser(t, dsn, "restricted", "")
+	s := open(t, user)
+	awaitReason(t, s, "MySQL denies the user a privilege: CREATE")
+	s.awaitLine(t, "level=WARN", `msg="MySQL denies the user a privilege: CREATE"`)
+	server.Exec(t, "GRANT CREATE ON "+name+".* TO restricted@'%'")
+	awaitReady(t, s)
+	// The user needs no CREATE later.
+	server.Exec(t, "REVOKE ALL ON "+name+".* FROM restricted@'%'")
+	for _, tc := range []struct{ granted, missing string }{
+		{"INSERT, DELETE", "SELECT"},
+		{"SELECT, DELETE", "INSERT"},
+		{"SELECT, INSERT", "DELETE"},
+	} {
+		server.Exec(t, "GRANT "+tc.granted+" ON "+name+".visits TO restricted@'%'")
+		server.Exec(t, "GRANT SELECT ON "+name+".goose_db_version TO restricted@'%'")
+		s := open(t, user)
+		awaitReason(t, s, "MySQL denies the user a privilege: "+tc.missing)
+		server.Exec(t, "GRANT "+tc.missing+" ON "+name+".visits TO restricted@'%'")
+		awaitReady(t, s)
+		// It also notices a privilege that is taken away later.
+		server.Exec(t, "REVOKE "+tc.missing+" ON "+name+".visits FROM restricted@'%'")
+		awaitReason(t, s, "MySQL denies the user a privilege: "+tc.missing)
+		server.Exec(t, "REVOKE ALL ON "+name+".visits FROM restricted@'%'")
 	}
 }
 
@@ -153,12 +242,12 @@ func testServerRestarts(t *testing.T, server *mysqltest.Server) {
 	if !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("while it is down: %v", err)
 	}
-	if err := s.Ready(t.Context()); !errors.Is(err, store.ErrUnavailable) || !strings.HasPrefix(err.Error(), "ping MySQL: ") {
+	if err := s.Ready(t.Context()); !errors.Is(err, store.ErrUnavailable) || !strings.HasPrefix(err.Error(), "check the table visits: ") {
 		t.Errorf("ready while it is down: %v", err)
 	}
 	s.awaitLine(t, "level=DEBUG", "mysql driver: ")
 	late := open(t, dsn)
-	awaitReason(t, late, "waiting for MySQL: it cannot be reached")
+	awaitReason(t, late, "waiting for MySQL: nothing listens at its address")
 	server.Up(t)
 	awaitReady(t, late)
 	awaitReady(t, s)

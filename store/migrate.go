@@ -26,34 +26,50 @@ const migrationTimeout = 10 * time.Minute
 // one after another. It uses a pool of its own without instrumentation, because
 // migrations are not traffic of the service.
 func migrate(ctx context.Context, cfg *mysql.Config, logger *slog.Logger) (err error) {
-	connector, err := mysql.NewConnector(forMigration(cfg))
+	connector, err := newConnector(forMigration(cfg), migrationState, logger)
 	if err != nil {
 		return err
 	}
 	db := sql.OpenDB(connector)
 	defer func() { err = errors.Join(err, db.Close()) }()
+	// The lock belongs to a session, so everything uses the same one. Goose's own
+	// locks do not cover its table of versions.
+	db.SetMaxOpenConns(1)
 
 	pingCtx, cancel := context.WithTimeout(ctx, ioTimeout)
 	defer cancel()
 	if err := db.PingContext(pingCtx); err != nil {
 		return err
 	}
-	sub, err := fs.Sub(migrations, "migrations")
-	if err != nil {
+	lock := newSchemaLock(cfg.DBName)
+	if err := lock.take(ctx, db); err != nil {
 		return err
 	}
-	provider, err := goose.NewProvider(goose.DialectMySQL, db, sub, goose.WithSessionLocker(newSchemaLock(cfg.DBName)))
+	applied, err := migrateUp(ctx, db)
 	if err != nil {
-		return fmt.Errorf("read migrations: %w", err)
-	}
-	applied, err := provider.Up(ctx)
-	if err != nil {
-		return fmt.Errorf("migrate: %w", err)
+		return err // the lock ends with its session
 	}
 	for _, m := range applied {
 		logger.InfoContext(ctx, "migrated", "migration", m.Source.Path, "duration", m.Duration)
 	}
-	return nil
+	return lock.release(ctx, db)
+}
+
+// migrateUp applies the migrations that the schema does not have yet.
+func migrateUp(ctx context.Context, db *sql.DB) ([]*goose.MigrationResult, error) {
+	sub, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return nil, err
+	}
+	provider, err := goose.NewProvider(goose.DialectMySQL, db, sub)
+	if err != nil {
+		return nil, fmt.Errorf("read migrations: %w", err)
+	}
+	applied, err := provider.Up(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("migrate: %w", err)
+	}
+	return applied, nil
 }
 
 // forMigration returns cfg with a timeout for migrations.
@@ -83,21 +99,34 @@ func newSchemaLock(schema string) schemaLock {
 	return schemaLock{name: fmt.Sprintf("apmapp.%x", sha256.Sum224([]byte(schema))), seconds: lockSeconds}
 }
 
-func (l schemaLock) SessionLock(ctx context.Context, conn *sql.Conn) error {
+// errLocked reports that another process has the lock for longer than lockSeconds.
+var errLocked = errors.New("another process has held the lock")
+
+func (l schemaLock) take(ctx context.Context, db querier) error {
 	var got sql.NullBool
-	if err := conn.QueryRowContext(ctx, "SELECT GET_LOCK(?, ?)", l.name, l.seconds).Scan(&got); err != nil {
+	if err := db.QueryRowContext(ctx, "SELECT GET_LOCK(?, ?)", l.name, l.seconds).Scan(&got); err != nil {
 		return fmt.Errorf("lock the schema: %w", err)
 	}
 	if !got.Bool {
-		return fmt.Errorf("lock the schema: another process has held the lock for %d s", l.seconds)
+		return fmt.Errorf("lock the schema: %w for %d s", errLocked, l.seconds)
 	}
 	return nil
 }
 
-func (l schemaLock) SessionUnlock(ctx context.Context, conn *sql.Conn) error {
+// release releases the lock. It is an error if the session does not hold it: it
+// broke, and another process may have migrated at the same time.
+func (l schemaLock) release(ctx context.Context, db querier) error {
 	var released sql.NullBool
-	if err := conn.QueryRowContext(ctx, "SELECT RELEASE_LOCK(?)", l.name).Scan(&released); err != nil {
+	if err := db.QueryRowContext(ctx, "SELECT RELEASE_LOCK(?)", l.name).Scan(&released); err != nil {
 		return fmt.Errorf("unlock the schema: %w", err)
 	}
+	if !released.Bool {
+		return errors.New("unlock the schema: the connection that held the lock is lost")
+	}
 	return nil
+}
+
+// querier is a pool or a connection.
+type querier interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }

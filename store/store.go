@@ -29,8 +29,9 @@ type Config struct {
 
 // Store keeps visits. Its methods may be called by many goroutines.
 type Store struct {
-	cfg Config
-	db  *sql.DB
+	cfg  Config
+	db   *sql.DB
+	pool *generation // of the connections in db
 
 	// notReady is the reason why the schema is not usable yet, or nil.
 	notReady atomic.Pointer[error]
@@ -50,9 +51,7 @@ var errConnecting = errors.New("not connected yet")
 
 // Open returns a Store without waiting for MySQL. Run connects.
 func Open(cfg Config) (*Store, error) {
-	cfg.MySQL = cfg.MySQL.Clone()
-	cfg.MySQL.Logger = driverLog{cfg.Logger}
-	connector, err := mysql.NewConnector(cfg.MySQL)
+	connector, err := newConnector(cfg.MySQL, sessionState, cfg.Logger)
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
@@ -62,7 +61,10 @@ func Open(cfg Config) (*Store, error) {
 	}
 	db := openDB(connector)
 	db.SetMaxOpenConns(cfg.PoolSize)
-	s := &Store{cfg: cfg, db: db, lost: make(chan struct{}, 1)}
+	// As many idle connections as busy ones: with fewer, the pool closes
+	// connections and dials new ones under load.
+	db.SetMaxIdleConns(cfg.PoolSize)
+	s := &Store{cfg: cfg, db: db, pool: connector.pool, lost: make(chan struct{}, 1)}
 	s.setNotReady(unavailable{errConnecting})
 	return s, nil
 }
@@ -100,14 +102,14 @@ func (s *Store) connect(ctx context.Context) bool {
 		}
 		if err == nil {
 			s.notReady.Store(nil)
-			s.cfg.Logger.InfoContext(ctx, "MySQL is ready", "mysql.addr", s.cfg.MySQL.Addr, "mysql.db", s.cfg.MySQL.DBName)
+			s.cfg.Logger.LogAttrs(ctx, slog.LevelInfo, "MySQL is ready", Attrs(s.cfg.MySQL)...)
 			return true
 		}
 		s.setNotReady(unavailable{err})
 		wait := delay.NextBackOff()
-		s.cfg.Logger.WarnContext(ctx, Reason(err),
-			"mysql.addr", s.cfg.MySQL.Addr, "mysql.db", s.cfg.MySQL.DBName, "mysql.user", s.cfg.MySQL.User,
-			"error.message", err.Error(), "retry_in", wait.Round(time.Millisecond).String())
+		s.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, Reason(err), append(Attrs(s.cfg.MySQL),
+			slog.String("error.message", err.Error()),
+			slog.String("retry_in", wait.Round(time.Millisecond).String()))...)
 		select {
 		case <-ctx.Done():
 			return false
@@ -121,17 +123,18 @@ func (s *Store) prepare(ctx context.Context) error {
 	if err := migrate(ctx, s.cfg.MySQL, s.cfg.Logger); err != nil {
 		return err
 	}
-	// Close idle connections: a database that was dropped may still be selected
-	// in them.
-	s.db.SetMaxIdleConns(0)
-	// As many idle connections as busy ones: with fewer, the pool closes
-	// connections and dials new ones under load.
-	s.db.SetMaxIdleConns(s.cfg.PoolSize)
+	// A database that was dropped may still be selected in pooled connections.
+	s.pool.end()
 	var waitTimeout int
 	if err := s.db.QueryRowContext(ctx, "SELECT @@wait_timeout").Scan(&waitTimeout); err != nil {
 		return fmt.Errorf("read wait_timeout: %w", err)
 	}
 	s.db.SetConnMaxLifetime(lifetime(time.Duration(waitTimeout) * time.Second))
+	// A table may be missing although its migration is recorded. On a read-only
+	// server, reads are possible: then only Ready returns an error.
+	if err := s.check(ctx); err != nil && !isReadOnly(err) {
+		return err
+	}
 	return nil
 }
 
@@ -142,12 +145,34 @@ func lifetime(waitTimeout time.Duration) time.Duration { return min(maxLifetime,
 func (s *Store) setNotReady(err error) { s.notReady.Store(&err) }
 
 // Ready returns nil if visits can be read and written. Otherwise it returns an
-// error that Reason explains in a sentence. It pings the server.
+// error that Reason explains in a sentence.
 func (s *Store) Ready(ctx context.Context) error {
 	if err := s.usable(); err != nil {
 		return err
 	}
-	return wrap("ping MySQL", s.db.PingContext(ctx))
+	return s.done("check the table visits", s.check(ctx))
+}
+
+// The statements of check. They read and change no row and write nothing to the
+// binary log. EXPLAIN needs the table, the index and the privileges of the statement
+// that it explains. But a server that is read-only explains an INSERT, so canWrite
+// really asks it to write.
+const (
+	canRead   = `EXPLAIN ` + latestVisit
+	canRecord = `EXPLAIN ` + recordVisit
+	canWrite  = `DELETE FROM visits WHERE FALSE`
+)
+
+// check returns an error if visits cannot be read, recorded or deleted.
+func (s *Store) check(ctx context.Context) error {
+	if _, err := s.db.ExecContext(ctx, canRead); err != nil {
+		return err
+	}
+	if _, err := s.db.ExecContext(ctx, canRecord, "", "", time.Unix(0, 0)); err != nil {
+		return err
+	}
+	_, err := s.db.ExecContext(ctx, canWrite)
+	return err
 }
 
 func (s *Store) usable() error {
@@ -157,10 +182,14 @@ func (s *Store) usable() error {
 	return nil
 }
 
-// done wraps the error of an operation. If the schema is gone it wakes Run.
+// done wraps the error of an operation. If the schema is gone it wakes Run. If the
+// server is read-only it discards the pool's connections: after a failover, the
+// same address may lead to the new primary.
 func (s *Store) done(op string, err error) error {
-	switch errorNumber(err) {
-	case errNoSuchTable, errNoDatabase, errBadDatabase:
+	if isReadOnly(err) {
+		s.pool.failOver()
+	}
+	if isSchemaLost(err) {
 		s.setNotReady(unavailable{err})
 		select {
 		case s.lost <- struct{}{}:
@@ -169,10 +198,3 @@ func (s *Store) done(op string, err error) error {
 	}
 	return wrap(op, err)
 }
-
-// driverLog writes the driver's messages (mostly about broken connections) to
-// the service's log. Their level is debug, because the user of the connection
-// receives the error too.
-type driverLog struct{ logger *slog.Logger }
-
-func (l driverLog) Print(v ...any) { l.logger.Debug("mysql driver: " + fmt.Sprint(v...)) }

@@ -22,7 +22,7 @@ type Visit struct {
 // The queries name their index: the optimizer's statistics are older than the
 // latest inserts, so without the name it sometimes sorts the whole table.
 
-const latestVisit = `SELECT id, route, trace_id, visited_at FROM visits FORCE INDEX (visits_visited_at) ORDER BY visited_at DESC, id DESC LIMIT 1`
+const latestVisit = `SELECT id, route, trace_id, visited_at FROM visits FORCE INDEX (visits_visited_at_id) ORDER BY visited_at DESC, id DESC LIMIT 1`
 
 // Latest returns the most recent visit, or false if there is no visit.
 func (s *Store) Latest(ctx context.Context) (Visit, bool, error) {
@@ -37,7 +37,7 @@ func (s *Store) Latest(ctx context.Context) (Visit, bool, error) {
 	return v, err == nil, s.done("read the latest visit", err)
 }
 
-const recentVisits = `SELECT id, route, trace_id, visited_at FROM visits FORCE INDEX (visits_visited_at) ORDER BY visited_at DESC, id DESC LIMIT ?`
+const recentVisits = `SELECT id, route, trace_id, visited_at FROM visits FORCE INDEX (visits_visited_at_id) ORDER BY visited_at DESC, id DESC LIMIT ?`
 
 // Recent returns the n most recent visits, newest first.
 func (s *Store) Recent(ctx context.Context, n int) ([]Visit, error) {

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"strconv"
@@ -90,6 +91,66 @@ func testBoundedReads(t *testing.T, server *mysqltest.Server) {
 			t.Errorf("%s reads %d rows, want at most %d", statement, read, query.Rows+1)
 		}
 	}
+}
+
+// Each statement reads its rows in the order of the index: the plan has a key, and
+// no sort. TiDB needs the id in the index for that.
+func testPlans(t *testing.T, server *mysqltest.Server) {
+	dsn := server.Database(t)
+	s := open(t, dsn)
+	awaitReady(t, s)
+	if _, err := s.db.Exec("INSERT INTO visits (route, trace_id, visited_at) VALUES ('/', '', NOW(6))"); err != nil {
+		t.Fatal(err)
+	}
+	for range 10 { // 2^10 rows
+		if _, err := s.db.Exec("INSERT INTO visits (route, trace_id, visited_at) SELECT route, trace_id, NOW(6) + INTERVAL id SECOND FROM visits"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, statement := range store.Statements {
+		plan := explain(t, s.db, statement)
+		if len(plan) != 1 || !strings.HasPrefix(plan[0]["key"], "visits_visited_at") || strings.Contains(plan[0]["Extra"], "filesort") {
+			t.Errorf("%s: plan %v, want one step by an index on visited_at, without a sort", statement, plan)
+			continue
+		}
+		if want := "visits_visited_at_id"; strings.HasPrefix(statement, "SELECT") && (plan[0]["key"] != want || plan[0]["type"] != "index") {
+			t.Errorf("%s: plan %v, want index %s in its order", statement, plan, want)
+		}
+	}
+}
+
+// explain returns the steps of a statement's plan, by the names of their columns.
+func explain(t *testing.T, db *sql.DB, statement string) []map[string]string {
+	t.Helper()
+	rows, err := db.Query("EXPLAIN " + statement)
+	if err != nil {
+		t.Fatalf("%s: %v", statement, err)
+	}
+	defer rows.Close()
+	columns, err := rows.Columns()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var plan []map[string]string
+	for rows.Next() {
+		values := make([]sql.NullString, len(columns))
+		targets := make([]any, len(columns))
+		for i := range values {
+			targets[i] = &values[i]
+		}
+		if err := rows.Scan(targets...); err != nil {
+			t.Fatal(err)
+		}
+		step := make(map[string]string)
+		for i, name := range columns {
+			step[name] = values[i].String
+		}
+		plan = append(plan, step)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return plan
 }
 
 func testCallerLeaves(t *testing.T, server *mysqltest.Server) {

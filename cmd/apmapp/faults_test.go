@@ -159,7 +159,7 @@ func testMySQLRestarts(t *testing.T, server *mysqltest.Server) {
 	if status, _, _ := late.get("/healthz"); status != 200 {
 		t.Errorf("health before MySQL: %d, want 200", status)
 	}
-	const reason = "waiting for MySQL: it cannot be reached"
+	const reason = "waiting for MySQL: nothing listens at its address"
 	late.awaitLine(reason)
 	if status, header, body := late.get("/api/trace"); status != 503 || header.Get("Retry-After") == "" {
 		t.Errorf("a request before MySQL: %d %s, want 503 with Retry-After", status, body)

@@ -64,7 +64,7 @@ func demo(ctx context.Context, o options, stdout, live io.Writer) (err error) {
 	}
 	var database string
 	if o.service.Store.MySQL != nil {
-		database = store.Masked(o.service.Store.MySQL)
+		database = o.service.Store.MySQL.Addr + "  (" + o.service.Store.MySQL.DBName + ")"
 	} else {
 		var db *memdb.Server
 		if db, err = memdb.Start(logs); err != nil {

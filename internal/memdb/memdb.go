@@ -13,6 +13,7 @@ import (
 	"github.com/dolthub/go-mysql-server/memory"
 	"github.com/dolthub/go-mysql-server/server"
 	"github.com/dolthub/go-mysql-server/sql"
+	"github.com/dolthub/go-mysql-server/sql/expression"
 	"github.com/go-sql-driver/mysql"
 	"github.com/sirupsen/logrus"
 )
@@ -40,15 +41,49 @@ func Start(logs io.Writer) (*Server, error) {
 	database := memory.NewDatabase(Name)
 	// Without this a primary key is only a constraint, not an index.
 	database.EnablePrimaryKeyIndexes()
-	provider := memory.NewDBProvider(database)
+	// Sessions commit only to go-mysql-server's own type of database.
 	s, err := server.NewServer(server.Config{Listener: listener, Protocol: "tcp"},
-		sqle.NewDefault(provider), sql.NewContext, memory.NewSessionBuilder(provider), nil)
+		sqle.NewDefault(memory.NewDBProvider(renaming{database})), sql.NewContext,
+		memory.NewSessionBuilder(memory.NewDBProvider(database)), nil)
 	if err != nil {
 		return nil, fmt.Errorf("start database: %w", err)
 	}
 	out := &Server{server: s, addr: listener.Addr().(*net.TCPAddr), ended: make(chan error, 1)}
 	go func() { out.ended <- s.Start() }()
 	return out, nil
+}
+
+// renaming is a database that corrects the indexes of a renamed table.
+// go-mysql-server numbers their columns as if they were the first of the table, so
+// that every INSERT after RENAME TABLE panics.
+type renaming struct{ *memory.Database }
+
+// RenameTable implements sql.TableRenamer.
+func (d renaming) RenameTable(ctx *sql.Context, from, to string) error {
+	if err := d.Database.RenameTable(ctx, from, to); err != nil {
+		return err
+	}
+	table, found, err := d.GetTableInsensitive(ctx, to)
+	if err != nil || !found {
+		return err
+	}
+	indexes, err := table.(sql.IndexAddressable).GetIndexes(ctx)
+	if err != nil {
+		return err
+	}
+	schema := table.Schema()
+	for _, index := range indexes {
+		index, ok := index.(*memory.Index)
+		if !ok {
+			continue
+		}
+		for i, expr := range index.Exprs {
+			field := expr.(*expression.GetField)
+			position := schema.IndexOfColName(field.Name())
+			index.Exprs[i] = expression.NewGetFieldWithTable(position, 0, field.Type(), d.Name(), to, field.Name(), field.IsNullable())
+		}
+	}
+	return nil
 }
 
 // Port returns the port of the database.

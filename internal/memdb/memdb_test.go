@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"io"
 	"log/slog"
+	"slices"
 	"testing"
 	"time"
 
@@ -51,6 +52,8 @@ func TestStore(t *testing.T) {
 		t.Errorf("left: %+v, %v", recent, err)
 	}
 
+	testRename(t, db, s)
+
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
@@ -64,5 +67,38 @@ func TestStore(t *testing.T) {
 	defer gone.Close()
 	if gone.Ping() == nil {
 		t.Error("the database answers after Close")
+	}
+}
+
+// testRename follows README's recipe for a missing table.
+func testRename(t *testing.T, db *Server, s *store.Store) {
+	client, err := sql.Open("mysql", db.DSN())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	before, err := s.Recent(t.Context(), 9)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.Exec("RENAME TABLE visits TO kept"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Ready(t.Context()); store.Reason(err) != "the table visits is missing" {
+		t.Errorf("without the table: %v", err)
+	}
+	if _, err := client.Exec("RENAME TABLE kept TO visits"); err != nil {
+		t.Fatal(err)
+	}
+	poll.Until(t, func() error { return s.Ready(t.Context()) })
+	if after, err := s.Recent(t.Context(), 9); err != nil || !slices.Equal(after, before) {
+		t.Errorf("after the table is back: %+v, %v; want %+v", after, err, before)
+	}
+	stored, err := s.Record(t.Context(), store.Visit{Route: "/after", At: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if latest, found, err := s.Latest(t.Context()); err != nil || !found || latest != stored {
+		t.Errorf("latest: %+v, %v, %v; want %+v", latest, found, err, stored)
 	}
 }

@@ -42,7 +42,7 @@ func (s *Settings) settings() []setting {
 	return []setting{
 		{"addr", "APMAPP_ADDR", "`host`, or host:port, to listen on; empty means all addresses", &s.host, nil, c.Addr},
 		{"port", "APMAPP_PORT", "`port` to listen on", &s.port, nil, nil},
-		{"dsn", "MYSQL_DSN", "database: user:pass@tcp(host:port)/db or mysql://user:pass@host:port/db", &s.dsn, nil, masked(c)},
+		{"dsn", "MYSQL_DSN", "database: user:pass@tcp(host:port)/db or mysql://user:pass@host:port/db", &s.dsn, nil, nil},
 		{"dsn-file", "MYSQL_DSN_FILE", "`file` that holds the DSN, so that no process list shows it", &s.dsnFile, nil, nil},
 		{"pool-size", "APMAPP_POOL_SIZE", "maximum number of connections to MySQL", &c.Store.PoolSize, 1, c.Store.PoolSize},
 		{"max-concurrent", "APMAPP_MAX_CONCURRENT", "maximum number of requests at once; more get a 503", &c.HTTP.MaxConcurrent, 1, c.HTTP.MaxConcurrent},
@@ -184,17 +184,10 @@ func (c Config) attrs() []slog.Attr {
 			attrs = append(attrs, slog.Any(key, v))
 		}
 	}
+	attrs = append(attrs, store.Attrs(c.Store.MySQL)...)
 	return append(attrs,
 		slog.Bool("tracing", c.Telemetry.Tracing),
 		slog.Bool("profiling", c.Telemetry.Profiling),
 		slog.Bool("logs_injection", c.Telemetry.LogsInjection),
 	)
-}
-
-// masked returns the database's DSN without its password.
-func masked(c *Config) any {
-	if c.Store.MySQL == nil {
-		return nil
-	}
-	return store.Masked(c.Store.MySQL)
 }
