@@ -239,9 +239,13 @@ func Attrs(cfg *mysql.Config) []slog.Attr {
 }
 
 // ReadDSNFile returns the DSN in a file without surrounding white space: a
-// secret mounted as a file often ends in a newline.
+// secret mounted as a file often ends in a newline. Its errors do not contain what
+// could be a DSN in the place of a path.
 func ReadDSNFile(path string) (string, error) {
 	content, err := os.ReadFile(path)
+	if err != nil && strings.ContainsAny(path, "@?") {
+		return "", errors.New("want the path of a file, got what looks like a DSN")
+	}
 	if err != nil {
 		return "", err
 	}

@@ -289,6 +289,11 @@ func TestReadDSNFile(t *testing.T) {
 	if _, err := store.ReadDSNFile(path); err == nil || !strings.Contains(err.Error(), path) {
 		t.Errorf("missing file: %v", err)
 	}
+	for _, dsn := range []string{"app:hunter2@tcp(db)/apmapp", "mysql://db/a?password=hunter2"} {
+		if _, err := store.ReadDSNFile(dsn); err == nil || err.Error() != "want the path of a file, got what looks like a DSN" {
+			t.Errorf("a DSN instead of a path: %v", err)
+		}
+	}
 	for _, tc := range []struct{ content, want, err string }{
 		{"a@tcp(b)/c\n", "a@tcp(b)/c", ""},
 		{" \n", "", path + " is empty"},

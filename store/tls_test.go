@@ -188,14 +188,13 @@ func TestTLS(t *testing.T) {
 	check("plain is refused", dsn, "", refused, false)
 	set("SET GLOBAL require_secure_transport = 0")
 
+	if !server.IsMariaDB() {
+		return // MySQL does not load a certificate that has expired
+	}
 	expired := *valid
 	expired.NotAfter = time.Now().Add(-time.Hour)
 	ca.issue(t, "server", &expired)
-	reload := "ALTER INSTANCE RELOAD TLS"
-	if server.IsMariaDB() {
-		reload = "FLUSH SSL"
-	}
-	set(reload)
+	set("FLUSH SSL")
 	check("expired", dsn, "ssl-mode=VERIFY_CA&ssl-ca="+ca.file("ca"), "MySQL's TLS certificate has expired or is not valid yet", true)
 	check("expired, not verified", dsn, "ssl-mode=REQUIRED", "", true)
 }
