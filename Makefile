@@ -91,17 +91,19 @@ test-tools: bin/staticcheck
 	cd tools/release && go vet ./... && $(CURDIR)/bin/staticcheck ./... && go test ./...
 
 .PHONY: vulnerabilities
-vulnerabilities: bin/govulncheck needs
+vulnerabilities: needs
 	@if curl -fsSo /dev/null -m 10 https://vuln.go.dev/index/db.json 2>/dev/null; \
-	then bin/govulncheck ./...; \
+	then $(MAKE) bin/govulncheck && bin/govulncheck ./...; \
 	else echo 'govulncheck is skipped: its database (vuln.go.dev) cannot be reached'; fi
 
 # Built without the flags of the tests: -race would only make them slower.
-TOOLS := $(addprefix bin/,actionlint go-licenses govulncheck prose staticcheck)
+TOOLS := $(addprefix bin/,actionlint go-licenses prose staticcheck)
 .PHONY: tools
 tools: $(TOOLS)
 $(TOOLS) &: tools/go.mod tools/go.sum $(wildcard tools/prose/*)
-	cd tools && GOFLAGS= go build -o ../bin/ tool
+	cd tools && GOFLAGS= go build -o ../bin/ $$(go list tool | grep -v govulncheck)
+bin/govulncheck: tools/go.mod tools/go.sum
+	cd tools && GOFLAGS= go build -o ../bin/ golang.org/x/vuln/cmd/govulncheck
 
 # Licenses whose code may be part of a program under Apache-2.0.
 LICENSES := Apache-2.0,BSD-2-Clause,BSD-3-Clause,ISC,MIT,MPL-2.0
