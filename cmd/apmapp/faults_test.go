@@ -36,6 +36,9 @@ func TestFaults(t *testing.T) {
 		{"acknowledged rows", testAcknowledgedRows},
 		{"missing table", testMissingTable},
 		{"password in a parameter", testPasswordParameter},
+		{"acknowledged rows", testAcknowledgedRows},
+		{"missing table", testMissingTable},
+		{"password in a parameter", testPasswordParameter},
 		// The last one: it stops the server that the others share.
 		{"MySQL stops and starts", testMySQLRestarts},
 	} {
