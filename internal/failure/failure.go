@@ -9,6 +9,7 @@ package failure
 import (
 	"errors"
 	"fmt"
+	"go/token"
 	"reflect"
 	"runtime"
 	"strings"
@@ -78,19 +79,35 @@ type panicked struct{ error }
 
 func (p panicked) Unwrap() error { return p.error }
 
-// Kind returns the Go type of err's innermost cause, or "panic" for a recovered
-// panic. Of joined errors, the last one counts.
+// Kind returns the Go type of err's cause, or "panic" for a recovered panic. The
+// cause is the first error in the chain with an exported type: types that are not
+// exported, such as fmt's, only add context. What follows it may say less, such as
+// the syscall.Errno inside of every *net.OpError. Without such a type, the cause is
+// the innermost error. Of joined errors, the last one counts.
 func Kind(err error) string {
 	for {
 		if _, ok := err.(panicked); ok {
 			return "panic"
 		}
 		next := unwrap(err)
-		if next == nil {
+		if next == nil || isExported(err) {
 			return reflect.TypeOf(err).String()
 		}
 		err = next
 	}
+}
+
+// isExported reports whether err has an exported type. This package's own only adds
+// context.
+func isExported(err error) bool {
+	if _, own := err.(*Error); own {
+		return false
+	}
+	t := reflect.TypeOf(err)
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	return token.IsExported(t.Name())
 }
 
 func unwrap(err error) error {

@@ -61,7 +61,10 @@ func TestKind(t *testing.T) {
 		want string
 	}{
 		{readTable(), "*errors.errorString"},
-		{fmt.Errorf("ping: %w", refused), "syscall.Errno"},
+		{fmt.Errorf("ping: %w", refused), "*net.OpError"},
+		{failure.New("ping", fmt.Errorf("dial: %w", refused)), "*net.OpError"},
+		{errors.Join(errors.New("close"), refused), "*net.OpError"},
+		{syscall.ECONNREFUSED, "syscall.Errno"},
 		{errors.Join(io.EOF, &net.AddrError{}), "*net.AddrError"},
 	} {
 		if got := failure.Kind(c.err); got != c.want {
