@@ -265,8 +265,7 @@ func TestDocumentedForms(t *testing.T) {
 	})
 }
 
-// The flags of traceresponse and of statements are those of the decision that a
-// sampling rule takes.
+// The flags of traceresponse and of statements follow the decision of a sampling rule.
 func TestFlagsFollowSamplingRules(t *testing.T) {
 	t.Parallel()
 	server := mysqltest.Start(t, "--general-log=1", "--log-output=TABLE")

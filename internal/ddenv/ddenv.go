@@ -1,6 +1,6 @@
 // Package ddenv checks the environment variables of Datadog's tracer and profiler
 // before they read them. It corrects the environment when it is initialized:
-// a wrong value is removed, so the library uses its default, and Problems says so.
+// a wrong value is removed, so the library uses its default, and Problems returns it.
 //
 // It must run first, because the tracer reads its variables while its packages are
 // initialized, and crashes there on a malformed DD_AGENT_HOST. Go initializes
@@ -169,7 +169,7 @@ func misspelled(name string) string {
 	return fmt.Sprintf("%s is not a variable of the tracer, so nothing reads it; did you mean %s?", name, near)
 }
 
-// mistakes is how many letters of a misspelled name may be wrong. The names of the
+// mistakes is the most letters of a misspelled name that may be wrong. The names of the
 // Agent's own variables differ from the tracer's by more.
 const mistakes = 2
 
