@@ -187,16 +187,22 @@ func TestApplyAndDestroyEndWithTheContext(t *testing.T) {
 	if fmt.Sprint(err) != "stopped\nnot deleted: monitor m, dashboard d\nrun destroy again to continue" || len(a.requests) > 0 {
 		t.Errorf("Destroy: %v, requests %v", err, a.requests)
 	}
-	// Apply ends after its lists.
+	// Apply ends after the first resource.
 	ctx, cancel = context.WithCancelCause(t.Context())
-	a = newAPI(t, func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasPrefix(r.URL.Path, "/api/v2/downtime") {
-			defer cancel(stopped)
-		}
-		echo(w, r)
-	})
-	err = a.Apply(ctx, loaded(t, small), values(), io.Discard)
-	if err == nil || !errors.Is(err, stopped) || strings.Contains(strings.Join(a.requests, "\n"), "POST") {
+	a = newAPI(t, echo)
+	var out strings.Builder
+	err = a.Apply(ctx, loaded(t, small), values(), writer(func(line []byte) (int, error) {
+		cancel(stopped)
+		return out.Write(line)
+	}))
+	if fmt.Sprint(err) != "stopped\ndone: dashboard d\nnot done: monitor m\nrun apply again to continue" || !errors.Is(err, stopped) || a.letters() != "GGGGP" {
 		t.Errorf("Apply: %v, requests %v", err, a.requests)
 	}
+	if want := "created  dashboard d                      https://app.datadoghq.com/dashboard/abc-def-ghi\n"; out.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
+	}
 }
+
+type writer func([]byte) (int, error)
+
+func (w writer) Write(b []byte) (int, error) { return w(b) }
