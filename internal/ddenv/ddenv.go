@@ -141,11 +141,11 @@ func correct(name, value string) (corrected, problem string) {
 		corrected, ok = f.correct(value)
 	}
 	if !ok {
-		return "", fmt.Sprintf("%s%s is not valid: want %s; the default is used", name, shown(f, value), f.want)
+		return "", fmt.Sprintf("%s%s is not valid: want %s; the default is used", name, shown(value), f.want)
 	}
 	if standard, limited := notFollowed[name]; limited {
 		if !same(standard, corrected) {
-			return "", fmt.Sprintf("%s%s is not followed: docs/telemetry.md fixes the names that it would change", name, shown(f, value))
+			return "", fmt.Sprintf("%s%s is not followed: docs/telemetry.md fixes the names that it would change", name, shown(value))
 		}
 		return "", ""
 	}
@@ -185,9 +185,10 @@ func same(standard, value string) bool {
 const longest = 64
 
 // shown returns the value for a message, unless it may contain a secret.
-func shown(f form, value string) string {
-	// An address may have a password before @, and a token in its query.
-	if f.secret || strings.ContainsAny(value, "@?") {
+func shown(value string) string {
+	// An address may have a password before @, and a token in its query. Keys and
+	// headers have no form, so they are never wrong.
+	if strings.ContainsAny(value, "@?") {
 		return " (its value is not shown)"
 	}
 	if len(value) > longest {

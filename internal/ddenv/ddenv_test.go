@@ -201,6 +201,53 @@ func TestWrongValues(t *testing.T) {
 	}
 }
 
+func TestLimits(t *testing.T) {
+	label := strings.Repeat("a", 63)
+	name253 := label + "." + label + "." + label + "." + label[:61]
+	for _, c := range []struct {
+		name       string
+		low, least string // "" if there is no lower limit
+		most, high string
+	}{
+		{"DD_TRACE_AGENT_PORT", "0", "1", "65535", "65536"},
+		{"DD_TRACE_AGENT_TIMEOUT", "-1", "0", "31536000", "31536001"},
+		{"DD_LOGGING_RATE", "-1", "0", "31536000", "31536001"},
+		{"DD_TELEMETRY_EXTENDED_HEARTBEAT_INTERVAL", "0", "1", "31536000", "31536001"},
+		{"DD_TELEMETRY_HEARTBEAT_INTERVAL", "0.0009", "0.001", "31536000", "31536000.5"},
+		{"DD_TRACE_SEND_RETRIES", "-1", "0", "100", "101"},
+		{"DD_TRACE_PARTIAL_FLUSH_MIN_SPANS", "0", "1", "99999", "100000"},
+		{"DD_TRACE_X_DATADOG_TAGS_MAX_LENGTH", "-1", "0", "512", "513"},
+		{"DD_TRACE_STATS_CARDINALITY_LIMIT", "0", "1", "2147483647", "2147483648"},
+		{"DD_HTTP_SERVER_TAG_QUERY_STRING_SIZE", "-1", "0", "2147483647", "2147483648"},
+		{"DD_CIVISIBILITY_FLAKY_RETRY_COUNT", "-2147483649", "-2147483648", "2147483647", "2147483648"},
+		{"DD_LLMOBS_PROMPTS_TIMEOUT", "-0.1", "0", "2147483647", "2147483648"},
+		{"DD_TRACE_RATE_LIMIT", "-0.1", "0", "2147483647", "2147483648"},
+		{"DD_TRACE_SAMPLE_RATE", "-0.01", "0", "1", "1.01"},
+		{"DD_TRACE_HTTP_SERVER_ERROR_STATUSES", "99", "100", "999", "1000"},
+		{"DD_AGENT_HOST", "", "", label, label + "a"},
+		{"DD_AGENT_HOST", "", "", name253, name253 + "a"},
+	} {
+		for _, value := range []string{c.least, c.most} {
+			if got, problem := correct(c.name, value); got != value || problem != "" {
+				t.Errorf("%s=%s: %q, problem %q; want the value", c.name, value, got, problem)
+			}
+		}
+		for _, value := range []string{c.low, c.high} {
+			if _, problem := correct(c.name, value); (problem == "") != (value == "") {
+				t.Errorf("%s=%s is accepted", c.name, value)
+			}
+		}
+	}
+}
+
+func TestEmptyPatternIsKept(t *testing.T) {
+	const name = "DD_TRACE_OBFUSCATION_QUERY_STRING_REGEXP" // empty turns the redaction off
+	changes, problems := check(map[string]string{name: ""})
+	if len(problems) != 0 || slices.ContainsFunc(changes, func(c change) bool { return c.name == name }) {
+		t.Errorf("changes %v, problems %v", changes, problems)
+	}
+}
+
 func TestSecretsAreNotShown(t *testing.T) {
 	for _, c := range []struct{ name, value string }{
 		{"DD_TRACE_AGENT_URL", "http://user:hunter2@agent:8126"},

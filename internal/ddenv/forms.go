@@ -18,8 +18,6 @@ type form struct {
 	// correct returns the value as the library accepts it, and false if the value
 	// is wrong. If it is nil, every value is accepted.
 	correct func(value string) (string, bool)
-	// secret is whether the value must not be shown.
-	secret bool
 }
 
 // variables has the tracer's variables and their types, one per line. It is made
@@ -40,12 +38,10 @@ func Known() []string {
 
 // formOf returns the form of a variable: its own, else that of its type.
 func formOf(name string) form {
-	f, ok := forms[name]
-	if !ok {
-		f = types[typeOf(name)]
+	if f, ok := forms[name]; ok {
+		return f
 	}
-	f.secret = f.secret || strings.HasSuffix(name, "_KEY") || strings.HasSuffix(name, "_HEADERS")
-	return f
+	return types[typeOf(name)]
 }
 
 func typeOf(name string) string {
