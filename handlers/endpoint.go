@@ -21,7 +21,7 @@ type handler func(r *http.Request) (reply, error)
 // the client, the log and the span.
 func (s *server) endpoint(h handler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		start := time.Now()
+		start := telemetry.Arrival(r.Context())
 		span, traced := telemetry.SpanIDs(r.Context())
 		if traced {
 			w.Header().Set("Traceresponse", span.TraceResponse())
@@ -34,12 +34,42 @@ func (s *server) endpoint(h handler) http.HandlerFunc {
 		if err != nil {
 			answer = refusal(r.Context(), err)
 		}
-		written := answer.write(w, r, span)
-		if err != nil && s.Telemetry.IsErrorStatus(answer.statusCode()) {
+		status := answer.statusCode()
+		written, complete := 0, false
+		if status == statusClientGone || status == statusAborted {
+			w.WriteHeader(status) // for the span; panic discards it
+		} else {
+			var failed error
+			if written, failed = send(answer, w, r, span); failed != nil {
+				err = failed
+			}
+			complete = failed == nil
+		}
+		if err != nil && (s.Telemetry.IsErrorStatus(status) || isDefect(err)) {
 			telemetry.SetError(r.Context(), err)
 		}
-		s.log(r, answer.statusCode(), written, time.Since(start), err)
+		s.log(r, status, written, time.Since(start), err)
+		if !complete {
+			panic(http.ErrAbortHandler) // closes the connection, so the client notices
+		}
 	}
+}
+
+// isDefect reports whether err was a panic, other than the one that aborts an
+// answer on purpose.
+func isDefect(err error) bool {
+	return failure.Kind(err) == "panic" && !errors.Is(err, http.ErrAbortHandler)
+}
+
+// send writes an answer. It returns a panic as an error: the answer is incomplete
+// then.
+func send(answer reply, w http.ResponseWriter, r *http.Request, span telemetry.IDs) (written int, err error) {
+	defer func() {
+		if value := recover(); value != nil {
+			err = failure.Recovered(value)
+		}
+	}()
+	return answer.write(w, r, span), nil
 }
 
 // work runs h within the request's deadline. It returns a panic as an error.
@@ -52,19 +82,6 @@ func (s *server) work(h handler, r *http.Request) (_ reply, err error) {
 		}
 	}()
 	return h(r.WithContext(ctx))
-}
-
-// limited refuses a request at once if MaxConcurrent requests are running.
-func (s *server) limited(h handler) handler {
-	return func(r *http.Request) (reply, error) {
-		select {
-		case s.running <- struct{}{}:
-			defer func() { <-s.running }()
-			return h(r)
-		default:
-			return reply{}, failure.New("limit requests", errOverloaded)
-		}
-	}
 }
 
 // log writes the log line of a request, with Datadog's standard attributes:
@@ -80,7 +97,7 @@ func (s *server) log(r *http.Request, status, written int, took time.Duration, e
 		slog.String("network.client.ip", clientIP(r)),
 		slog.Int("network.bytes_written", written),
 	}
-	if err != nil && status >= statusClientGone {
+	if err != nil && (status >= statusClientGone || isDefect(err)) {
 		attrs = append(attrs,
 			slog.String("error.kind", failure.Kind(err)),
 			slog.String("error.message", err.Error()),
@@ -95,9 +112,7 @@ func level(r *http.Request, status int, err error) slog.Level {
 	switch {
 	case isProbe(r):
 		return slog.LevelDebug
-	case errors.Is(err, errOverloaded):
-		return slog.LevelWarn // the limit works as intended
-	case status >= http.StatusInternalServerError:
+	case status >= http.StatusInternalServerError, err != nil && isDefect(err):
 		return slog.LevelError
 	default:
 		return slog.LevelInfo

@@ -24,7 +24,6 @@ func TestErrors(t *testing.T) {
 	for _, tc := range []struct {
 		name       string
 		latest     func(context.Context) (store.Visit, bool, error)
-		request    func(*http.Request) *http.Request
 		status     int
 		retryAfter string
 		level      string
@@ -51,27 +50,10 @@ func TestErrors(t *testing.T) {
 			status: 500, level: "ERROR", kind: "panic", message: "panic: index out of " + secret,
 			page: "<p>Something went wrong on the server.</p>",
 		},
-		{
-			name: "client left",
-			latest: func(ctx context.Context) (store.Visit, bool, error) {
-				<-ctx.Done()
-				return store.Visit{}, false, ctx.Err()
-			},
-			request: func(r *http.Request) *http.Request {
-				ctx, cancel := context.WithCancel(r.Context())
-				cancel()
-				return r.WithContext(ctx)
-			},
-			status: 499, level: "INFO", kind: "*errors.errorString", message: "home: context canceled",
-			page: "<p>The client closed the request.</p>",
-		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			h, logs := surface(t, &visits{latest: tc.latest})
 			r := get("/?token=" + secret)
-			if tc.request != nil {
-				r = tc.request(r)
-			}
 			w := do(h, r)
 			if w.Code != tc.status {
 				t.Errorf("status %d, want %d", w.Code, tc.status)
@@ -148,5 +130,102 @@ func TestErrorPageWithoutTrace(t *testing.T) {
 	h, _ := surface(t, &visits{})
 	if w := do(h, httptest.NewRequest("POST", "/healthz", nil)); w.Code != 405 || strings.Contains(w.Body.String(), "Trace") {
 		t.Errorf("%d %s, want 405 without a trace", w.Code, w.Body)
+	}
+}
+
+// abort serves a request whose connection the handler has to abort. It returns what
+// was written before.
+func abort(t *testing.T, h http.Handler, w http.ResponseWriter, r *http.Request) {
+	t.Helper()
+	defer func() {
+		if value := recover(); value != http.ErrAbortHandler {
+			t.Errorf("the handler panicked with %v, want %v", value, http.ErrAbortHandler)
+		}
+	}()
+	h.ServeHTTP(w, r)
+}
+
+// A client that left gets no answer, and no 499 either: the status is only in the
+// log and on the span.
+func TestClientsThatLeft(t *testing.T) {
+	wait := func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
+	for _, tc := range []struct {
+		path, message string
+		visits        *visits
+	}{
+		{"/", "home: context canceled", &visits{latest: func(ctx context.Context) (store.Visit, bool, error) { return store.Visit{}, false, wait(ctx) }}},
+		// The statement was sent, so nobody knows whether it was executed.
+		{"/api/trace", "trace: outcome unknown, the visit may be stored: context canceled", &visits{err: context.Canceled}},
+	} {
+		spans := recordSpans(t)
+		h, logs := surface(t, tc.visits)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		abort(t, h, httptest.NewRecorder(), get(tc.path).WithContext(ctx))
+		if l := logs()[0]; l["level"] != "INFO" || l["http.status_code"] != 499.0 || l["error.message"] != tc.message {
+			t.Errorf("%s: logged %v, want 499 and %s", tc.path, l, tc.message)
+		}
+		if s := spans.FinishedSpans()[0]; s.Tag("http.status_code") != "499" || s.Tag("error.message") != nil {
+			t.Errorf("%s: span %v, want 499 and no error", tc.path, s)
+		}
+		spans.Stop()
+	}
+}
+
+// If the work succeeded, the answer is sent, although the client may have left.
+func TestSuccessIsAlwaysAnswered(t *testing.T) {
+	h, _ := surface(t, &visits{})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if w := do(h, get("/api/trace").WithContext(ctx)); w.Code != 200 {
+		t.Errorf("%d, want 200", w.Code)
+	}
+}
+
+// A write without an answer may have been executed, so the client is not told that it
+// failed.
+func TestUnknownOutcome(t *testing.T) {
+	h, logs := surface(t, &visits{err: fmt.Errorf("%w: %w", store.ErrUnavailable, context.DeadlineExceeded)})
+	w := do(h, get("/api/trace"))
+	const want = "<p>The database did not answer in time. The visit may or may not be recorded.</p>"
+	if w.Code != 503 || w.Header().Get("Retry-After") != "5" || !strings.Contains(w.Body.String(), want) {
+		t.Errorf("%d, Retry-After %q, %s; want 503, 5, %s", w.Code, w.Header().Get("Retry-After"), w.Body, want)
+	}
+	if l := logs()[0]; l["error.message"] != "trace: outcome unknown, the visit may be stored: database unavailable: context deadline exceeded" {
+		t.Errorf("logged %v", l["error.message"])
+	}
+}
+
+// A handler that panics with http.ErrAbortHandler aborts its answer: that is no
+// defect.
+func TestAbortedAnswers(t *testing.T) {
+	spans := recordSpans(t)
+	h, logs := surface(t, &visits{latest: func(context.Context) (store.Visit, bool, error) { panic(http.ErrAbortHandler) }})
+	abort(t, h, httptest.NewRecorder(), get("/"))
+	if l := logs()[0]; l["level"] != "INFO" || l["http.status_code"] != 444.0 || l["error.kind"] != nil || l["error.stack"] != nil {
+		t.Errorf("logged %v, want 444 without an error", l)
+	}
+	if s := spans.FinishedSpans()[0]; s.Tag("http.status_code") != "444" || s.Tag("error.message") != nil {
+		t.Errorf("span %v, want 444 without an error", s)
+	}
+}
+
+// brokenWriter panics after the header, as a defect in a middleware could.
+type brokenWriter struct{ http.ResponseWriter }
+
+func (brokenWriter) Write([]byte) (int, error) { panic("no room for " + secret) }
+
+// A panic within an answer aborts it, so that the client does not take a part for the
+// whole. It is reported like other panics.
+func TestPanicAfterTheHeader(t *testing.T) {
+	spans := recordSpans(t)
+	h, logs := surface(t, &visits{})
+	abort(t, h, brokenWriter{httptest.NewRecorder()}, get("/"))
+	l := logs()[0]
+	if l["level"] != "ERROR" || l["http.status_code"] != 200.0 || l["error.kind"] != "panic" || l["error.message"] != "panic: no room for "+secret || !strings.Contains(fmt.Sprint(l["error.stack"]), "brokenWriter") {
+		t.Errorf("logged %v", l)
+	}
+	if s := spans.FinishedSpans()[0]; s.Tag("error.type") != "panic" {
+		t.Errorf("span %v, want the panic as its error", s)
 	}
 }

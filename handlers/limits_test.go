@@ -21,7 +21,11 @@ func TestConcurrentRequestsAreLimited(t *testing.T) {
 		<-release
 		return store.Visit{}, false, nil
 	}}
-	h, logs := surface(t, v, func(c *handlers.Config) { c.MaxConcurrent = 2 })
+	refused := 0
+	h, logs := surface(t, v, func(c *handlers.Config) {
+		c.MaxConcurrent = 2
+		c.Refused = func() { refused++ }
+	})
 	var running sync.WaitGroup
 	for range 2 {
 		running.Go(func() {
@@ -31,14 +35,33 @@ func TestConcurrentRequestsAreLimited(t *testing.T) {
 		})
 		<-entered
 	}
-	for _, path := range []string{"/", "/api/trace", "/api/apm"} {
-		w := do(h, get(path))
-		if w.Code != 503 || w.Header().Get("Retry-After") != "1" || !strings.Contains(w.Body.String(), "<p>The service is busy. Please try again.</p>") {
-			t.Errorf("%s beyond the limit: %d, Retry-After %q, %s; want 503, 1", path, w.Code, w.Header().Get("Retry-After"), w.Body)
+	// Requests without a route are refused too: they cost a span and a log line.
+	for i, path := range []string{"/", "/api/trace", "/api/apm", "/no/such/page"} {
+		const sentence = "The service is busy. Please try again."
+		html := do(h, get(path))
+		if body := html.Body.String(); html.Code != 503 || !strings.Contains(body, "<h1>503 Service Unavailable</h1>\n<p>"+sentence+"</p>") {
+			t.Errorf("%s beyond the limit: %d %s, want 503 and a page", path, html.Code, body)
 		}
-		if l := logs()[0]; l["level"] != "WARN" || l["http.status_code"] != 503.0 || l["error.message"] != "limit requests: too many requests at once" {
-			t.Errorf("%s beyond the limit is logged as %v", path, l)
+		json := do(h, getJSON(path))
+		if body := json.Body.String(); json.Code != 503 || body != `{"message":"`+sentence+`"}` {
+			t.Errorf("%s beyond the limit, as JSON: %d %s", path, json.Code, body)
 		}
+		for _, w := range []*httptest.ResponseRecorder{html, json} {
+			if w.Header().Get("Retry-After") != "1" || w.Header().Get("Content-Length") != fmt.Sprint(w.Body.Len()) || w.Header().Get("Vary") != "Accept" {
+				t.Errorf("%s beyond the limit: headers %v", path, w.Header())
+			}
+		}
+		head := get(path)
+		head.Method = "HEAD"
+		if w := do(h, head); w.Code != 503 || w.Body.Len() != 0 || w.Header().Get("Content-Length") != fmt.Sprint(html.Body.Len()) {
+			t.Errorf("HEAD %s beyond the limit: %d with %d bytes, headers %v", path, w.Code, w.Body.Len(), w.Header())
+		}
+		if refused != 3*(i+1) {
+			t.Errorf("%d requests count as refused, want %d", refused, 3*(i+1))
+		}
+	}
+	if all := logs(); len(all) != 0 {
+		t.Errorf("refused requests are logged: %v", all)
 	}
 	for _, path := range []string{"/healthz", "/readyz"} {
 		if w := do(h, get(path)); w.Code != 200 {
@@ -53,6 +76,64 @@ func TestConcurrentRequestsAreLimited(t *testing.T) {
 			t.Errorf("after the load: %d", w.Code)
 		}
 	}
+}
+
+// Over the limit a request waits for MaxWait, and the one that has waited longest is
+// next.
+func TestRequestsWaitForAPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := &visits{latest: func(context.Context) (store.Visit, bool, error) {
+			time.Sleep(100 * time.Millisecond)
+			return store.Visit{}, false, nil
+		}}
+		h, logs := surface(t, v, func(c *handlers.Config) {
+			c.MaxConcurrent = 1
+			c.MaxWait = 250 * time.Millisecond
+		})
+		start := time.Now()
+		var got [5]string
+		var requests sync.WaitGroup
+		for i := range got {
+			requests.Go(func() {
+				w := do(h, get("/"))
+				got[i] = fmt.Sprint(w.Code, " after ", time.Since(start))
+			})
+			synctest.Wait() // so they arrive in order
+		}
+		requests.Wait()
+		want := [5]string{"200 after 100ms", "200 after 200ms", "200 after 300ms", "503 after 250ms", "503 after 250ms"}
+		if got != want {
+			t.Errorf("got  %v\nwant %v", got, want)
+		}
+		// The duration that is logged includes the wait.
+		for i, l := range logs() {
+			if want := float64((i + 1) * int(100*time.Millisecond)); l["duration"] != want {
+				t.Errorf("request %d: logged a duration of %v, want %v", i+1, l["duration"], want)
+			}
+		}
+	})
+}
+
+// A client that leaves while its request waits takes no place.
+func TestWaitEndsWithItsRequest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := &visits{latest: func(context.Context) (store.Visit, bool, error) {
+			time.Sleep(time.Minute)
+			return store.Visit{}, false, nil
+		}}
+		h, _ := surface(t, v, func(c *handlers.Config) { c.MaxConcurrent, c.MaxWait = 1, time.Hour })
+		var first sync.WaitGroup
+		first.Go(func() { do(h, get("/")) })
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		start := time.Now()
+		do(h, get("/").WithContext(ctx))
+		if took := time.Since(start); took != time.Second {
+			t.Errorf("the request waited for %s, want 1s", took)
+		}
+		first.Wait()
+	})
 }
 
 // A panic frees its place too.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"html"
+	"maps"
 	"net/http"
 	"strconv"
 
@@ -41,21 +42,37 @@ func (p reply) statusCode() int {
 // write sends the reply and returns the number of bytes of the body.
 func (p reply) write(w http.ResponseWriter, r *http.Request, span telemetry.IDs) int {
 	p.TraceID, p.SpanID = span.TraceID, span.SpanID
-	contentType, body := p.render(prefersJSON(r.Header.Values("Accept")))
-	header := w.Header()
-	for key, values := range p.header {
-		header[key] = values
+	return p.prepare(prefersJSON(r.Header["Accept"])).write(w, r)
+}
+
+// prepared is a rendered reply.
+type prepared struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+func (p reply) prepare(asJSON bool) prepared {
+	contentType, body := p.render(asJSON)
+	header := maps.Clone(p.header)
+	if header == nil {
+		header = http.Header{}
 	}
 	header.Set("Content-Type", contentType)
 	header.Set("Content-Length", strconv.Itoa(len(body)))
 	header.Set("Vary", "Accept")
 	// Some browsers guess a type from the bytes without this header.
 	header.Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(p.statusCode())
+	return prepared{p.statusCode(), header, body}
+}
+
+func (p prepared) write(w http.ResponseWriter, r *http.Request) int {
+	maps.Copy(w.Header(), p.header)
+	w.WriteHeader(p.status)
 	if r.Method == http.MethodHead {
 		return 0
 	}
-	n, _ := w.Write(body) // fails if the client left, which is not an error here
+	n, _ := w.Write(p.body) // fails if the client left, which is not an error here
 	return n
 }
 

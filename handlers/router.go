@@ -25,14 +25,19 @@ type Visits interface {
 	Ready(ctx context.Context) error
 }
 
-// Config is the configuration of New. Every field except TracePage is required.
+// Config is the configuration of New. MaxWait, Refused and TracePage
+// may be zero.
 type Config struct {
 	Visits    Visits
 	Logger    *slog.Logger
 	Telemetry telemetry.Config
-	// MaxConcurrent is the maximum number of requests at once. Further requests
-	// are refused.
+	// MaxConcurrent is the maximum number of requests that run at once. A further
+	// request waits for MaxWait, then it is refused.
 	MaxConcurrent int
+	MaxWait       time.Duration
+	// Refused is called for each refused request, which has no log line and no
+	// span. It may be nil.
+	Refused func()
 	// RequestTimeout bounds a request's work, including the wait for a connection.
 	RequestTimeout time.Duration
 	// ReadyTimeout bounds the readiness probe's ping to MySQL.
@@ -46,12 +51,16 @@ type Config struct {
 
 // New returns the handler for all requests.
 func New(cfg Config) http.Handler {
-	s := &server{cfg, make(chan struct{}, cfg.MaxConcurrent)}
+	s := &server{
+		Config:  cfg,
+		running: make(chan struct{}, cfg.MaxConcurrent),
+		busy:    map[bool]prepared{false: busy().prepare(false), true: busy().prepare(true)},
+	}
 	r := chi.NewRouter()
-	r.Use(decodedPath, s.connections)
-	s.get(r, "/", s.limited(s.home))
-	s.get(r, "/api/trace", s.limited(s.trace))
-	s.get(r, "/api/apm", s.limited(s.apm))
+	r.Use(decodedPath, s.connections, s.admit)
+	s.get(r, "/", s.home)
+	s.get(r, "/api/trace", s.trace)
+	s.get(r, "/api/apm", s.apm)
 	s.probe(r, "/healthz", s.health)
 	s.probe(r, "/readyz", s.ready)
 	unrouted := s.unrouted()
@@ -62,7 +71,8 @@ func New(cfg Config) http.Handler {
 
 type server struct {
 	Config
-	running chan struct{} // holds a token for each running request
+	running chan struct{}     // holds a token for each running request
+	busy    map[bool]prepared // by whether it is JSON
 }
 
 // allow are the methods of every route.
@@ -142,6 +152,11 @@ func decodedPath(next http.Handler) http.Handler {
 	})
 }
 
+// bodyWait is how long net/http waits after the answer for the rest of a body that
+// no route reads. If it closes earlier, the answer can be lost: the system of a
+// client that still sends discards it.
+const bodyWait = 500 * time.Millisecond
+
 // connections closes a connection after the answer in two cases. First, if the
 // request has a body: no route reads it, and net/http would have to read it to
 // find the next request. Second, if the service is about to stop: its clients
@@ -152,5 +167,9 @@ func (s *server) connections(next http.Handler) http.Handler {
 			w.Header().Set("Connection", "close")
 		}
 		next.ServeHTTP(w, r)
+		if r.ContentLength != 0 {
+			// Fails only if w is not net/http's.
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyWait))
+		}
 	})
 }

@@ -1,6 +1,8 @@
 package handlers
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -32,6 +34,9 @@ func (s *server) trace(r *http.Request) (reply, error) {
 		TraceID: span.TraceID,
 		At:      time.Now(),
 	})
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		err = unknownOutcome{err}
+	}
 	if err != nil {
 		return reply{}, fmt.Errorf("trace: %w", err)
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"apmapp/internal/testing/mysqltest"
+	"apmapp/internal/testing/poll"
 )
 
 // TestFaults runs the program on a real database and disturbs it.
@@ -25,6 +26,11 @@ func TestFaults(t *testing.T) {
 		{"no request fails when the service stops", testStop},
 		{"readiness ends before the listener", testDrainDelay},
 		{"requests that outlast the drain", testDrainTimeout},
+		{"a body that never arrives", testMissingBody},
+		{"clients that close their sending side", testHalfClosed},
+		{"refused requests are counted", testRefusals},
+		{"nobody reads standard output", testStalledLog},
+		{"standard output is closed", testClosedLog},
 		{"malformed requests", testMalformedRequests},
 		{"slow clients", testSlowClients},
 		{"acknowledged rows", testAcknowledgedRows},
@@ -106,9 +112,17 @@ func testDrainDelay(t *testing.T, server *mysqltest.Server) {
 	if status, _, _ := p.get("/"); status != 200 {
 		t.Errorf("a request while draining: %d, want 200", status)
 	}
-	// A second signal kills the process, although an hour of waiting is left.
-	p.signal(syscall.SIGTERM)
-	p.status()
+	// A second signal, a second later, kills the process, although an hour of waiting is
+	// left.
+	poll.True(t, "the process is killed", func() bool {
+		_ = p.cmd.Process.Signal(syscall.SIGTERM)
+		select {
+		case <-p.exited:
+			return true
+		default:
+			return false
+		}
+	})
 	if ws := p.cmd.ProcessState.Sys().(syscall.WaitStatus); !ws.Signaled() || ws.Signal() != syscall.SIGTERM {
 		t.Errorf("ended by %v, want SIGTERM", p.cmd.ProcessState)
 	}
@@ -126,7 +140,7 @@ func testDrainTimeout(t *testing.T, server *mysqltest.Server) {
 		}
 	}()
 	server.AwaitWaiting(t, 1)
-	if got := p.stop(); got != 1 || !strings.Contains(p.stderr.String(), "requests were cut off after drain-timeout 50ms") {
+	if got := p.stop(); got != 1 || !strings.Contains(p.stderr.String(), "requests were cut off after drain-timeout 50ms: 1 had no answer") {
 		t.Errorf("exit status %d, want 1: %s", got, &p.stderr)
 	}
 }

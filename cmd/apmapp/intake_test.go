@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -36,6 +37,7 @@ type intake struct {
 	profiles map[string][]*profile.Profile // by file name
 	tags     [][]string                    // of each upload of profiles
 	metrics  map[string]string             // the last line of each DogStatsD name
+	sums     map[string]float64            // of each DogStatsD name of kind count
 }
 
 // statsKey is the group of spans that one count of the statistics is for.
@@ -53,6 +55,7 @@ func newIntakeAt(t *testing.T, addr string) *intake {
 		stats:    map[statsKey]counts{},
 		profiles: map[string][]*profile.Profile{},
 		metrics:  map[string]string{},
+		sums:     map[string]float64{},
 	}
 	core, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -192,8 +195,12 @@ func (in *intake) addMetrics(packets net.PacketConn) {
 		}
 		in.mu.Lock()
 		for line := range strings.SplitSeq(strings.TrimSpace(string(buf[:n])), "\n") {
-			name, _, _ := strings.Cut(line, ":")
+			name, value, _ := strings.Cut(line, ":")
 			in.metrics[name] = line
+			if number, _, isCount := strings.Cut(value, "|c|"); isCount {
+				n, _ := strconv.ParseFloat(number, 64)
+				in.sums[name] += n
+			}
 		}
 		in.mu.Unlock()
 	}
@@ -204,6 +211,13 @@ func (in *intake) metric(name string) string {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	return in.metrics[name]
+}
+
+// count returns the sum of a metric of kind count.
+func (in *intake) count(name string) float64 {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.sums[name]
 }
 
 // operations returns the spans of an operation.

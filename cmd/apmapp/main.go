@@ -3,18 +3,27 @@
 // in a profile.
 //
 // It exits with 0 after a clean stop, 1 after a failure, and 2 when its command
-// line or environment is wrong. A second signal kills it.
+// line or environment is wrong. SIGINT, SIGTERM and SIGHUP stop it; a second signal,
+// more than a second later, kills it.
 package main
 
 import (
 	"context"
+	"os"
+	"os/signal"
+	"syscall"
 
 	"apmapp/internal/build"
 	"apmapp/internal/command"
 	"apmapp/internal/service"
 )
 
-func main() { command.Main(run) }
+func main() {
+	// If the reader of the log is gone, the service goes on without a log. By default,
+	// a write to a closed pipe at standard output ends a Go program.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	command.Main(run)
+}
 
 // run is main without the process: it returns the exit status.
 func run(ctx context.Context, p command.Process) int {
@@ -48,6 +57,7 @@ have the meaning that Datadog documents: see docs/telemetry.md.`,
 			if check {
 				return healthcheck(ctx, s.Addr)
 			}
+			s.LimitMemory()
 			running, err := service.Listen(ctx, s.Config, p.Stdout)
 			if err != nil {
 				return err

@@ -82,6 +82,7 @@ var settings = []struct {
 	{"dsn", "MYSQL_DSN", "u@tcp(h:1)/d", func(c service.Config) any { return c.Store.MySQL.Addr }, "h:1"},
 	{"dsn-file", "MYSQL_DSN_FILE", "testdata/dsn", func(c service.Config) any { return c.Store.MySQL.Addr }, "file:3306"},
 	{"pool-size", "APMAPP_POOL_SIZE", "7", func(c service.Config) any { return c.Store.PoolSize }, 7},
+	{"max-connections", "APMAPP_MAX_CONNECTIONS", "9", func(c service.Config) any { return c.MaxConnections }, 9},
 	{"max-concurrent", "APMAPP_MAX_CONCURRENT", "8", func(c service.Config) any { return c.HTTP.MaxConcurrent }, 8},
 	{"request-timeout", "APMAPP_REQUEST_TIMEOUT", "3s", func(c service.Config) any { return c.HTTP.RequestTimeout }, 3 * time.Second},
 	{"ready-timeout", "APMAPP_READY_TIMEOUT", "4s", func(c service.Config) any { return c.HTTP.ReadyTimeout }, 4 * time.Second},
@@ -169,6 +170,7 @@ func TestUsageErrors(t *testing.T) {
 		{"two ports", []string{"-dsn", dsn, "-addr", ":1", "-port", "2"}, nil, []string{"two ports"}},
 		{"a variable that does not parse", []string{"-dsn", dsn}, map[string]string{"APMAPP_POOL_SIZE": "many"}, []string{"APMAPP_POOL_SIZE", "many"}},
 		{"no pool", []string{"-dsn", dsn, "-pool-size", "0"}, nil, []string{"pool-size must be at least 1, got 0"}},
+		{"no connections", []string{"-dsn", dsn, "-max-connections", "0"}, nil, []string{"max-connections must be at least 1, got 0"}},
 		{"no concurrency", []string{"-dsn", dsn, "-max-concurrent", "0"}, nil, []string{"max-concurrent must be at least 1, got 0"}},
 		{"no request timeout", []string{"-dsn", dsn, "-request-timeout", "0s"}, nil, []string{"request-timeout must be greater than 0s, got 0s"}},
 		{"no ready timeout", []string{"-dsn", dsn, "-ready-timeout", "0s"}, nil, []string{"ready-timeout must be greater than 0s, got 0s"}},
@@ -177,8 +179,6 @@ func TestUsageErrors(t *testing.T) {
 		{"no retention", []string{"-dsn", dsn, "-retention", "0s"}, nil, []string{"retention must be greater than 0s, got 0s"}},
 		{"no interval", []string{"-dsn", dsn}, map[string]string{"APMAPP_RETENTION_INTERVAL": "0s"}, []string{"retention-interval must be greater than 0s, got 0s"}},
 		{"a level", []string{"-dsn", dsn, "-log-level", "loud"}, nil, []string{"-log-level", "loud"}},
-		{"a switch of Datadog's", []string{"-dsn", dsn}, map[string]string{"DD_TRACE_ENABLED": "perhaps"}, []string{"DD_TRACE_ENABLED", "perhaps"}},
-		{"statuses of Datadog's", []string{"-dsn", dsn}, map[string]string{"DD_TRACE_HTTP_SERVER_ERROR_STATUSES": "5xx"}, []string{"DD_TRACE_HTTP_SERVER_ERROR_STATUSES", "5xx"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			status, stdout, stderr := execute(t, tc.env, tc.args...)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -55,15 +54,19 @@ func (d database) Ready(context.Context) error                                  
 
 // inFakeTime runs test with a service whose requests may take 3 s, its HTTP
 // server and the server's listener.
-func inFakeTime(t *testing.T, visits database, test func(*testing.T, *Service, *http.Server, pipes)) {
+func inFakeTime(t *testing.T, visits database, test func(*testing.T, *Service, *http.Server, pipes), change ...func(*Service)) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := Defaults()
 		cfg.HTTP.RequestTimeout = 3 * time.Second
-		s := &Service{cfg: cfg, logger: slog.New(slog.DiscardHandler)}
-		server := s.newServer(visits)
+		s := newService(cfg, io.Discard)
+		for _, c := range change {
+			c(s)
+		}
 		listener := pipes{make(chan net.Conn), make(chan struct{})}
+		s.listener = limitConnections(listener, s.cfg.MaxConnections)
+		server := s.newServer(visits)
 		served := make(chan error, 1)
-		go func() { served <- server.Serve(listener) }()
+		go func() { served <- server.Serve(s.listener) }()
 		test(t, s, server, listener)
 		server.Close()
 		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
@@ -84,9 +87,9 @@ func TestSlowClients(t *testing.T) {
 		closed     time.Duration
 	}{
 		{"in the header", "GET / HTTP/1.1\r\nHost: apmapp\r\nX-Slow: ", 0, 5 * time.Second},
-		{"in the body", "POST / HTTP/1.1\r\nHost: apmapp\r\nContent-Length: 2\r\n\r\nx", 1, 10 * time.Second},
-		// The request's 3 s, and 5 s more.
-		{"before it reads the answer", request, 0, 8 * time.Second},
+		{"in the body", "POST / HTTP/1.1\r\nHost: apmapp\r\nContent-Length: 2\r\n\r\nx", 1, 500 * time.Millisecond},
+		// The wait of 250 ms, the request's 3 s, and 5 s more.
+		{"before it reads the answer", request, 0, 8250 * time.Millisecond},
 		{"after the answer", request, 1, 2 * time.Minute},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -151,7 +154,7 @@ func TestDrain(t *testing.T) {
 	}{
 		{"no request", 0, 2 * time.Second, "", 0},
 		{"request that ends in time", 5 * time.Second, 5 * time.Second, "", 200},
-		{"request that takes too long", time.Minute, 12 * time.Second, "requests were cut off after drain-timeout 10s: context deadline exceeded", 0},
+		{"request that takes too long", time.Minute, 12 * time.Second, "requests were cut off after drain-timeout 10s: 1 had no answer", 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			inFakeTime(t, database{c.request}, func(t *testing.T, s *Service, server *http.Server, listener pipes) {
@@ -201,3 +204,47 @@ func TestDrain(t *testing.T) {
 		})
 	}
 }
+
+// TestDrainWaitsForNobody: connections without a running request do not delay the
+// end, and nothing counts as cut off.
+func TestDrainWaitsForNobody(t *testing.T) {
+	for _, c := range []struct {
+		name, send string
+		read       bool // whether the client reads the answer
+		drained    time.Duration
+	}{
+		{"no request", "", false, 0},
+		{"half a header", "GET / HTTP/1.1\r\nHost: ap", false, 0},
+		{"between two requests", request, true, 0},
+		{"half of a second header", request + "GET / HTTP/1.1\r\n", true, 0},
+		{"a body that never arrives", "POST / HTTP/1.1\r\nHost: apmapp\r\nContent-Length: 9\r\n\r\n", true, bodyTime},
+		{"an answer that is not read", request, false, linger},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inFakeTime(t, database{}, func(t *testing.T, s *Service, server *http.Server, listener pipes) {
+				conn := listener.dial()
+				defer conn.Close()
+				go fmt.Fprint(conn, c.send)
+				if c.read {
+					resp, err := http.ReadResponse(bufio.NewReaderSize(conn, 1), nil)
+					if err != nil {
+						t.Fatal(err)
+					}
+					io.Copy(io.Discard, resp.Body)
+				}
+				synctest.Wait()
+				start := time.Now()
+				if err := s.drain(t.Context(), server); err != nil {
+					t.Errorf("got %v, want no error", err)
+				}
+				// Shutdown looks for closed connections at most every 500 ms.
+				if got := time.Since(start); got < c.drained || got > c.drained+600*time.Millisecond {
+					t.Errorf("drained in %s, want %s", got, c.drained)
+				}
+			})
+		})
+	}
+}
+
+// bodyTime is how long net/http waits for a body after the answer.
+const bodyTime = 500 * time.Millisecond

@@ -2,8 +2,9 @@
 // surface. It starts and stops them in an order that loses no data.
 //
 // The steps of a stop are: readiness answers 503 → requests in flight end → the
-// periodic job ends → the last profile is sent → the database is closed → the
-// last traces are sent. Each step may still produce data that a later step sends.
+// last counts are sent → the periodic job ends → the last profile is sent → the
+// database is closed → the last traces are sent → the last log lines are written.
+// Each step may still produce data that a later step sends.
 package service
 
 import (
@@ -29,7 +30,9 @@ import (
 type Service struct {
 	cfg      Config
 	logger   *slog.Logger
-	listener net.Listener
+	logs     *logWriter
+	listener *connections
+	reporter *reporter
 	draining atomic.Bool
 }
 
@@ -44,7 +47,16 @@ func Listen(ctx context.Context, cfg Config, logs io.Writer) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", cfg.Addr, err)
 	}
-	return &Service{cfg: cfg, logger: telemetry.NewLogger(logs, cfg.Telemetry), listener: listener}, nil
+	s := newService(cfg, logs)
+	s.listener = limitConnections(listener, cfg.MaxConnections)
+	return s, nil
+}
+
+func newService(cfg Config, logs io.Writer) *Service {
+	s := &Service{cfg: cfg, logs: newLogWriter(logs)}
+	s.logger = telemetry.NewLogger(s.logs, cfg.Telemetry)
+	s.reporter = &reporter{logger: s.logger, logs: s.logs}
+	return s
 }
 
 // Addr returns the address that the service listens on.
@@ -53,6 +65,7 @@ func (s *Service) Addr() net.Addr { return s.listener.Addr() }
 // Serve runs the service until ctx ends, then stops it. It returns nil if no step
 // failed and no request was cut off. Call it once.
 func (s *Service) Serve(ctx context.Context) error {
+	defer s.logs.flush()
 	s.logger.LogAttrs(ctx, slog.LevelInfo, "starting", s.cfg.attrs()...)
 	// Telemetry starts first: a traced pool asks the tracer for the address of
 	// DogStatsD when it is opened.
@@ -69,9 +82,11 @@ func (s *Service) Serve(ctx context.Context) error {
 	stopJob := start(background, func(ctx context.Context) {
 		expire(ctx, visits, s.cfg, s.logger)
 	})
+	s.reporter.metrics = telemetry.StartMetrics(s.cfg.Telemetry, s.logger)
+	stopReporter := start(background, s.reporter.run)
 	server := s.newServer(visits)
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(clientErrors{s.listener}) }()
+	go func() { served <- server.Serve(s.listener) }()
 	s.logger.InfoContext(ctx, "listening", "addr", s.Addr().String())
 
 	select {
@@ -82,6 +97,8 @@ func (s *Service) Serve(ctx context.Context) error {
 	case err = <-served:
 		err = fmt.Errorf("serve: %w", err)
 	}
+	stopReporter()
+	s.reporter.metrics.Stop()
 	stopJob()
 	telemetry.StopProfiler()
 	stopStore()
@@ -103,19 +120,23 @@ func (s *Service) openStore() (*store.Store, error) {
 func (s *Service) newServer(visits handlers.Visits) *http.Server {
 	cfg := s.cfg.HTTP
 	cfg.Visits, cfg.Logger, cfg.Telemetry, cfg.Draining = visits, s.logger, s.cfg.Telemetry, s.draining.Load
+	cfg.Refused = func() { s.reporter.refused.Add(1) }
 	return &http.Server{
-		Handler:  handlers.New(cfg),
-		ErrorLog: slog.NewLogLogger(s.logger.Handler(), slog.LevelWarn),
+		Handler:     s.listener.handler(handlers.New(cfg)),
+		ConnContext: s.listener.context,
+		ConnState:   s.listener.state,
+		ErrorLog:    slog.NewLogLogger(s.logger.Handler(), slog.LevelWarn),
 		// 16 KB are enough for the cookies and trace headers of an API's clients.
 		// Each connection may cost that much memory.
 		MaxHeaderBytes: 16 << 10,
 		// A header arrives in one round trip. Five seconds allow for lost packets
 		// of slow clients. Slower clients are an attack that holds connections.
 		ReadHeaderTimeout: 5 * time.Second,
-		// No route reads a body, so little follows the header.
-		ReadTimeout: 10 * time.Second,
+		// No ReadTimeout: it would end requests that run longer. No route reads a
+		// body, and the handlers limit how long net/http waits for one.
+		//
 		// The work, then a few seconds for the client to receive the answer.
-		WriteTimeout: cfg.RequestTimeout + 5*time.Second,
+		WriteTimeout: cfg.MaxWait + cfg.RequestTimeout + 5*time.Second,
 		// Longer than the 60 s for which load balancers keep idle connections. So
 		// the balancer closes a connection first, and never sends a request on one
 		// that the service has just closed.
@@ -129,10 +150,16 @@ func (s *Service) drain(ctx context.Context, server *http.Server) error {
 	time.Sleep(s.cfg.DrainDelay)
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.DrainTimeout)
 	defer cancel()
-	if err := server.Shutdown(ctx); err != nil {
-		return errors.Join(fmt.Errorf("requests were cut off after drain-timeout %s: %w", s.cfg.DrainTimeout, err), server.Close())
+	server.RegisterOnShutdown(func() { s.listener.hangUp(ctx) })
+	err := server.Shutdown(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = nil
+		if n := s.listener.unanswered(); n > 0 {
+			err = fmt.Errorf("requests were cut off after drain-timeout %s: %d had no answer", s.cfg.DrainTimeout, n)
+		}
+		err = errors.Join(err, server.Close())
 	}
-	return nil
+	return err
 }
 
 // start runs f in a goroutine. The returned function ends f and waits for it.

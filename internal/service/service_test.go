@@ -117,7 +117,7 @@ func TestServeLogsItsSettings(t *testing.T) {
 	}
 	first := logged(t, logs)[0]
 	for key, want := range map[string]any{
-		"msg": "starting", "level": "INFO", "addr": "127.0.0.1:0", "pool_size": 1.0, "max_concurrent": 1.0,
+		"msg": "starting", "level": "INFO", "addr": "127.0.0.1:0", "pool_size": 1.0, "max_connections": 1.0, "max_concurrent": 1.0,
 		"request_timeout": "1ns", "ready_timeout": "1ns", "drain_delay": "0s", "drain_timeout": "1ns",
 		"retention": "1ns", "retention_interval": "1ns", "log_level": "INFO",
 		"mysql.addr": "127.0.0.1:1", "mysql.db": "apmapp", "mysql.user": "app", "mysql.tls": "DISABLED",

@@ -98,7 +98,7 @@ func valid(t *testing.T) Config {
 	}
 	cfg := Config{
 		Addr: "127.0.0.1:0", Store: store.Config{MySQL: mysql, PoolSize: 1},
-		DrainTimeout: 1, Retention: 1, RetentionInterval: 1,
+		MaxConnections: 1, DrainTimeout: 1, Retention: 1, RetentionInterval: 1,
 	}
 	cfg.HTTP.MaxConcurrent, cfg.HTTP.RequestTimeout, cfg.HTTP.ReadyTimeout = 1, 1, 1
 	return cfg
@@ -111,6 +111,7 @@ func TestValidate(t *testing.T) {
 	want := []string{
 		"dsn is missing: it names the database",
 		"pool-size must be at least 1, got 0",
+		"max-connections must be at least 1, got 0",
 		"max-concurrent must be at least 1, got 0",
 		"request-timeout must be greater than 0s, got 0s",
 		"ready-timeout must be greater than 0s, got 0s",

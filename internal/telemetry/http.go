@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	httptrace "gopkg.in/DataDog/dd-trace-go.v1/contrib/net/http"
+	"gopkg.in/DataDog/dd-trace-go.v1/ddtrace"
 	"gopkg.in/DataDog/dd-trace-go.v1/ddtrace/ext"
 	"gopkg.in/DataDog/dd-trace-go.v1/ddtrace/tracer"
 )
@@ -18,15 +19,17 @@ import (
 // from the start. The tracer's middleware for chi runs before the route is known.
 // The span's http.route is the request's Pattern, which chi sets.
 func Handler(cfg Config, method, resource string, h http.Handler) http.Handler {
-	return httptrace.WrapHandler(h, cfg.Service, resource,
-		httptrace.WithSpanOptions(tracer.Tag(ext.HTTPMethod, method)),
-		// For an error status the tracer overwrites the span's error with
-		// "500: Internal Server Error". For a 5xx the handlers record the real error
-		// with SetError instead.
-		httptrace.WithStatusCheck(func(status int) bool {
-			return status < http.StatusInternalServerError && cfg.IsErrorStatus(status)
-		}),
-	)
+	return fromArrival(func(start ...ddtrace.StartSpanOption) http.Handler {
+		return httptrace.WrapHandler(h, cfg.Service, resource,
+			httptrace.WithSpanOptions(append(start, tracer.Tag(ext.HTTPMethod, method))...),
+			// For an error status the tracer overwrites the span's error with
+			// "500: Internal Server Error". For a 5xx the handlers record the real error
+			// with SetError instead.
+			httptrace.WithStatusCheck(func(status int) bool {
+				return status < http.StatusInternalServerError && cfg.IsErrorStatus(status)
+			}),
+		)
+	})
 }
 
 // IsErrorStatus reports whether a response with this status makes its span an
