@@ -72,8 +72,6 @@ func (r *receiver) arrival(now time.Time) time.Time {
 		return now
 	}
 	stamp := (*unix.Timespec)(unsafe.Pointer(&r.control[unix.SizeofCmsghdr]))
-	if age := time.Duration(now.UnixNano() - stamp.Nano()); age > 0 {
-		return now.Add(-age)
-	}
-	return now
+	age := time.Duration(now.UnixNano() - stamp.Nano())
+	return now.Add(-max(0, age))
 }

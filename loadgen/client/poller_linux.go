@@ -1,6 +1,7 @@
 package client
 
 import (
+	"encoding/binary"
 	"fmt"
 	"os"
 	"time"
@@ -68,7 +69,7 @@ func (p *poller) control(op, fd int, events uint32) error {
 
 // signal makes await return. Any goroutine may call it.
 func (p *poller) signal() {
-	_, _ = unix.Write(p.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+	_, _ = unix.Write(p.wake, binary.NativeEndian.AppendUint64(nil, 1))
 }
 
 func (p *poller) clearSignal() {
