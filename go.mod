@@ -7,6 +7,7 @@ require (
 	github.com/DataDog/datadog-agent/pkg/trace v0.85.2
 	github.com/DataDog/datadog-agent/pkg/trace/log v0.85.2
 	github.com/DataDog/datadog-agent/pkg/trace/stats v0.85.2
+	github.com/DataDog/datadog-agent/pkg/trace/traceutil v0.85.2
 	github.com/DataDog/datadog-api-client-go/v2 v2.67.0
 	github.com/DataDog/datadog-go/v5 v5.9.1
 	github.com/DataDog/sketches-go v1.4.8
@@ -38,7 +39,6 @@ require (
 	github.com/DataDog/datadog-agent/pkg/opentelemetry-mapping-go/otlp/attributes v0.85.2 // indirect
 	github.com/DataDog/datadog-agent/pkg/remoteconfig/state v0.85.2 // indirect
 	github.com/DataDog/datadog-agent/pkg/template v0.85.2 // indirect
-	github.com/DataDog/datadog-agent/pkg/trace/traceutil v0.85.2 // indirect
 	github.com/DataDog/datadog-agent/pkg/util/cgroups v0.85.2 // indirect
 	github.com/DataDog/datadog-agent/pkg/util/filesystem v0.85.2 // indirect
 	github.com/DataDog/datadog-agent/pkg/util/log v0.85.2 // indirect
@@ -48,7 +48,6 @@ require (
 	github.com/DataDog/datadog-agent/pkg/util/winutil v0.85.2 // indirect
 	github.com/DataDog/datadog-agent/pkg/version v0.85.2 // indirect
 	github.com/DataDog/dd-trace-go/contrib/database/sql/v2 v2.7.0 // indirect
-	github.com/DataDog/dd-trace-go/contrib/go-chi/chi.v5/v2 v2.7.0 // indirect
 	github.com/DataDog/dd-trace-go/contrib/log/slog/v2 v2.12.0 // indirect
 	github.com/DataDog/dd-trace-go/contrib/net/http/v2 v2.7.0 // indirect
 	github.com/DataDog/dd-trace-go/v2 v2.12.0 // indirect
