@@ -131,24 +131,31 @@ func testPrivileges(t *testing.T, server *mysqltest.Server) {
 	s.awaitLine(t, "level=WARN", `msg="MySQL denies the user a privilege: CREATE"`)
 	server.Exec(t, "GRANT CREATE ON "+name+".* TO restricted@'%'")
 	awaitReady(t, s)
-	// The user needs no CREATE later.
-	server.Exec(t, "REVOKE ALL ON "+name+".* FROM restricted@'%'")
-	for _, tc := range []struct{ granted, missing string }{
-		{"INSERT, DELETE", "SELECT"},
-		{"SELECT, DELETE", "INSERT"},
-		{"SELECT, INSERT", "DELETE"},
+	// The user needs no CREATE later. Grants on a table take effect at once.
+	for _, statement := range []string{
+		"REVOKE ALL ON " + name + ".* FROM restricted@'%'",
+		"GRANT SELECT ON " + name + ".goose_db_version TO restricted@'%'",
+		"GRANT SELECT, INSERT, DELETE ON " + name + ".visits TO restricted@'%'",
 	} {
-		server.Exec(t, "GRANT "+tc.granted+" ON "+name+".visits TO restricted@'%'")
-		server.Exec(t, "GRANT SELECT ON "+name+".goose_db_version TO restricted@'%'")
-		s := open(t, user)
-		awaitReason(t, s, "MySQL denies the user a privilege: "+tc.missing)
-		server.Exec(t, "GRANT "+tc.missing+" ON "+name+".visits TO restricted@'%'")
-		awaitReady(t, s)
-		// It also notices a privilege that is taken away later.
-		server.Exec(t, "REVOKE "+tc.missing+" ON "+name+".visits FROM restricted@'%'")
-		awaitReason(t, s, "MySQL denies the user a privilege: "+tc.missing)
-		server.Exec(t, "REVOKE ALL ON "+name+".visits FROM restricted@'%'")
+		server.Exec(t, statement)
 	}
+	s = open(t, user)
+	awaitReady(t, s)
+	for _, privilege := range []string{"SELECT", "INSERT", "DELETE"} {
+		server.Exec(t, "REVOKE "+privilege+" ON "+name+".visits FROM restricted@'%'")
+		missing := "MySQL denies the user a privilege: " + privilege
+		if err := s.Ready(t.Context()); !errors.Is(err, store.ErrUnavailable) || store.Reason(err) != missing {
+			t.Errorf("ready: %v (%s), want %s", err, store.Reason(err), missing)
+		}
+		server.Exec(t, "GRANT "+privilege+" ON "+name+".visits TO restricted@'%'")
+		awaitReady(t, s)
+	}
+	// A service that starts without a privilege waits for it.
+	server.Exec(t, "REVOKE INSERT ON "+name+".visits FROM restricted@'%'")
+	late := open(t, user)
+	awaitReason(t, late, "MySQL denies the user a privilege: INSERT")
+	server.Exec(t, "GRANT INSERT ON "+name+".visits TO restricted@'%'")
+	awaitReady(t, late)
 }
 
 // A row that the store cannot read is a defect. It does not keep its connection.

@@ -18,7 +18,8 @@ import (
 // server's global, and in the DSN.
 type hostile struct{ variable, value, param string }
 
-// hostiles lists every system variable that the store relies on.
+// hostiles lists every system variable that the store relies on. Some harm only some
+// servers or clients, such as a character set that the driver's handshake overrides.
 func hostiles(server *mysqltest.Server) []hostile {
 	isolation, readOnly := "transaction_isolation", "transaction_read_only"
 	if server.IsMariaDB() {

@@ -108,6 +108,7 @@ func (s *running) awaitLine(t *testing.T, parts ...string) {
 }
 
 func TestStore(t *testing.T) {
+	t.Parallel()
 	server := mysqltest.Start(t)
 	for _, tc := range []struct {
 		name string
@@ -123,6 +124,7 @@ func TestStore(t *testing.T) {
 		{"one statement for each connection", testOneStatementPerConnection},
 		{"system variables of the DSN", testVariableErrors},
 		{"read-only server", testReadOnly},
+		{"server without TLS", testNoTLS},
 		{"replicas that start together", testReplicas},
 		{"many replicas and few connections", testManyReplicas},
 		{"interrupted migration", testInterruptedMigration},

@@ -12,8 +12,8 @@ import (
 	"github.com/go-sql-driver/mysql"
 )
 
-// tlsMode is how a connection uses TLS. The names and meanings are those of
-// MySQL's --ssl-mode.
+// tlsMode is how a connection uses TLS, with the names and meanings of MySQL's
+// --ssl-mode.
 // https://dev.mysql.com/doc/refman/8.4/en/connection-options.html#option_general_ssl-mode
 type tlsMode int
 

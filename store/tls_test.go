@@ -199,6 +199,20 @@ func TestTLS(t *testing.T) {
 	check("expired, not verified", dsn, "ssl-mode=REQUIRED", "", true)
 }
 
+// A server without TLS, which MariaDB is by default.
+func testNoTLS(t *testing.T, server *mysqltest.Server) {
+	if !server.IsMariaDB() {
+		t.Skip("MySQL makes itself a certificate")
+	}
+	dsn := server.Database(t)
+	s := open(t, dsn+"&ssl-mode=REQUIRED")
+	awaitReason(t, s, "MySQL does not support TLS, which the DSN demands")
+	s.awaitLine(t, "level=WARN", `msg="MySQL does not support TLS, which the DSN demands"`)
+	s = open(t, dsn+"&ssl-mode=PREFERRED")
+	awaitReady(t, s)
+	s.awaitLine(t, "MySQL is ready", "mysql.tls=PREFERRED")
+}
+
 // authority signs certificates and keeps them in files.
 type authority struct {
 	dir  string
