@@ -97,6 +97,11 @@ type (
 		Square         *square
 		UnparsedObject any
 	}
+	nested struct {
+		Twice          *twice
+		Table          *table
+		UnparsedObject any
+	}
 	point struct {
 		X    float64 `json:"x"`
 		Type string  `json:"type,omitempty"` // any text
@@ -187,6 +192,7 @@ func TestCheckModels(t *testing.T) {
 		{drawing{}, `{"x": 1, "type": "a"}`, "[]"},
 		{tables{}, `{"request_type": "square"}`, "[]"},
 		{tables{}, `{"request_type": "oval"}`, `[x: not a tables that the API knows (x.request_type: unknown value "oval"; known values are [circle square]; x: lacks the required field type)]`},
+		{nested{}, `{"type": "oval"}`, `[x: not a nested that the API knows (x.type: unknown value "oval"; known values are [circle square]; x: lacks the required field request_type)]`},
 		{NullableShape{}, `null`, "[]"},
 		{NullableShape{}, `"circle"`, "[]"},
 		{NullableShape{}, `"oval"`, `[x: unknown value "oval"; known values are [circle square]]`},
