@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"strings"
+	"time"
 )
 
 // Queries are the queries for visits and the number of rows that each may read.
@@ -35,6 +36,18 @@ func Lock(ctx context.Context, conn *sql.Conn, schema string, seconds int) (unlo
 
 // ConnectError returns err as an error before a connection could be used.
 func ConnectError(err error) error { return connectError{error: err} }
+
+// Age makes a connection of the driver old enough for a failover.
+func Age(driverConn any) error {
+	driverConn.(*conn).made = time.Now().Add(-failoverInterval)
+	return nil
+}
+
+// Renew makes a connection of the driver too young for a failover.
+func Renew(driverConn any) error {
+	driverConn.(*conn).made = time.Now().Add(time.Hour)
+	return nil
+}
 
 var ErrNotMySQL = errNotMySQL
 

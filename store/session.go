@@ -90,7 +90,7 @@ func (c *connector) Driver() driver.Driver { return &mysql.MySQLDriver{} }
 
 // Connect implements driver.Connector.
 func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
-	born := c.pool.current.Load()
+	generation := c.pool.current.Load()
 	cfg := c.cfg.Clone()
 	log := &driverLog{logger: c.logger}
 	cfg.Logger = log
@@ -122,7 +122,7 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 		_ = session.Close()
 		return nil, connectError{error: c.explain(err)}
 	}
-	return &conn{session: session, born: born, pool: c.pool}, nil
+	return &conn{session: session, generation: generation, made: time.Now(), pool: c.pool}, nil
 }
 
 // explain names the system variable of the DSN that the server refuses.
@@ -167,46 +167,45 @@ type session interface {
 	driver.Validator
 }
 
-// conn is a pooled connection of one generation.
+// conn is a pooled connection.
 type conn struct {
 	session
-	born int64
-	pool *generation
+	pool       *generation
+	generation int64
+	made       time.Time
 }
 
 // ResetSession runs before the pool hands out the connection again. It discards a
 // connection of an older generation.
 func (c *conn) ResetSession(ctx context.Context) error {
-	if c.born != c.pool.current.Load() {
+	if c.generation != c.pool.current.Load() {
 		return driver.ErrBadConn
 	}
 	return c.session.ResetSession(ctx)
 }
 
-// generation counts how often all pooled connections were discarded.
-type generation struct {
-	current    atomic.Int64
-	mu         sync.Mutex
-	failedOver time.Time // the last time
-}
-
-// end discards all connections of the pool: each one is closed before its next
-// use.
-func (g *generation) end() { g.current.Add(1) }
-
 // failoverInterval bounds how often a read-only server costs the pool all its
 // connections: as long as the address leads to that server, new ones are no better.
 const failoverInterval = time.Second
 
-// failOver ends the generation, unless it did so less than failoverInterval ago.
-func (g *generation) failOver() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if time.Since(g.failedOver) >= failoverInterval {
-		g.failedOver = time.Now()
-		g.end()
+// ExecContext runs a statement. After a failover, the server is read-only, but its
+// address may lead to the new primary. So database/sql runs the statement again on
+// a new connection, and the pool discards all others.
+func (c *conn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	result, err := c.session.ExecContext(ctx, query, args)
+	if isReadOnly(err) && time.Since(c.made) >= failoverInterval {
+		c.pool.end(c.generation)
+		return nil, driver.ErrBadConn
 	}
+	return result, err
 }
+
+// generation counts how often all pooled connections were discarded.
+type generation struct{ current atomic.Int64 }
+
+// end discards all connections of a generation: each one is closed before its next
+// use.
+func (g *generation) end(number int64) { g.current.CompareAndSwap(number, number+1) }
 
 // driverLog writes the driver's messages (mostly about broken connections) to
 // the service's log. Their level is debug, because the user of the connection

@@ -124,7 +124,7 @@ func (s *Store) prepare(ctx context.Context) error {
 		return err
 	}
 	// A database that was dropped may still be selected in pooled connections.
-	s.pool.end()
+	s.pool.end(s.pool.current.Load())
 	var waitTimeout int
 	if err := s.db.QueryRowContext(ctx, "SELECT @@wait_timeout").Scan(&waitTimeout); err != nil {
 		return fmt.Errorf("read wait_timeout: %w", err)
@@ -182,13 +182,8 @@ func (s *Store) usable() error {
 	return nil
 }
 
-// done wraps the error of an operation. If the schema is gone it wakes Run. If the
-// server is read-only it discards the pool's connections: after a failover, the
-// same address may lead to the new primary.
+// done wraps the error of an operation. If the schema is gone it wakes Run.
 func (s *Store) done(op string, err error) error {
-	if isReadOnly(err) {
-		s.pool.failOver()
-	}
 	if isSchemaLost(err) {
 		s.setNotReady(unavailable{err})
 		select {

@@ -124,6 +124,8 @@ func TestStore(t *testing.T) {
 		{"one statement for each connection", testOneStatementPerConnection},
 		{"system variables of the DSN", testVariableErrors},
 		{"read-only server", testReadOnly},
+		{"failover", testFailover},
+		{"connections to a read-only server", testReadOnlyKeepsConnections},
 		{"server without TLS", testNoTLS},
 		{"replicas that start together", testReplicas},
 		{"many replicas and few connections", testManyReplicas},
