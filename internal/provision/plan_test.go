@@ -119,14 +119,14 @@ func TestValidate(t *testing.T) {
 	err := all.Validate(values())
 	want := []string{
 		"slo.c.json: tags: not a list", "slo.c.json: lacks the required field name", "slo.c.json: lacks the required field thresholds", "slo.c.json: lacks the required field type",
-		"monitor.a.json: nam: unknown placeholder ${no};",
+		"monitor.a.json: nam: unknown placeholder ${no}; use ${app}, ${env}, ${host}, ${notify}, ${runbooks}, ${service}, ${timezone}, " +
+			"a reference such as ${monitor:key.id} or ${dashboard:key.url}, or a time such as ${next:MO,TU@19:00}",
 		"monitor.b.json: nam: unknown field", "monitor.b.json: type: 1 is not a string", "monitor.b.json: lacks the required field query",
-		"downtime.d.json: data: lacks the required field type", "downtime.d.json: data.attributes: lacks the required field monitor_identifier",
+		"downtime.d.json: data.attributes.message: 1 is not a string", "downtime.d.json: data.attributes: lacks the required field monitor_identifier",
+		"downtime.d.json: data.attributes: lacks the required field scope", "downtime.d.json: data: lacks the required field type",
 	}
-	for _, w := range want {
-		if !strings.Contains("\n"+fmt.Sprint(err), "\n"+w) {
-			t.Errorf("%q is missing in %v", w, err)
-		}
+	if got := fmt.Sprint(err); got != strings.Join(want, "\n") {
+		t.Errorf("got\n%s\nwant\n%s", got, strings.Join(want, "\n"))
 	}
 	if _, offline := all.Offline(values()); fmt.Sprint(offline) != fmt.Sprint(err) {
 		t.Errorf("Offline: %v", offline)
