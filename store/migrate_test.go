@@ -12,6 +12,7 @@ import (
 
 	"apmapp/internal/testing/lockedbuffer"
 	"apmapp/internal/testing/mysqltest"
+	"apmapp/internal/testing/poll"
 	"apmapp/store"
 )
 
@@ -22,6 +23,9 @@ func testManyReplicas(t *testing.T, server *mysqltest.Server) {
 	server.Exec(t, "CREATE USER IF NOT EXISTS migrator@'%' WITH MAX_USER_CONNECTIONS "+strconv.Itoa(replicas))
 	server.Exec(t, "GRANT ALL ON *.* TO migrator@'%'")
 	for range 10 {
+		poll.True(t, "the connections of the round before are closed", func() bool {
+			return server.Strings(t, "SELECT COUNT(*) FROM information_schema.processlist WHERE user = 'migrator'")[0] == "0"
+		})
 		cfg, err := store.ParseDSN(mysqltest.WithUser(t, server.Database(t), "migrator", ""))
 		if err != nil {
 			t.Fatal(err)

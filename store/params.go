@@ -53,15 +53,19 @@ var setters = map[string]func(d *draft, value string) error{
 	"allowoldpasswords":        func(d *draft, v string) error { return set(&d.AllowOldPasswords, v) },
 	// The driver always asks the server for its key.
 	"allowpublickeyretrieval": func(_ *draft, v string) error { return only(true, v) },
+	// The pool always reconnects.
+	"reconnect":     func(_ *draft, v string) error { return only(true, v) },
+	"autoreconnect": func(_ *draft, v string) error { return only(true, v) },
 	// It would let the server read files of this machine.
 	"allowallfiles": func(_ *draft, v string) error { return only(false, v) },
 
 	"unixsocket": socket,
 	"socket":     socket,
 
-	// The mode of TLS.
-	"tls":                     tlsSetter(tlsByTLS),
-	"sslmode":                 tlsSetter(tlsByMode),
+	// The mode of TLS. go-sql-driver's tls=true verifies the certificate, ssl=true of
+	// other drivers does not.
+	"tls":                     tlsSetter(tlsByMode, tlsVerifyIdentity),
+	"sslmode":                 tlsSetter(tlsByMode, tlsUnset),
 	"ssl":                     (*draft).setSSL,
 	"usessl":                  tlsFlag(tlsRequired, tlsDisabled),
 	"requiressl":              tlsFlag(tlsRequired, tlsUnset),
@@ -71,7 +75,7 @@ var setters = map[string]func(d *draft, value string) error{
 	"sslverifycert":           tlsFlag(tlsVerifyCA, tlsUnset),
 	"sslverifyidentity":       tlsFlag(tlsVerifyIdentity, tlsUnset),
 	"sslcheckhostname":        tlsFlag(tlsVerifyIdentity, tlsUnset),
-	"sslaccept":               tlsSetter(tlsByAccept),
+	"sslaccept":               tlsSetter(tlsByAccept, tlsUnset),
 	// Its files.
 	"sslca": caFile, "tlsca": caFile, "sslrootcert": caFile, "serversslcert": caFile,
 	"sslcert": certFile, "tlscert": certFile,
@@ -83,7 +87,8 @@ var setters = map[string]func(d *draft, value string) error{
 	"useunicode": fixed,
 	"parsetime":  fixedBoolean, "interpolateparams": fixedBoolean, "loc": fixed, "timetruncate": fixed,
 	"servertimezone": fixed, "connectiontimezone": fixed,
-	"rejectreadonly": fixedBoolean, "clientfoundrows": fixedBoolean, "columnswithalias": fixedBoolean, "multistatements": fixedBoolean,
+	"rejectreadonly": fixedBoolean, "clientfoundrows": fixedBoolean, "columnswithalias": fixedBoolean,
+	"multistatements": fixedBoolean, "allowmultiqueries": fixedBoolean,
 	// Doctrine's, about SQL that it writes itself.
 	"serverversion": fixed,
 }
@@ -134,7 +139,7 @@ func (d *draft) setAll(params string) error {
 			return fmt.Errorf("DSN parameter %s is not percent-encoded: write %% as %%25", name)
 		}
 		setter, known := setters[key]
-		switch variable := strings.ToLower(name); {
+		switch variable := strings.ReplaceAll(strings.ToLower(name), "-", "_"); {
 		case known:
 			if err := setter(d, value); err != nil {
 				return fmt.Errorf("DSN parameter %s %w", name, err)
@@ -225,7 +230,7 @@ func socket(d *draft, path string) error {
 // drivers.
 func (d *draft) setSSL(value string) error {
 	if !strings.HasPrefix(value, "{") {
-		return tlsSetter(tlsBySSL)(d, value)
+		return tlsSetter(tlsByMode, tlsRequired)(d, value)
 	}
 	options := struct {
 		RejectUnauthorized bool `json:"rejectUnauthorized"`

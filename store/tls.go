@@ -74,33 +74,20 @@ var tlsByMode = map[string]tlsMode{
 	"verifyidentity": tlsVerifyIdentity, "verifyfull": tlsVerifyIdentity,
 }
 
-// tlsByTLS are the values of go-sql-driver's tls: true verifies the certificate.
-var tlsByTLS = with(tlsByMode, map[string]tlsMode{
-	"true": tlsVerifyIdentity, "1": tlsVerifyIdentity, "false": tlsDisabled, "0": tlsDisabled,
-})
-
-// tlsBySSL are the values of ssl.
-var tlsBySSL = with(tlsByMode, map[string]tlsMode{
-	"true": tlsRequired, "1": tlsRequired, "false": tlsDisabled, "0": tlsDisabled,
-})
-
 // tlsByAccept are the values of Prisma's sslaccept.
 var tlsByAccept = map[string]tlsMode{"strict": tlsVerifyIdentity, "acceptinvalidcerts": tlsRequired}
 
-func with(a, b map[string]tlsMode) map[string]tlsMode {
-	out := make(map[string]tlsMode, len(a)+len(b))
-	for _, m := range []map[string]tlsMode{a, b} {
-		for name, mode := range m {
-			out[name] = mode
-		}
-	}
-	return out
-}
-
-// tlsSetter sets the mode that a value names.
-func tlsSetter(modes map[string]tlsMode) func(*draft, string) error {
+// tlsSetter sets the mode that a value names, or whenTrue or no TLS for true and
+// false. If whenTrue is tlsUnset, true and false are not valid.
+func tlsSetter(modes map[string]tlsMode, whenTrue tlsMode) func(*draft, string) error {
 	return func(d *draft, value string) error {
 		mode, ok := modes[strings.NewReplacer("-", "", "_", "").Replace(strings.ToLower(value))]
+		if on, err := boolean(value); err == nil && whenTrue != tlsUnset {
+			mode, ok = tlsDisabled, true
+			if on {
+				mode = whenTrue
+			}
+		}
 		if !ok {
 			return errors.New("has an unknown value, want DISABLED, PREFERRED, REQUIRED, VERIFY_CA or VERIFY_IDENTITY with ssl-mode")
 		}

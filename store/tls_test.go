@@ -45,6 +45,7 @@ func TestTLSModes(t *testing.T) {
 		{"tls=skip-verify", "REQUIRED"},
 		{"tls=preferred", "PREFERRED"},
 		{"tls=false", "DISABLED"},
+		{"tls=0", "DISABLED"},
 		// Connector/J's.
 		{"useSSL=true", "REQUIRED"},
 		{"useSSL=false", "DISABLED"},
@@ -60,6 +61,7 @@ func TestTLSModes(t *testing.T) {
 		{"ssl={}", "VERIFY_IDENTITY"},
 		{"ssl=true", "REQUIRED"},
 		{"ssl=false", "DISABLED"},
+		{"ssl=1", "REQUIRED"},
 		{"sslaccept=strict", "VERIFY_IDENTITY"},
 		{"sslaccept=accept_invalid_certs", "REQUIRED"},
 		{"ssl_disabled=True", "DISABLED"},
