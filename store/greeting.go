@@ -67,7 +67,7 @@ func readGreeting(r io.Reader) (packet []byte, offersTLS bool, err error) {
 		return nil, false, err
 	}
 	length := int(header[0]) | int(header[1])<<8 | int(header[2])<<16
-	if sequence := header[3]; sequence != 0 || length < 4 || length > maxGreeting {
+	if length < 4 || length > maxGreeting {
 		return nil, false, errNotMySQL
 	}
 	packet = make([]byte, len(header)+length)
@@ -77,10 +77,16 @@ func readGreeting(r io.Reader) (packet []byte, offersTLS bool, err error) {
 		return nil, false, err
 	}
 	const errorPacket, protocol9, protocol10 = 0xff, 9, 10
-	switch body[0] {
-	case errorPacket, protocol9: // the driver refuses protocol 9
+	switch sequence := header[3]; {
+	case body[0] == errorPacket: // the sequence of an error may be wrong
+		// A # begins a state of five characters.
+		if body[3] != '#' || len(body) >= 4+5 {
+			return packet, false, nil
+		}
+	case sequence != 0:
+	case body[0] == protocol9: // the driver refuses it
 		return packet, false, nil
-	case protocol10:
+	case body[0] == protocol10:
 		version := bytes.IndexByte(body[1:], 0)
 		// The fields after the version are the connection's number (4 bytes), a
 		// challenge (8), filler (1), capabilities (2), character set (1), status (2),
