@@ -165,7 +165,7 @@ func TestClientsThatLeft(t *testing.T) {
 		if l := logs()[0]; l["level"] != "INFO" || l["http.status_code"] != 499.0 || l["error.message"] != tc.message {
 			t.Errorf("%s: logged %v, want 499 and %s", tc.path, l, tc.message)
 		}
-		if s := spans.FinishedSpans()[0]; s.Tag("http.status_code") != "499" || s.Tag("error.message") != nil {
+		if s := requestSpans(spans)[0]; s.Tag("http.status_code") != "499" || s.Tag("error.message") != nil {
 			t.Errorf("%s: span %v, want 499 and no error", tc.path, s)
 		}
 		spans.Stop()

@@ -29,11 +29,14 @@ func (s *server) home(r *http.Request) (reply, error) {
 // trace records a visit with the trace ID of this request.
 func (s *server) trace(r *http.Request) (reply, error) {
 	span, _ := telemetry.SpanIDs(r.Context())
-	visit, err := s.Visits.Record(r.Context(), store.Visit{
+	// A span for what matters to the business, whatever it takes to do it.
+	work, ctx := telemetry.StartWork(r.Context(), "visit.record", "record a visit")
+	visit, err := s.Visits.Record(ctx, store.Visit{
 		Route:   chi.RouteContext(r.Context()).RoutePattern(),
 		TraceID: span.TraceID,
 		At:      time.Now(),
 	})
+	work.End(err)
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		err = unknownOutcome{err}
 	}

@@ -1,7 +1,10 @@
 package store_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -12,8 +15,8 @@ import (
 	"apmapp/store"
 )
 
-// Ten callers share four connections: six wait. No connection is closed when
-// the load ends.
+// Ten callers share four connections: six wait, and one more leaves. No connection is
+// closed when the load ends. Each wait for a connection is reported once.
 func testPool(t *testing.T, server *mysqltest.Server) {
 	dsn := server.Database(t)
 	s := open(t, dsn)
@@ -34,8 +37,32 @@ func testPool(t *testing.T, server *mysqltest.Server) {
 		}
 		return nil
 	})
+	leaving, leave := context.WithCancel(t.Context())
+	left := make(chan error)
+	go func() {
+		_, err := s.Record(leaving, store.Visit{Route: "/", At: time.Now()})
+		left <- err
+	}()
+	poll.Until(t, func() error {
+		if n := s.db.Stats().WaitCount; n != 7 {
+			return fmt.Errorf("%d callers waited, want 7", n)
+		}
+		return nil
+	})
+	leave()
+	if err := <-left; !errors.Is(err, context.Canceled) {
+		t.Errorf("the caller that left got %v", err)
+	}
+	if n := len(s.waits); n != poolSize+1 {
+		t.Errorf("%d waits are reported, want those of the %d connections in use and of the caller that left", n, poolSize)
+	}
+	unlocked := time.Now()
 	unlock()
 	callers.Wait()
+	long := slices.DeleteFunc(slices.Clone(s.waits), func(w [2]time.Time) bool { return !w[0].Before(unlocked) || !w[1].After(unlocked) })
+	if len(long) != 6 || len(s.waits) != poolSize+7 {
+		t.Errorf("%d waits until the lock ended, of %d; want 6 of %d", len(long), len(s.waits), poolSize+7)
+	}
 	if stats := s.db.Stats(); stats.Idle != poolSize || stats.MaxIdleClosed != 0 {
 		t.Errorf("pool %+v, want %d idle connections and none closed", stats, poolSize)
 	}

@@ -62,6 +62,7 @@ type connector struct {
 	set    string
 	logger *slog.Logger
 	pool   *generation
+	waited func(ctx context.Context, from, to time.Time)
 }
 
 func newConnector(cfg *mysql.Config, state string, logger *slog.Logger) (*connector, error) {
@@ -122,7 +123,8 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 		_ = session.Close()
 		return nil, connectError{error: c.explain(err)}
 	}
-	return &conn{session: session, generation: generation, made: time.Now(), pool: c.pool}, nil
+	connected(ctx, c.waited)
+	return &conn{session: session, generation: generation, made: time.Now(), connector: c}, nil
 }
 
 // explain names the system variable of the DSN that the server refuses.
@@ -170,7 +172,7 @@ type session interface {
 // conn is a pooled connection.
 type conn struct {
 	session
-	pool       *generation
+	connector  *connector
 	generation int64
 	made       time.Time
 }
@@ -178,10 +180,14 @@ type conn struct {
 // ResetSession runs before the pool hands out the connection again. It discards a
 // connection of an older generation.
 func (c *conn) ResetSession(ctx context.Context) error {
-	if c.generation != c.pool.current.Load() {
+	if c.generation != c.connector.pool.current.Load() {
 		return driver.ErrBadConn
 	}
-	return c.session.ResetSession(ctx)
+	if err := c.session.ResetSession(ctx); err != nil {
+		return err
+	}
+	connected(ctx, c.connector.waited)
+	return nil
 }
 
 // failoverInterval bounds how often a read-only server costs the pool all its
@@ -194,7 +200,7 @@ const failoverInterval = time.Second
 func (c *conn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
 	result, err := c.session.ExecContext(ctx, query, args)
 	if isReadOnly(err) && time.Since(c.made) >= failoverInterval {
-		c.pool.end(c.generation)
+		c.connector.pool.end(c.generation)
 		return nil, driver.ErrBadConn
 	}
 	return result, err

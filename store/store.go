@@ -23,6 +23,9 @@ type Config struct {
 	// OpenDB opens the pool; nil means sql.OpenDB. Pass an instrumented one to
 	// trace statements.
 	OpenDB func(driver.Connector) *sql.DB
+	// Waited is told how long each statement of a method waited for a connection,
+	// also if it got none. nil means nobody is told.
+	Waited func(ctx context.Context, from, to time.Time)
 	// Logger receives lines about connecting and about migrations.
 	Logger *slog.Logger
 }
@@ -55,6 +58,7 @@ func Open(cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
+	connector.waited = cfg.Waited
 	openDB := cfg.OpenDB
 	if openDB == nil {
 		openDB = sql.OpenDB

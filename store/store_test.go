@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/go-sql-driver/mysql"
 
@@ -26,6 +27,15 @@ type running struct {
 	*store.Store
 	db   *sql.DB // the store's pool
 	logs lockedbuffer.Buffer
+
+	mu    sync.Mutex
+	waits [][2]time.Time // for a connection, from and to
+}
+
+func (s *running) waited(_ context.Context, from, to time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.waits = append(s.waits, [2]time.Time{from, to})
 }
 
 func open(t *testing.T, dsn string) *running {
@@ -48,6 +58,7 @@ func openConfig(t *testing.T, cfg *mysql.Config) *running {
 			s.db = sql.OpenDB(c)
 			return s.db
 		},
+		Waited: s.waited,
 		Logger: slog.New(slog.NewTextHandler(&s.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	if err != nil {

@@ -2,8 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"time"
 )
 
@@ -29,12 +27,11 @@ func (s *Store) Latest(ctx context.Context) (Visit, bool, error) {
 	if err := s.usable(); err != nil {
 		return Visit{}, false, err
 	}
-	var v Visit
-	err := s.db.QueryRowContext(ctx, latestVisit).Scan(&v.ID, &v.Route, &v.TraceID, &v.At)
-	if errors.Is(err, sql.ErrNoRows) {
-		return Visit{}, false, nil
+	visits, err := s.read(ctx, latestVisit)
+	if err != nil || len(visits) == 0 {
+		return Visit{}, false, s.done("read the latest visit", err)
 	}
-	return v, err == nil, s.done("read the latest visit", err)
+	return visits[0], true, nil
 }
 
 const recentVisits = `SELECT id, route, trace_id, visited_at FROM visits FORCE INDEX (visits_visited_at_id) ORDER BY visited_at DESC, id DESC LIMIT ?`
@@ -44,17 +41,17 @@ func (s *Store) Recent(ctx context.Context, n int) ([]Visit, error) {
 	if err := s.usable(); err != nil {
 		return nil, err
 	}
-	visits, err := s.recent(ctx, n)
+	visits, err := s.read(ctx, recentVisits, n)
 	return visits, s.done("read recent visits", err)
 }
 
-func (s *Store) recent(ctx context.Context, n int) ([]Visit, error) {
-	rows, err := s.db.QueryContext(ctx, recentVisits, n)
+func (s *Store) read(ctx context.Context, query string, args ...any) ([]Visit, error) {
+	rows, err := s.query(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	visits := make([]Visit, 0, n)
+	visits := []Visit{}
 	for rows.Next() {
 		var v Visit
 		if err := rows.Scan(&v.ID, &v.Route, &v.TraceID, &v.At); err != nil {
@@ -73,7 +70,7 @@ func (s *Store) Record(ctx context.Context, v Visit) (Visit, error) {
 		return Visit{}, err
 	}
 	v.At = v.At.UTC().Truncate(time.Microsecond)
-	result, err := s.db.ExecContext(ctx, recordVisit, v.Route, v.TraceID, v.At)
+	result, err := s.exec(ctx, recordVisit, v.Route, v.TraceID, v.At)
 	if err != nil {
 		return Visit{}, s.done("record a visit to "+v.Route, err)
 	}
@@ -92,7 +89,7 @@ func (s *Store) DeleteBefore(ctx context.Context, t time.Time, limit int) (int, 
 	}
 	// Use the column's precision: MySQL rounds a finer time up, MariaDB down.
 	t = t.UTC().Truncate(time.Microsecond)
-	result, err := s.db.ExecContext(ctx, deleteVisits, t, limit)
+	result, err := s.exec(ctx, deleteVisits, t, limit)
 	if err != nil {
 		return 0, s.done("delete expired visits", err)
 	}

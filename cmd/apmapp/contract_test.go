@@ -43,6 +43,9 @@ var scenarios = []struct {
 // take enough CPU time for samples of each route.
 const load = 1000
 
+// poolSize is the number of connections to MySQL: so few that requests of drive wait.
+const poolSize = 2
+
 // TestTelemetryContract compares what the service emits with docs/telemetry.md.
 // It runs the real program on a real database. The Agent's own code receives the
 // telemetry.
@@ -56,7 +59,7 @@ func TestTelemetryContract(t *testing.T) {
 		"MYSQL_DSN="+dsn,
 		"DD_TRACE_AGENT_URL="+in.url, "DD_DOGSTATSD_HOST=127.0.0.1", "DD_DOGSTATSD_PORT="+in.statsd,
 		"DD_ENV=test", "DD_VERSION=1.2.3",
-		"APMAPP_REQUEST_TIMEOUT=2s", "APMAPP_RETENTION=1h", "APMAPP_RETENTION_INTERVAL=100ms",
+		"APMAPP_POOL_SIZE="+fmt.Sprint(poolSize), "APMAPP_REQUEST_TIMEOUT=2s", "APMAPP_RETENTION=1h", "APMAPP_RETENTION_INTERVAL=100ms",
 	)
 	p.awaitStatus("/readyz", 200)
 	p.awaitStatus("/healthz", 200)

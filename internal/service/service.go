@@ -114,6 +114,7 @@ func (s *Service) openStore() (*store.Store, error) {
 	cfg.OpenDB = func(connector driver.Connector) *sql.DB {
 		return telemetry.OpenDB(s.cfg.Telemetry, cfg.MySQL, connector)
 	}
+	cfg.Waited = telemetry.WaitedForConnection
 	return store.Open(cfg)
 }
 

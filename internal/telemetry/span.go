@@ -2,7 +2,9 @@ package telemetry
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	"gopkg.in/DataDog/dd-trace-go.v1/ddtrace"
 	"gopkg.in/DataDog/dd-trace-go.v1/ddtrace/ext"
@@ -67,11 +69,24 @@ func setError(span ddtrace.Span, err error) {
 	}
 }
 
-// Job is one run of a periodic job. It is a trace of its own.
-type Job struct{ span ddtrace.Span }
+// Work is a piece of work with a span of its own.
+type Work struct{ span ddtrace.Span }
 
-// StartJob starts the trace of a run. The run uses the returned context.
-func StartJob(ctx context.Context, cfg Config, resource string) (*Job, context.Context) {
+// StartWork starts the span of a piece of work within the trace in ctx. The work uses
+// the returned context.
+func StartWork(ctx context.Context, operation, resource string) (*Work, context.Context) {
+	span, ctx := tracer.StartSpanFromContext(ctx, operation,
+		tracer.ResourceName(resource),
+		tracer.Tag(ext.SpanKind, ext.SpanKindInternal),
+		tracer.Tag(ext.Component, "apmapp"),
+		tracer.Measured(), // has statistics of its own
+	)
+	return &Work{span}, ctx
+}
+
+// StartJob starts the trace of one run of a periodic job. The run uses the returned
+// context.
+func StartJob(ctx context.Context, cfg Config, resource string) (*Work, context.Context) {
 	span, ctx := tracer.StartSpanFromContext(ctx, "job.run",
 		tracer.ServiceName(cfg.JobsService()),
 		tracer.ResourceName(resource),
@@ -80,16 +95,36 @@ func StartJob(ctx context.Context, cfg Config, resource string) (*Job, context.C
 		tracer.Tag(ext.Component, "apmapp"),
 		tracer.Measured(),
 	)
-	return &Job{span}, ctx
+	return &Work{span}, ctx
 }
 
 // Count records a number of processed items as a tag.
-func (j *Job) Count(name string, n int) { j.span.SetTag(name, n) }
+func (w *Work) Count(name string, n int) { w.span.SetTag(name, n) }
 
-// End ends the run. If err is not nil, the run is an error.
-func (j *Job) End(err error) {
-	if err != nil {
-		setError(j.span, err)
+// End ends the work. If err is not nil, the work is an error, unless its caller has
+// left.
+func (w *Work) End(err error) {
+	if err != nil && !errors.Is(err, context.Canceled) {
+		setError(w.span, err)
 	}
-	j.span.Finish()
+	w.span.Finish()
+}
+
+// shortestWait is the shortest wait for a connection that has a span. Without a wait
+// it takes microseconds.
+const shortestWait = time.Millisecond
+
+// WaitedForConnection adds a span for a wait for a connection of the pool, which has
+// just ended, to the trace in ctx.
+func WaitedForConnection(ctx context.Context, from, to time.Time) {
+	if _, traced := tracer.SpanFromContext(ctx); !traced || to.Sub(from) < shortestWait {
+		return
+	}
+	wait, _ := tracer.StartSpanFromContext(ctx, "mysql.wait",
+		tracer.ResourceName("wait for a connection"),
+		tracer.StartTime(from),
+		tracer.Tag(ext.SpanKind, ext.SpanKindInternal),
+		tracer.Tag(ext.Component, "apmapp"),
+	)
+	wait.Finish()
 }

@@ -12,6 +12,7 @@ import (
 	"runtime/pprof"
 	"strings"
 	"testing"
+	"time"
 
 	"gopkg.in/DataDog/dd-trace-go.v1/ddtrace/ext"
 	"gopkg.in/DataDog/dd-trace-go.v1/ddtrace/mocktracer"
@@ -157,5 +158,51 @@ func TestJob(t *testing.T) {
 		if got := s.Tag("error.message"); (got == nil) != (err == nil) {
 			t.Errorf("error %v, want %v", got, err)
 		}
+	}
+}
+
+func TestWork(t *testing.T) {
+	for _, c := range []struct {
+		err     error
+		message any
+	}{{nil, nil}, {errors.New("broken"), "broken"}, {fmt.Errorf("record: %w", context.Canceled), nil}} {
+		spans := mocktracer.Start()
+		request, ctx := tracer.StartSpanFromContext(context.Background(), "http.request")
+		work, ctx := StartWork(ctx, "visit.record", "record a visit")
+		work.Count("visits", 3)
+		inner, _ := tracer.StartSpanFromContext(ctx, "mysql.query")
+		inner.Finish()
+		work.End(c.err)
+		request.Finish()
+		finished := spans.FinishedSpans()
+		s := finished[1]
+		if s.OperationName() != "visit.record" || s.Tag("resource.name") != "record a visit" || s.Tag("span.kind") != "internal" ||
+			s.Tag("visits") != float64(3) || s.ParentID() != request.Context().SpanID() || finished[0].ParentID() != s.SpanID() {
+			t.Errorf("span %v between %v and %v", s, finished[0], finished[2])
+		}
+		if got := s.Tag("error.message"); got != c.message {
+			t.Errorf("%v: the span's error is %v, want %v", c.err, got, c.message)
+		}
+		spans.Stop()
+	}
+}
+
+func TestWaitedForConnection(t *testing.T) {
+	spans := mocktracer.Start()
+	defer spans.Stop()
+	from := time.Now()
+	WaitedForConnection(context.Background(), from, from.Add(time.Second)) // without a trace
+	request, ctx := tracer.StartSpanFromContext(context.Background(), "http.request")
+	WaitedForConnection(ctx, from, from.Add(shortestWait-1))
+	WaitedForConnection(ctx, from, from.Add(shortestWait))
+	request.Finish()
+	finished := spans.FinishedSpans()
+	if len(finished) != 2 {
+		t.Fatalf("%d spans, want the request and one wait", len(finished))
+	}
+	s := finished[0]
+	if s.OperationName() != "mysql.wait" || s.Tag("resource.name") != "wait for a connection" || s.ParentID() != request.Context().SpanID() ||
+		!s.StartTime().Equal(from) {
+		t.Errorf("span %v from %s, want from %s", s, s.StartTime(), from)
 	}
 }
