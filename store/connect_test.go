@@ -167,6 +167,7 @@ func TestOtherServers(t *testing.T) {
 		{"version without an end", packet("\x0a8.0.36"), notMySQL},
 		{"version without the rest", packet("\x0a8.0.36\x00"), notMySQL},
 		{"greeting that is a byte too short", packet("\x0a8.0.36\x00" + strings.Repeat("\x00", 43)), notMySQL},
+		{"greeting without capabilities", packet("\x0a8.0.36\x00" + strings.Repeat("\x00", 44)), "MySQL is older than 4.1"},
 		{"protocol of the year 2000", packet("\x093.23\x00"), "MySQL cannot be used, the log has the error"},
 		{"error with a wrong sequence", "\x07\x00\x00\x01\xff\x10\x04full", "MySQL has too many connections"},
 		{"error without a message", packet("\xff\x10\x04"), notMySQL},
