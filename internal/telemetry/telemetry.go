@@ -30,7 +30,7 @@ func Start(cfg Config, logger *slog.Logger) {
 	for _, text := range cfg.warnings {
 		logger.Warn(text)
 	}
-	cfg.prepareEnvironment()
+	cfg.prepareEnvironment(build.Revision())
 	ddtrace.UseLogger(&tracerLog{logger: logger})
 	tracer.Start(
 		tracer.WithService(cfg.Service),
@@ -56,8 +56,9 @@ func Start(cfg Config, logger *slog.Logger) {
 
 // prepareEnvironment changes the variables that the libraries read when they start.
 // The names are in c, normalized and mapped. The libraries, also the client for
-// DogStatsD, would add the raw ones or map them a second time.
-func (c Config) prepareEnvironment() {
+// DogStatsD, would add the raw ones or map them a second time. revision is the commit
+// of the build.
+func (c Config) prepareEnvironment(revision string) {
 	for _, name := range []string{"DD_SERVICE", "DD_SERVICE_MAPPING", "OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES", "DD_TAGS"} {
 		os.Unsetenv(name)
 	}
@@ -73,7 +74,7 @@ func (c Config) prepareEnvironment() {
 	}
 	// Go records the commit in a binary only if it was built in a repository. Images
 	// are not, so their build sets it.
-	if commit, dirty := strings.CutSuffix(build.Revision(), "-dirty"); os.Getenv("DD_GIT_COMMIT_SHA") == "" && commit != "" && !dirty {
+	if commit, dirty := strings.CutSuffix(revision, "-dirty"); os.Getenv("DD_GIT_COMMIT_SHA") == "" && commit != "" && !dirty {
 		os.Setenv("DD_GIT_COMMIT_SHA", commit)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -75,7 +76,11 @@ func (a *agent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func TestStartAndStop(t *testing.T) {
 	a := newAgent(t)
 	cfg := Config{Service: "shop", Env: "prod", Version: "7", Tracing: true, Profiling: true}
+	t.Setenv("DD_VERSION", "")
 	Start(cfg, slog.New(slog.DiscardHandler))
+	if got := os.Getenv("DD_VERSION"); got != "7" {
+		t.Errorf("Start did not prepare the environment: DD_VERSION is %q", got)
+	}
 	// Another service of the same build, such as its database.
 	tracer.StartSpan("work", tracer.ServiceName("shop-mysql")).Finish()
 	StopProfiler()
@@ -124,6 +129,47 @@ func TestStartWithoutTracingAndProfiling(t *testing.T) {
 	StopTracer()
 	if len(a.paths) != 0 || len(a.files) != 0 {
 		t.Errorf("sent to %q and profiles %q, want nothing", a.paths, a.files)
+	}
+}
+
+func TestPrepareEnvironment(t *testing.T) {
+	raw := map[string]string{
+		"DD_SERVICE": "My Shop", "DD_ENV": "Prod EU", "DD_VERSION": "V 7", "DD_SERVICE_MAPPING": "a:b",
+		"OTEL_SERVICE_NAME": "Other", "OTEL_RESOURCE_ATTRIBUTES": "a=b",
+	}
+	for _, c := range []struct{ variables, revision, tags, commit string }{
+		{"DD_TAGS=team:web,service:a,zone:x y,env:b,version:c", "0123abcd", "team:web,zone:x y", "0123abcd"},
+		{"DD_TAGS=", "0123abcd-dirty", "a:b", ""},
+		{"DD_TAGS=", "", "a:b", ""},
+		{"DD_TAGS=service:a;DD_GIT_COMMIT_SHA=fedc", "0123abcd", "", "fedc"},
+	} {
+		for name, value := range raw {
+			t.Setenv(name, value)
+		}
+		t.Setenv("DD_GIT_COMMIT_SHA", "")
+		for variable := range strings.SplitSeq(c.variables, ";") {
+			name, value, _ := strings.Cut(variable, "=")
+			t.Setenv(name, value)
+		}
+		ConfigFromEnv(os.Getenv, "apmapp", "dev").prepareEnvironment(c.revision)
+		for name, want := range map[string]string{
+			"DD_SERVICE": "", "DD_SERVICE_MAPPING": "", "OTEL_SERVICE_NAME": "", "OTEL_RESOURCE_ATTRIBUTES": "",
+			"DD_ENV": "prod_eu", "DD_VERSION": "v_7", "DD_TAGS": c.tags, "DD_GIT_COMMIT_SHA": c.commit,
+		} {
+			if got, set := os.LookupEnv(name); got != want || set && want == "" && name != "DD_GIT_COMMIT_SHA" {
+				t.Errorf("%s, revision %s: %s=%q (set: %t), want %q", c.variables, c.revision, name, got, set, want)
+			}
+		}
+	}
+}
+
+// Attributes of OpenTelemetry become tags, in Datadog's names.
+func TestAttributesBecomeTags(t *testing.T) {
+	t.Setenv("DD_TAGS", "")
+	t.Setenv("OTEL_RESOURCE_ATTRIBUTES", "service.name=shop,service.version=7,deployment.environment=prod,deployment.environment.name=eu,team=web")
+	ConfigFromEnv(os.Getenv, "apmapp", "dev").prepareEnvironment("")
+	if got := os.Getenv("DD_TAGS"); got != "team:web" {
+		t.Errorf("DD_TAGS=%s, want only team:web", got)
 	}
 }
 
