@@ -145,6 +145,12 @@ bench: ## what a request costs, and tracing's share of it
 		/tracing=on/  { name = $$1; sub("tracing=on", "tracing=off", name); \
 			printf "%s: %.2f times the time of tracing=off\n", $$1, $$3 / off[name] }'
 
+.PHONY: bench-overload
+bench-overload: ## the service under five times the load it can serve, and what a refusal costs (2 minutes)
+	scripts/need 'mysqld|mariadbd=mariadb-server-core,mariadb-client-core'
+	go test -run '^$$' -bench Refusal -benchtime 20x ./handlers
+	go test -run '^$$' -bench Overload -benchtime 1x -timeout 10m ./cmd/apmapp
+
 .PHONY: bench-loadgen
 bench-loadgen: ## loadgen beside its peers: exactness, cost, honesty (20 minutes)
 	scripts/need 'wrk=wrk'

@@ -38,7 +38,7 @@ type account struct {
 // run in parallel.
 func newAccount(t *testing.T) *account {
 	a := &account{Server: standin.New(time.Now), t: t,
-		has: map[provision.Kind]int{provision.SLO: 2, provision.Dashboard: 5, provision.Monitor: 10, provision.Downtime: 2}}
+		has: map[provision.Kind]int{provision.SLO: 2, provision.Dashboard: 5, provision.Monitor: 11, provision.Downtime: 2}}
 	t.Cleanup(a.Close)
 	t.Cleanup(func() {
 		for _, p := range a.Problems() {

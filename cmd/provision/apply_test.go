@@ -17,7 +17,7 @@ import (
 func TestApply(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t)
-	if r := a.run("plan", "-detailed-exitcode"); r.status != 3 || !strings.Contains(r.out, "19 to create") {
+	if r := a.run("plan", "-detailed-exitcode"); r.status != 3 || !strings.Contains(r.out, "20 to create") {
 		t.Fatalf("plan of an empty account: %s", r)
 	}
 	if writes := a.writes(); len(writes) > 0 {
@@ -34,7 +34,7 @@ func TestApply(t *testing.T) {
 	a.same()
 	a.Requests()
 	r = a.must(a.run("apply"))
-	if writes := a.writes(); len(writes) > 0 || strings.Count(r.out, "same ") != 19 {
+	if writes := a.writes(); len(writes) > 0 || strings.Count(r.out, "same ") != 20 {
 		t.Errorf("a second apply sent %v: %s", writes, r)
 	}
 	if len(a.slept) > 0 {

@@ -105,7 +105,7 @@ func TestFlagsFillDefinitions(t *testing.T) {
 func TestOffline(t *testing.T) {
 	t.Parallel()
 	r := runWith(t, "", "plan", "-offline")
-	if r.status != 0 || strings.Count("\n"+r.out, "\ncreate ") != 19 || !strings.HasSuffix(r.out, "\n19 to create, 0 to change, 0 the same\n") {
+	if r.status != 0 || strings.Count("\n"+r.out, "\ncreate ") != 20 || !strings.HasSuffix(r.out, "\n20 to create, 0 to change, 0 the same\n") {
 		t.Errorf("built-in definitions: %s", r)
 	}
 	if !strings.Contains(r.err, "-notify is not set; messages are shown with @you@example.com") {

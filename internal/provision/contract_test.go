@@ -397,7 +397,7 @@ func TestWrongQueriesAreNoticed(t *testing.T) {
 		{"dashboard.apm-overview.json", "p95:trace.http.request{", "p95:trace.http.request.hits{", "p95 of trace.http.request.hits"},
 		{"dashboard.apm-overview.json", "p99:trace.mysql.query{$env,service:apmapp-mysql}", "p99:trace.mysql.query{$env,service:apmapp}", "the service is apmapp-mysql, not apmapp"},
 		{"dashboard.apm-overview.json", "by {resource_name}", "by {resource}", "lacks the tag resource"},
-		{"dashboard.apm-overview.json", "100 * errors / hits", "100 * errs / hits", "unknown query errs"},
+		{"dashboard.apm-overview.json", "100 * (errors + refused)", "100 * (errs + refused)", "unknown query errs"},
 		{"dashboard.apm-overview.json", "$env,", "$environment,", "$environment is not a template variable"},
 		{"dashboard.runtime.json", "sched_goroutines", "goroutines", "nothing sends"},
 		{"dashboard.timeboard.json", "mysql.performance.queries", "mysql.performance.statements", "nothing sends"},

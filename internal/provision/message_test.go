@@ -173,7 +173,7 @@ func TestMessagesInEveryState(t *testing.T) {
 			t.Errorf("%s: name %q: %v", d.File, name, err)
 		}
 	}
-	if monitors != 10 {
+	if monitors != 11 {
 		t.Errorf("%d monitors", monitors)
 	}
 }

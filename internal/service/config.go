@@ -51,7 +51,7 @@ func Defaults() Config {
 			MaxConcurrent: 128,
 			// Long enough that a short burst is served, not refused; short enough that
 			// nobody waits for long in vain.
-			MaxWait: 250 * time.Millisecond,
+			MaxWait: 500 * time.Millisecond,
 			// Users, and most clients, give up not much later.
 			RequestTimeout: 5 * time.Second,
 			// Kubernetes gives a probe one second.

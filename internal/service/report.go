@@ -40,15 +40,15 @@ func (r *reporter) run(ctx context.Context) {
 }
 
 func (r *reporter) report(ctx context.Context) {
-	if n := r.refused.Swap(0); n > 0 {
-		r.metrics.Count(telemetry.RequestsRefused, n)
+	// Zeros are sent too: formulas of dashboards have no value without them.
+	n := r.refused.Swap(0)
+	r.metrics.Count(telemetry.RequestsRefused, n)
+	if n > 0 {
 		r.logger.WarnContext(ctx, "requests were refused: too many at once", "requests.refused", n)
 	}
 	dropped, writable := r.logs.lost()
-	if dropped > r.counted {
-		r.metrics.Count(telemetry.LogsDropped, int64(dropped-r.counted))
-		r.counted = dropped
-	}
+	r.metrics.Count(telemetry.LogsDropped, int64(dropped-r.counted))
+	r.counted = dropped
 	if dropped > r.logged && writable {
 		r.logger.WarnContext(ctx, "log lines were dropped: standard output did not take them", "logs.dropped", dropped-r.logged)
 		r.logged = dropped
