@@ -18,10 +18,10 @@ import (
 	"apmapp/internal/testing/poll"
 )
 
-// Slow clients do not keep others waiting, although they are more than the
-// service's limit of requests. The service closes their connections.
+// Slow clients do not keep others waiting, although they are more than the service's
+// limits of requests and of connections. The service closes their connections.
 func testSlowClients(t *testing.T, server *mysqltest.Server) {
-	p := launch(t, "MYSQL_DSN="+server.Database(t), "APMAPP_MAX_CONCURRENT=4")
+	p := launch(t, "MYSQL_DSN="+server.Database(t), "APMAPP_MAX_CONCURRENT=4", "APMAPP_MAX_CONNECTIONS=100")
 	p.awaitStatus("/readyz", 200)
 	var slow []net.Conn
 	for range 200 {

@@ -21,6 +21,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"apmapp/internal/format"
 	"apmapp/internal/testing/mysqltest"
 	"apmapp/internal/testing/poll"
 )
@@ -60,14 +61,14 @@ func BenchmarkOverload(b *testing.B) {
 
 	bench.print(rows)
 	fmt.Printf("CPU time of the service: %s per request at the peak, %s per refusal (%s), %s per /healthz, the least that net/http can answer with (%s)\n\n",
-		peak.cpuPerRequest(), refused, share(float64(refused)/float64(peak.cpuPerRequest())), probed, share(float64(probed)/float64(peak.cpuPerRequest())))
+		peak.cpuPerRequest(), refused, format.Percent(float64(refused)/float64(peak.cpuPerRequest())), probed, format.Percent(float64(probed)/float64(peak.cpuPerRequest())))
 	goals := []struct {
 		name      string
 		met       bool
 		got, want string
 	}{
-		{"goodput, open loop", open.ok >= goodputShare*peak.ok, share(open.ok / peak.ok), "at least " + share(goodputShare) + " of the peak"},
-		{"goodput, closed loop", closed.ok >= goodputShare*peak.ok, share(closed.ok / peak.ok), "at least " + share(goodputShare) + " of the peak"},
+		{"goodput, open loop", open.ok >= goodputShare*peak.ok, format.Percent(open.ok / peak.ok), "at least " + format.Percent(goodputShare) + " of the peak"},
+		{"goodput, closed loop", closed.ok >= goodputShare*peak.ok, format.Percent(closed.ok / peak.ok), "at least " + format.Percent(goodputShare) + " of the peak"},
 		{"memory", max(open.rss, closed.rss) <= rssLimit, fmt.Sprintf("%d MB", max(open.rss, closed.rss)>>20), fmt.Sprintf("at most %d MB", rssLimit>>20)},
 		{"/healthz p99", max(open.healthz, closed.healthz) < healthzLimit, fmt.Sprint(max(open.healthz, closed.healthz)), "less than " + healthzLimit.String()},
 		{"recovery", recovery <= recoveryLimit, fmt.Sprint(recovery), "at most " + recoveryLimit.String()},
@@ -82,8 +83,6 @@ func BenchmarkOverload(b *testing.B) {
 	}
 	b.ReportMetric(open.ok/peak.ok, "goodput/peak")
 }
-
-func share(v float64) string { return strconv.FormatFloat(100*v, 'f', 1, 64) + " %" }
 
 // routes are those that the generators ask for.
 var routes = []string{"/", "/api/trace", "/api/apm"}
