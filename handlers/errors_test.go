@@ -154,7 +154,7 @@ func TestClientsThatLeft(t *testing.T) {
 		visits        *visits
 	}{
 		{"/", "home: context canceled", &visits{latest: func(ctx context.Context) (store.Visit, bool, error) { return store.Visit{}, false, wait(ctx) }}},
-		// The statement was sent, so nobody knows whether it was executed.
+		// The statement was sent, so it may have been executed.
 		{"/api/trace", "trace: outcome unknown, the visit may be stored: context canceled", &visits{err: context.Canceled}},
 	} {
 		spans := recordSpans(t)

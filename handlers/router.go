@@ -152,8 +152,8 @@ func decodedPath(next http.Handler) http.Handler {
 	})
 }
 
-// bodyWait is how long net/http waits after the answer for the rest of a body that
-// no route reads. If it closes earlier, the answer can be lost: the system of a
+// bodyWait is the time after the answer for which net/http waits for the rest of a
+// body that no route reads. If it closes earlier, the answer can be lost: the system of a
 // client that still sends discards it.
 const bodyWait = 500 * time.Millisecond
 

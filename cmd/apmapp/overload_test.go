@@ -84,7 +84,7 @@ func BenchmarkOverload(b *testing.B) {
 	b.ReportMetric(open.ok/peak.ok, "goodput/peak")
 }
 
-// routes are those that the generators ask for.
+// routes are the paths that the generators ask for.
 var routes = []string{"/", "/api/trace", "/api/apm"}
 
 // overloadBench has what all measurements share.

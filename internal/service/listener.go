@@ -36,8 +36,8 @@ func limitConnections(l net.Listener, max int) *connections {
 	return c
 }
 
-// evictable is how long a connection is idle at least before a new one may take its
-// place. A client that has just connected sends its request within that time.
+// evictable is the shortest time for which a connection is idle before a new one may
+// take its place. A client that has just connected sends its request within that time.
 const evictable = time.Second
 
 // Accept returns the next connection. At the limit it closes the connection that
@@ -110,6 +110,7 @@ func (l *connections) setIdle(c *conn, idle bool) {
 		c.idle = l.idle.PushBack(c)
 		l.changed.Signal()
 	case !idle && c.idle != nil:
+		c.since = time.Now()
 		l.idle.Remove(c.idle)
 		c.idle = nil
 	}
@@ -180,8 +181,8 @@ func (l *connections) unanswered() int {
 	return l.running
 }
 
-// linger is how long a connection may stay open after its answer while the service
-// stops: for a client that takes the answer slowly, or still sends a body.
+// linger is the time for which a connection may stay open after its answer while the
+// service stops: for a client that takes the answer slowly, or still sends a body.
 const linger = time.Second
 
 // hangUp closes connections on which no request runs, until ctx ends. net/http
@@ -214,7 +215,7 @@ type conn struct {
 	// of.mu protects these.
 	idle   *list.Element      // in of.idle; nil while a request is read or runs
 	cancel context.CancelFunc // of the running request; nil if none runs
-	since  time.Time          // when it became idle, or when its last request ended
+	since  time.Time          // when idle or cancel changed
 	closed error              // the error of closing it
 
 	write   sync.Mutex

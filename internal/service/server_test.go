@@ -246,5 +246,5 @@ func TestDrainWaitsForNobody(t *testing.T) {
 	}
 }
 
-// bodyTime is how long net/http waits for a body after the answer.
+// bodyTime is the time for which net/http waits for a body after the answer.
 const bodyTime = 500 * time.Millisecond
