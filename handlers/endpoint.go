@@ -3,6 +3,7 @@ package handlers
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -45,10 +46,14 @@ func (s *server) endpoint(h handler) http.HandlerFunc {
 			}
 			complete = failed == nil
 		}
-		if err != nil && (s.Telemetry.IsErrorStatus(status) || isDefect(err)) {
+		isError := s.Telemetry.IsErrorStatus(status) || err != nil && isDefect(err)
+		if isError {
+			if err == nil { // a status that is an error by DD_TRACE_HTTP_SERVER_ERROR_STATUSES
+				err = fmt.Errorf("%d %s", status, http.StatusText(status))
+			}
 			telemetry.SetError(r.Context(), err)
 		}
-		s.log(r, status, written, time.Since(start), err)
+		s.log(r, status, written, time.Since(start), isError, err)
 		if !complete {
 			panic(http.ErrAbortHandler) // closes the connection, so the client notices
 		}
@@ -86,7 +91,7 @@ func (s *server) work(h handler, r *http.Request) (_ reply, err error) {
 
 // log writes the log line of a request, with Datadog's standard attributes:
 // https://docs.datadoghq.com/standard-attributes/
-func (s *server) log(r *http.Request, status, written int, took time.Duration, err error) {
+func (s *server) log(r *http.Request, status, written int, took time.Duration, isError bool, err error) {
 	attrs := []slog.Attr{
 		slog.String("http.method", r.Method),
 		slog.String("http.url_details.path", r.URL.Path),
@@ -97,22 +102,22 @@ func (s *server) log(r *http.Request, status, written int, took time.Duration, e
 		slog.String("network.client.ip", clientIP(r)),
 		slog.Int("network.bytes_written", written),
 	}
-	if err != nil && (status >= statusClientGone || isDefect(err)) {
+	if err != nil && (isError || status >= statusClientGone) {
 		attrs = append(attrs,
 			slog.String("error.kind", failure.Kind(err)),
 			slog.String("error.message", err.Error()),
 			slog.String("error.stack", failure.Stack(err)),
 		)
 	}
-	s.Logger.LogAttrs(r.Context(), level(r, status, err), "request", attrs...)
+	s.Logger.LogAttrs(r.Context(), level(r, isError), "request", attrs...)
 }
 
 // level returns the level of a request's log line.
-func level(r *http.Request, status int, err error) slog.Level {
+func level(r *http.Request, isError bool) slog.Level {
 	switch {
 	case isProbe(r):
 		return slog.LevelDebug
-	case status >= http.StatusInternalServerError, err != nil && isDefect(err):
+	case isError:
 		return slog.LevelError
 	default:
 		return slog.LevelInfo

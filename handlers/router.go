@@ -25,7 +25,7 @@ type Visits interface {
 	Ready(ctx context.Context) error
 }
 
-// Config is the configuration of New. MaxWait, Refused and TracePage
+// Config is the configuration of New. MaxWait, Refused, Recorded and TracePage
 // may be zero.
 type Config struct {
 	Visits    Visits
@@ -38,6 +38,8 @@ type Config struct {
 	// Refused is called for each refused request, which has no log line and no
 	// span. It may be nil.
 	Refused func()
+	// Recorded is called for each visit that was recorded.
+	Recorded func()
 	// RequestTimeout bounds a request's work, including the wait for a connection.
 	RequestTimeout time.Duration
 	// ReadyTimeout bounds the readiness probe's ping to MySQL.

@@ -66,12 +66,12 @@ func TestSpans(t *testing.T) {
 		{v, "GET", "/readyz", "", "", ""},
 		{failing, "GET", "/", "", "GET /", "home: no such column"},
 		{failing, "GET", "/", "404", "GET /", ""},
-		{v, "GET", "/no/such/page", "404", "GET 404", "404: Not Found"},
-		{v, "POST", "/", "405", "POST 405", "405: Method Not Allowed"},
-		{v, "GET", "/", "200", "GET /", "200: OK"},
+		{v, "GET", "/no/such/page", "404", "GET 404", "no such path"},
+		{v, "POST", "/", "405", "POST 405", "method not allowed"},
+		{v, "GET", "/", "200", "GET /", "200 OK"},
 	} {
 		spans.Reset()
-		h, _ := surface(t, tc.visits, func(c *handlers.Config) { c.Telemetry = telemetryConfig(t, tc.statuses) })
+		h, logs := surface(t, tc.visits, func(c *handlers.Config) { c.Telemetry = telemetryConfig(t, tc.statuses) })
 		r, err := http.NewRequest(tc.method, "http://apmapp"+tc.path, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -97,6 +97,9 @@ func TestSpans(t *testing.T) {
 		}
 		if message != tc.err {
 			t.Errorf("%s %s with error statuses %q: error %q, want %q", tc.method, tc.path, tc.statuses, message, tc.err)
+		}
+		if l := logs()[0]; (l["level"] == "ERROR") != (tc.err != "") || tc.err != "" && l["error.message"] != tc.err {
+			t.Errorf("%s %s with error statuses %q: logged %v, want the error %q of the span", tc.method, tc.path, tc.statuses, l, tc.err)
 		}
 	}
 }

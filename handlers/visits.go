@@ -43,6 +43,9 @@ func (s *server) trace(r *http.Request) (reply, error) {
 	if err != nil {
 		return reply{}, fmt.Errorf("trace: %w", err)
 	}
+	if s.Recorded != nil {
+		s.Recorded() // a metric of the business, exact whatever is sampled
+	}
 	return reply{Message: "Posting Traces", Visit: &visit}, nil
 }
 

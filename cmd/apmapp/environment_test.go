@@ -125,22 +125,22 @@ func TestNamesAreTheSameEverywhere(t *testing.T) {
 
 			traceID := header.Get("Traceresponse")[3:35]
 			spans := in.traces[traceID]
-			if len(spans) != 2 {
-				t.Errorf("a trace of %d spans, want 2", len(spans))
+			if len(spans) != 3 {
+				t.Errorf("a trace of %d spans, want 3", len(spans))
 			}
 			for _, s := range spans {
-				want := map[string]string{"http.request": c.service, "mysql.query": c.database}[s.Operation]
+				want := map[string]string{"http.request": c.service, "visit.record": c.service, "mysql.query": c.database}[s.Operation]
 				if s.Service != want || s.Tags["env"] != c.env || s.Tags["version"] != c.version {
 					t.Errorf("the span %s has %s, %s, %s", s.Operation, s.Service, s.Tags["env"], s.Tags["version"])
 				}
 			}
 			for key := range in.stats {
-				if want := map[string]string{"http.request": c.service, "mysql.query": c.database}[key.operation]; key.service != want || key.env != c.env || key.version != c.version {
+				if want := map[string]string{"http.request": c.service, "visit.record": c.service, "mysql.query": c.database}[key.operation]; key.service != want || key.env != c.env || key.version != c.version {
 					t.Errorf("statistics of %+v", key)
 				}
 			}
-			if len(in.stats) != 2 {
-				t.Errorf("%d groups of statistics, want 2", len(in.stats))
+			if len(in.stats) != 3 {
+				t.Errorf("%d groups of statistics, want 3", len(in.stats))
 			}
 			line := c.p.awaitLine("request")
 			if line["dd.service"] != c.service || line["dd.env"] != c.env || line["dd.version"] != c.version {

@@ -69,8 +69,8 @@ func TestTelemetrySwitches(t *testing.T) {
 		_, header, _ := p.get("/api/trace")
 		stop(t, p, in)
 		trace := in.traces[header.Get("Traceresponse")[3:35]]
-		if len(trace) != 2 {
-			t.Errorf("a trace of %d spans, want 2: %v", len(trace), in.traces)
+		if len(trace) != 3 {
+			t.Errorf("a trace of %d spans, want 3: %v", len(trace), in.traces)
 		}
 	})
 	t.Run("other names", func(t *testing.T) {
@@ -78,7 +78,7 @@ func TestTelemetrySwitches(t *testing.T) {
 		p.get("/api/trace")
 		stop(t, p, in)
 		for _, s := range in.spans() {
-			want := map[string]string{"http.request": "shop", "mysql.query": "shop-mysql"}[s.Operation]
+			want := map[string]string{"http.request": "shop", "visit.record": "shop", "mysql.query": "shop-mysql"}[s.Operation]
 			if s.Service != want || s.Tags["env"] != "prod" || s.Tags["version"] != "7" || s.Tags["team"] != "web" {
 				t.Errorf("%s of %s: %v", s.Operation, s.Service, s.Tags)
 			}

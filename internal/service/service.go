@@ -122,6 +122,7 @@ func (s *Service) newServer(visits handlers.Visits) *http.Server {
 	cfg := s.cfg.HTTP
 	cfg.Visits, cfg.Logger, cfg.Telemetry, cfg.Draining = visits, s.logger, s.cfg.Telemetry, s.draining.Load
 	cfg.Refused = func() { s.reporter.refused.Add(1) }
+	cfg.Recorded = func() { s.reporter.metrics.Count(telemetry.VisitsRecorded, 1) }
 	return &http.Server{
 		Handler:     s.listener.handler(handlers.New(cfg)),
 		ConnContext: s.listener.context,

@@ -23,11 +23,9 @@ func Handler(cfg Config, method, resource string, h http.Handler) http.Handler {
 		return httptrace.WrapHandler(h, cfg.Service, resource,
 			httptrace.WithSpanOptions(append(start, tracer.Tag(ext.HTTPMethod, method))...),
 			// For an error status the tracer overwrites the span's error with
-			// "500: Internal Server Error". For a 5xx the handlers record the real error
-			// with SetError instead.
-			httptrace.WithStatusCheck(func(status int) bool {
-				return status < http.StatusInternalServerError && cfg.IsErrorStatus(status)
-			}),
+			// "500: Internal Server Error". The handlers record the real error with
+			// SetError instead, as in the log.
+			httptrace.WithStatusCheck(func(int) bool { return false }),
 		)
 	})
 }

@@ -11,6 +11,7 @@ import (
 
 // Names of the service's own metrics.
 const (
+	VisitsRecorded  = "apmapp.visits.recorded"
 	RequestsRefused = "apmapp.requests.refused"
 	LogsDropped     = "apmapp.logs.dropped"
 )
@@ -30,7 +31,7 @@ func StartMetrics(cfg Config, logger *slog.Logger) *Metrics {
 		// A packet per flush is enough. The default is 2,048 buffers: 3 MB.
 		statsd.WithBufferPoolSize(8))
 	if err != nil {
-		logger.Warn("the service's own metrics are off: "+err.Error(), "metrics", []string{RequestsRefused, LogsDropped})
+		logger.Warn("the service's own metrics are off: "+err.Error(), "metrics", []string{VisitsRecorded, RequestsRefused, LogsDropped})
 		return NoMetrics()
 	}
 	return &Metrics{client}
