@@ -174,15 +174,15 @@ func TestDemoPages(t *testing.T) {
 	}
 	click("resource", `td a[href*="api%2ftrace" i]`)
 	click("trace", `td a[href^="/t/"]`)
-	for _, want := range []string{"GET /api/trace", "apmapp-mysql", "INSERT INTO visits", "http.status_code", "Logs of this trace", "INFO request"} {
+	for _, want := range []string{"GET /api/trace", "record a visit", "apmapp-mysql", "INSERT INTO visits", "http.status_code", "Logs of this trace", "INFO request"} {
 		if !strings.Contains(text(), want) {
 			t.Errorf("no %q in the trace:\n%s", want, text())
 		}
 	}
-	if n := browser.Get(t, b, chromedp.Evaluate[int](`document.querySelectorAll("a.span").length`)); n != 2 {
-		t.Errorf("%d spans, want 2", n)
+	if n := browser.Get(t, b, chromedp.Evaluate[int](`document.querySelectorAll("a.span").length`)); n != 3 {
+		t.Errorf("%d spans, want 3", n)
 	}
-	click("statement", `a.span:nth-of-type(2)`)
+	click("statement", `a.span:nth-of-type(3)`)
 	poll.True(t, "the tags of the statement's span are shown", func() bool { return strings.Contains(text(), "mysql.query") && strings.Contains(text(), "db.name") })
 	shoot(t, b, "/trace", 1280)
 
