@@ -13,10 +13,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -25,19 +23,16 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 
+	"apmapp/internal/mysqld"
 	"apmapp/internal/testing/loopback"
 	"apmapp/internal/testing/poll"
 )
 
 // Server is a running database server.
 type Server struct {
-	program string
-	dir     string
-	addr    string
-	args    []string
-	cmd     *exec.Cmd
-	exited  chan struct{} // closed when the process has ended
-	log     *bytes.Buffer
+	server *mysqld.Server
+	log    *bytes.Buffer
+	up     bool
 }
 
 // startTimeout bounds start and stop. A cold server on a busy machine takes
@@ -48,7 +43,7 @@ const startTimeout = 2 * time.Minute
 // extra arguments.
 func Start(t testing.TB, args ...string) *Server {
 	t.Helper()
-	return StartProgram(t, find(t), args...)
+	return StartProgram(t, Program(t), args...)
 }
 
 // StartProgram is Start with a given server program.
@@ -59,23 +54,27 @@ func StartProgram(t testing.TB, program string, args ...string) *Server {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	s := &Server{program: program, dir: dir, addr: loopback.FreeAddr(t), args: args}
-	s.install(t)
+	s := &Server{server: &mysqld.Server{
+		Program: program, Dir: dir, Addr: loopback.FreeAddr(t), Args: append([]string{"--performance-schema=ON"}, args...),
+	}}
+	if err := s.server.Install(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	s.Up(t)
 	t.Cleanup(func() { s.Down(t) })
 	return s
 }
 
-func find(t testing.TB) string {
+// Program returns the path of the server program. If there is none, it skips the
+// test, or fails it with CI set.
+func Program(t testing.TB) string {
 	t.Helper()
-	candidates := []string{"mysqld", "mariadbd", "/usr/sbin/mysqld", "/usr/sbin/mariadbd"}
 	if named := os.Getenv("APMAPP_TEST_MYSQLD"); named != "" {
-		candidates = []string{named}
-	}
-	for _, name := range candidates {
-		if path, err := exec.LookPath(name); err == nil {
+		if path, err := exec.LookPath(named); err == nil {
 			return path
 		}
+	} else if path, err := mysqld.Find(); err == nil {
+		return path
 	}
 	message := "no MySQL server: apt-get install mariadb-server (or mysql-server), or set APMAPP_TEST_MYSQLD"
 	if os.Getenv("CI") != "" {
@@ -86,101 +85,44 @@ func find(t testing.TB) string {
 }
 
 // IsMariaDB reports whether the server is MariaDB rather than MySQL.
-func (s *Server) IsMariaDB() bool {
-	out, _ := exec.Command(s.program, "--version").CombinedOutput()
-	return bytes.Contains(out, []byte("MariaDB"))
-}
-
-func (s *Server) data() string { return filepath.Join(s.dir, "data") }
-
-// install creates an empty data directory. User root has no password.
-func (s *Server) install(t testing.TB) {
-	t.Helper()
-	var cmd *exec.Cmd
-	if s.IsMariaDB() {
-		cmd = s.command("mariadb-install-db", "--no-defaults", "--datadir="+s.data(), "--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve")
-	} else {
-		cmd = s.command(s.program, "--no-defaults", "--initialize-insecure", "--datadir="+s.data())
-	}
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%s: %v\n%s", cmd, err, out)
-	}
-}
-
-// command returns a command of the server, which may also run as root.
-func (s *Server) command(program string, args ...string) *exec.Cmd {
-	if os.Getuid() == 0 {
-		args = append(args, "--user=root") // a server refuses to run as root without this
-	}
-	cmd := exec.Command(program, args...)
-	// A MariaDB that starts removes temporary tables from the directory for
-	// temporary files, also those of other servers.
-	cmd.Env = append(os.Environ(), "TMPDIR="+s.dir)
-	return cmd
-}
+func (s *Server) IsMariaDB() bool { return s.server.IsMariaDB() }
 
 // Up starts the server and returns when it answers. Its address stays the same.
 func (s *Server) Up(t testing.TB) {
 	t.Helper()
-	host, port, _ := net.SplitHostPort(s.addr)
-	args := append([]string{
-		"--no-defaults", "--datadir=" + s.data(),
-		"--bind-address=" + host, "--port=" + port,
-		"--socket=" + filepath.Join(s.dir, "s"), "--pid-file=" + filepath.Join(s.dir, "pid"),
-		// Durability costs an fsync per commit, and tests do not need it.
-		"--innodb-flush-log-at-trx-commit=0", "--skip-log-bin", "--performance-schema=ON",
-	}, s.args...)
-	if !s.IsMariaDB() {
-		// The default directory belongs to another server.
-		args = append(args, "--mysqlx=OFF", "--secure-file-priv=NULL")
-	}
 	s.log = new(bytes.Buffer)
-	s.cmd = s.command(s.program, args...)
-	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
-	if err := s.cmd.Start(); err != nil {
+	s.server.Log = s.log
+	if err := s.server.Start(); err != nil {
 		t.Fatal(err)
 	}
-	s.exited = make(chan struct{})
-	go func(cmd *exec.Cmd, exited chan struct{}) {
-		_ = cmd.Wait()
-		close(exited)
-	}(s.cmd, s.exited)
+	s.up = true
 
-	db := s.open(t, "")
-	defer db.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
-	poll.Within(t, startTimeout, func() error {
-		select {
-		case <-s.exited:
-			t.Fatalf("%s ended at start: %s\n%s", s.program, s.cmd.ProcessState, s.log)
-		default:
-		}
-		return db.PingContext(ctx)
-	})
+	if err := s.server.Await(ctx, s.config("")); err != nil {
+		t.Fatalf("%v\n%s", err, s.log)
+	}
 }
 
 // Down stops the server. Up starts it again with the same data.
 func (s *Server) Down(t testing.TB) {
 	t.Helper()
-	if s.cmd == nil {
+	if !s.up {
 		return
 	}
-	_ = s.cmd.Process.Signal(syscall.SIGTERM)
-	select {
-	case <-s.exited:
-	case <-time.After(startTimeout):
-		_ = s.cmd.Process.Kill()
-		t.Errorf("%s did not stop", s.program)
+	s.up = false
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	if err := s.server.Stop(ctx); err != nil {
+		t.Error(err)
 	}
-	s.cmd = nil
 }
 
 // Freeze suspends the server until the returned function is called. Its
 // connections stay open but get no answer.
 func (s *Server) Freeze(t testing.TB) (thaw func()) {
 	t.Helper()
-	process := s.cmd.Process
+	process := s.server.Process()
 	db := s.open(t, "")
 	defer db.Close()
 	if err := process.Signal(syscall.SIGSTOP); err != nil {
@@ -189,7 +131,7 @@ func (s *Server) Freeze(t testing.TB) (thaw func()) {
 	thaw = func() { _ = process.Signal(syscall.SIGCONT) }
 	// The signal reaches the server's threads one after another.
 	t.Cleanup(thaw)
-	poll.True(t, s.program+" no longer answers", func() bool {
+	poll.True(t, s.server.Program+" no longer answers", func() bool {
 		ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
 		defer cancel()
 		return db.PingContext(ctx) != nil
@@ -198,7 +140,7 @@ func (s *Server) Freeze(t testing.TB) (thaw func()) {
 }
 
 // Addr returns the server's host:port.
-func (s *Server) Addr() string { return s.addr }
+func (s *Server) Addr() string { return s.server.Addr }
 
 var databases atomic.Int64
 
@@ -209,7 +151,7 @@ func (s *Server) Database(t testing.TB) string {
 	name := fmt.Sprintf("test_%d", databases.Add(1))
 	s.Exec(t, "CREATE DATABASE "+name)
 	t.Cleanup(func() {
-		if s.cmd != nil {
+		if s.up {
 			s.Exec(t, "DROP DATABASE IF EXISTS "+name)
 		}
 	})
@@ -308,7 +250,7 @@ func (s *Server) RowsRead(t testing.TB, dsn, query string) int {
 
 func (s *Server) config(database string) *mysql.Config {
 	cfg := mysql.NewConfig()
-	cfg.User, cfg.Net, cfg.Addr, cfg.DBName = "root", "tcp", s.addr, database
+	cfg.User, cfg.Net, cfg.Addr, cfg.DBName = "root", "tcp", s.server.Addr, database
 	cfg.InterpolateParams = true
 	cfg.Logger = quiet{}
 	return cfg

@@ -1,0 +1,14 @@
+package mysqld
+
+import (
+	"os/exec"
+	"syscall"
+)
+
+// isolate gives the process a group of its own: an interrupt at the terminal goes to
+// the group of the program that started it, whose service still needs the database.
+// The process is killed when the program ends in any way, also by SIGKILL.
+func isolate(cmd *exec.Cmd) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+}
