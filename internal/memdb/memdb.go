@@ -1,7 +1,7 @@
 // Package memdb runs an in-memory database with MySQL's protocol, for demos on
 // machines without MySQL. It is go-mysql-server on a TCP socket. It has no row
 // locks and its own error numbers, so it can replace MySQL in a demo, but not in
-// tests of the store.
+// tests of the store. Each table keeps its newest MaxRows rows.
 package memdb
 
 import (
@@ -43,7 +43,7 @@ func Start(logs io.Writer) (*Server, error) {
 	database.EnablePrimaryKeyIndexes()
 	// Sessions commit only to go-mysql-server's own type of database.
 	s, err := server.NewServer(server.Config{Listener: listener, Protocol: "tcp"},
-		sqle.NewDefault(memory.NewDBProvider(renaming{database})), sql.NewContext,
+		sqle.NewDefault(memory.NewDBProvider(tables{database})), sql.NewContext,
 		memory.NewSessionBuilder(memory.NewDBProvider(database)), nil)
 	if err != nil {
 		return nil, fmt.Errorf("start database: %w", err)
@@ -53,13 +53,22 @@ func Start(logs io.Writer) (*Server, error) {
 	return out, nil
 }
 
-// renaming is a database that corrects the indexes of a renamed table.
-// go-mysql-server numbers their columns as if they were the first of the table, so
-// that every INSERT after RENAME TABLE panics.
-type renaming struct{ *memory.Database }
+// tables is a database of bounded tables.
+type tables struct{ *memory.Database }
 
-// RenameTable implements sql.TableRenamer.
-func (d renaming) RenameTable(ctx *sql.Context, from, to string) error {
+// GetTableInsensitive implements sql.Database.
+func (d tables) GetTableInsensitive(ctx *sql.Context, name string) (sql.Table, bool, error) {
+	table, found, err := d.Database.GetTableInsensitive(ctx, name)
+	if t, ok := table.(*memory.Table); ok {
+		table = bounded{t}
+	}
+	return table, found, err
+}
+
+// RenameTable implements sql.TableRenamer. It corrects the indexes of the renamed
+// table: go-mysql-server numbers their columns as if they were the first of the
+// table, so that every INSERT after RENAME TABLE panics.
+func (d tables) RenameTable(ctx *sql.Context, from, to string) error {
 	if err := d.Database.RenameTable(ctx, from, to); err != nil {
 		return err
 	}
