@@ -38,7 +38,8 @@ type Config struct {
 func Defaults() Config {
 	return Config{
 		Addr: ":5050",
-		// So many waiting requests need 40 MB: see LimitMemory.
+		// Eight for each running request, for clients that wait or are idle. They need
+		// 40 MB: see LimitMemory.
 		MaxConnections: 1024,
 		Store: store.Config{
 			// MySQL admits 151 connections by default: enough for several replicas.

@@ -53,7 +53,9 @@ func TestRefusedRequestsAreReported(t *testing.T) {
 // Dropped lines are reported when a line can be written again.
 func TestDroppedLinesAreReported(t *testing.T) {
 	got := reports(t, "logs.dropped", func(r *reporter) {
+		r.logs.mu.Lock()
 		r.logs.dropped, r.logs.failed = 3, true
+		r.logs.mu.Unlock()
 		time.Sleep(3 * reportInterval)
 		r.logs.mu.Lock()
 		r.logs.dropped, r.logs.failed = 4, false

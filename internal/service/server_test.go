@@ -246,5 +246,23 @@ func TestDrainWaitsForNobody(t *testing.T) {
 	}
 }
 
+// A refused request counts once.
+func TestRefusedRequestsAreCounted(t *testing.T) {
+	limit := func(s *Service) { s.cfg.HTTP.MaxConcurrent, s.cfg.HTTP.MaxWait = 1, 0 }
+	inFakeTime(t, database{time.Second}, func(t *testing.T, s *Service, _ *http.Server, listener pipes) {
+		running, refused := listener.dial(), listener.dial()
+		defer running.Close()
+		defer refused.Close()
+		go fmt.Fprint(running, "GET / HTTP/1.1\r\nHost: apmapp\r\n\r\n")
+		synctest.Wait()
+		if status, _ := exchange(t, refused, "GET / HTTP/1.1\r\nHost: apmapp\r\n\r\n"); status != 503 || s.reporter.refused.Load() != 1 {
+			t.Errorf("%d, %d refused; want 503, 1", status, s.reporter.refused.Load())
+		}
+		if resp, err := http.ReadResponse(bufio.NewReader(running), nil); err != nil || resp.StatusCode != 200 {
+			t.Errorf("the running request got %v, %v", resp, err)
+		}
+	}, limit)
+}
+
 // bodyTime is the time for which net/http waits for a body after the answer.
 const bodyTime = 500 * time.Millisecond

@@ -3,8 +3,10 @@ package service
 import (
 	"context"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"time"
@@ -138,7 +140,30 @@ func TestDefaults(t *testing.T) {
 	if cfg.HTTP.MaxConcurrent != 8*cfg.Store.PoolSize {
 		t.Errorf("max-concurrent %d, want eight times pool-size %d", cfg.HTTP.MaxConcurrent, cfg.Store.PoolSize)
 	}
+	if cfg.MaxConnections != 8*cfg.HTTP.MaxConcurrent {
+		t.Errorf("max-connections %d, want eight times max-concurrent %d", cfg.MaxConnections, cfg.HTTP.MaxConcurrent)
+	}
 	if cfg.HTTP.ReadyTimeout != time.Second {
 		t.Errorf("ready-timeout %s, want the second that Kubernetes gives a probe", cfg.HTTP.ReadyTimeout)
+	}
+}
+
+// The memory that the service may use grows with -max-connections. GOMEMLIMIT wins.
+func TestLimitMemory(t *testing.T) {
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(math.MaxInt64))
+	Defaults().LimitMemory()
+	if got, want := debug.SetMemoryLimit(-1), int64(112<<20); got != want {
+		t.Errorf("limit %d, want %d", got, want)
+	}
+	cfg := Defaults()
+	cfg.MaxConnections *= 2
+	cfg.LimitMemory()
+	if got, want := debug.SetMemoryLimit(-1), int64(112<<20); got != want {
+		t.Errorf("a limit that was set became %d, want %d", got, want)
+	}
+	debug.SetMemoryLimit(math.MaxInt64)
+	cfg.LimitMemory()
+	if got, want := debug.SetMemoryLimit(-1), int64(152<<20); got != want {
+		t.Errorf("with twice the connections: limit %d, want %d", got, want)
 	}
 }
