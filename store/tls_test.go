@@ -113,6 +113,8 @@ func TestTLSErrors(t *testing.T) {
 		{`ssl={}{}`, `DSN parameter ssl supports no other JSON than {"rejectUnauthorized":true}, or false`},
 		{"useSSL=maybe", "DSN parameter useSSL must be true or false"},
 		{"useSSL=false&requireSSL=true", "DSN parameter requireSSL " + contradiction},
+		{`ssl-mode=DISABLED&ssl={"rejectUnauthorized":false}`, "DSN parameter ssl " + contradiction},
+		{"ssl-mode=DISABLED&ssl={}", "DSN parameter ssl " + contradiction},
 		{"ssl-mode=DISABLED&tls=true", "DSN parameter tls " + contradiction},
 		{"tls=true&ssl-mode=DISABLED", "DSN parameter ssl-mode " + contradiction},
 		{"ssl-mode=DISABLED&ssl-ca=" + ca.file("ca"), noTLS},
