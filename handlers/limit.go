@@ -36,7 +36,8 @@ func (s *server) admit(next http.Handler) http.Handler {
 }
 
 // await waits for a place among the running requests. It returns false if none
-// becomes free within MaxWait. The longest waiting request gets the next place.
+// becomes free within MaxWait, or if the client leaves before. The longest waiting
+// request gets the next place.
 func (s *server) await(ctx context.Context) bool {
 	if s.MaxWait == 0 {
 		return false

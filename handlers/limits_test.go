@@ -121,7 +121,11 @@ func TestWaitEndsWithItsRequest(t *testing.T) {
 			time.Sleep(time.Minute)
 			return store.Visit{}, false, nil
 		}}
-		h, _ := surface(t, v, func(c *handlers.Config) { c.MaxConcurrent, c.MaxWait = 1, time.Hour })
+		refused := 0
+		h, _ := surface(t, v, func(c *handlers.Config) {
+			c.MaxConcurrent, c.MaxWait = 1, time.Hour
+			c.Refused = func() { refused++ }
+		})
 		var first sync.WaitGroup
 		first.Go(func() { do(h, get("/")) })
 		synctest.Wait()
@@ -131,6 +135,9 @@ func TestWaitEndsWithItsRequest(t *testing.T) {
 		do(h, get("/").WithContext(ctx))
 		if took := time.Since(start); took != time.Second {
 			t.Errorf("the request waited for %s, want 1s", took)
+		}
+		if refused != 1 {
+			t.Errorf("%d requests count as refused, want the one that waited in vain", refused)
 		}
 		first.Wait()
 	})
