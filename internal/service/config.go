@@ -50,9 +50,9 @@ func Defaults() Config {
 			// At most eight requests wait for each connection. With queries of a
 			// millisecond that wait is short; with a stalled MySQL it bounds the queue.
 			MaxConcurrent: 128,
-			// Long enough that a short burst is served, not refused; short enough that
-			// nobody waits for long in vain.
-			MaxWait: 500 * time.Millisecond,
+			// A burst is served, not refused. Clients that wait cannot ask again at once,
+			// so refusals stay rare. Nobody waits for long in vain.
+			MaxWait: time.Second,
 			// Users, and most clients, give up not much later.
 			RequestTimeout: 5 * time.Second,
 			// Kubernetes gives a probe one second.

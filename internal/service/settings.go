@@ -46,7 +46,7 @@ func (s *Settings) settings() []setting {
 		{"dsn-file", "MYSQL_DSN_FILE", "`file` that holds the DSN, so that no process list shows it", &s.dsnFile, nil, nil},
 		{"pool-size", "APMAPP_POOL_SIZE", "maximum number of connections to MySQL", &c.Store.PoolSize, 1, c.Store.PoolSize},
 		{"max-connections", "APMAPP_MAX_CONNECTIONS", "maximum number of clients' connections; a new one replaces the one that has been idle for longest", &c.MaxConnections, 1, c.MaxConnections},
-		{"max-concurrent", "APMAPP_MAX_CONCURRENT", "maximum number of requests at once; more wait for 500 ms, then get a 503", &c.HTTP.MaxConcurrent, 1, c.HTTP.MaxConcurrent},
+		{"max-concurrent", "APMAPP_MAX_CONCURRENT", "maximum number of requests at once; more wait for a second, then get a 503", &c.HTTP.MaxConcurrent, 1, c.HTTP.MaxConcurrent},
 		{"request-timeout", "APMAPP_REQUEST_TIMEOUT", "maximum duration of a request", &c.HTTP.RequestTimeout, time.Nanosecond, c.HTTP.RequestTimeout},
 		{"ready-timeout", "APMAPP_READY_TIMEOUT", "how long /readyz waits for MySQL", &c.HTTP.ReadyTimeout, time.Nanosecond, c.HTTP.ReadyTimeout},
 		{"drain-delay", "APMAPP_DRAIN_DELAY", "time from the first 503 of /readyz until the listener closes", &c.DrainDelay, time.Duration(0), c.DrainDelay},
