@@ -29,7 +29,8 @@ func (s *server) home(r *http.Request) (reply, error) {
 // trace records a visit with the trace ID of this request.
 func (s *server) trace(r *http.Request) (reply, error) {
 	span, _ := telemetry.SpanIDs(r.Context())
-	// A span for what matters to the business, whatever it takes to do it.
+	// A span for the recording of the visit, with all that it needs: the wait for a
+	// connection and the statement.
 	work, ctx := telemetry.StartWork(r.Context(), "visit.record", "record a visit")
 	visit, err := s.Visits.Record(ctx, store.Visit{
 		Route:   chi.RouteContext(r.Context()).RoutePattern(),

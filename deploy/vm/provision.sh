@@ -44,7 +44,7 @@ fail() {
     exit 1
 }
 
-[[ $(id -u) == 0 ]] || fail 'must run as root: sudo -E deploy/vm/provision.sh'
+[[ $(id -u) == 0 ]] || fail 'must run as root: sudo --preserve-env=DD_API_KEY,DD_SITE deploy/vm/provision.sh'
 command -v apt-get >/dev/null || fail 'apt-get not found: only Ubuntu and Debian are supported'
 [[ -d /run/systemd/system ]] || fail 'systemd is not running: it is needed to run the services'
 # cloud-init and sudo may omit these.
@@ -209,8 +209,8 @@ SQL
         fi
         sql <<'SQL'
 CREATE DATABASE IF NOT EXISTS apmapp;
--- Also tables: the service creates them itself.
-GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, INDEX ON apmapp.* TO apmapp@'127.0.0.1';
+-- CREATE and INDEX, because the service creates its tables.
+GRANT SELECT, INSERT, DELETE, CREATE, INDEX ON apmapp.* TO apmapp@'127.0.0.1';
 SQL
     fi
 

@@ -4,6 +4,7 @@
 // the current span. So a move to the tracer's v2 import paths changes only this
 // package of the service.
 //
-// Each DD_* variable has the meaning that Datadog documents. docs/telemetry.md
-// lists what this package emits.
+// Each DD_* variable has the meaning that Datadog documents, except those that
+// docs/telemetry.md lists under "Settings". That page also lists what this package
+// emits.
 package telemetry
