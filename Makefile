@@ -158,6 +158,13 @@ bench-overload: ## the service under five times the load it can serve, and what 
 	go test -run '^$$' -bench Refusal -benchtime 20x ./handlers
 	go test -run '^$$' -bench Overload -benchtime 1x -timeout 10m ./cmd/apmapp
 
+.PHONY: bench-demo
+bench-demo: ## the demo after an hour beside its second minute (2 h 20 min); ARGS='-runs 200/2m -window 20s' is short
+	scripts/need 'mysqld|mariadbd=mariadb-server-core,mariadb-client-core'
+	go build -ldflags '$(LDFLAGS)' -o bin/ ./cmd/demo
+	go build -o bin/bench-demo ./cmd/demo/bench
+	bin/bench-demo $(ARGS)
+
 .PHONY: bench-loadgen
 bench-loadgen: ## loadgen beside its peers: exactness, cost, honesty (20 minutes)
 	scripts/need 'wrk=wrk'

@@ -23,7 +23,7 @@ import (
 func TestKnownTraffic(t *testing.T) {
 	t.Parallel()
 	d := startDemo(t, "0.001") // one request, then none for a quarter of an hour
-	db, err := sql.Open("mysql", "root@tcp(127.0.0.1:"+d.database+")/apmapp")
+	db, err := sql.Open("mysql", "apmapp@tcp(127.0.0.1:"+d.database+")/apmapp")
 	if err != nil {
 		t.Fatal(err)
 	}

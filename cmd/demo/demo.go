@@ -10,17 +10,17 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"slices"
 	"syscall"
 	"time"
 
 	"apmapp/internal/localagent"
-	"apmapp/internal/memdb"
+	"apmapp/internal/mysqld"
 	"apmapp/internal/service"
 	"apmapp/loadgen/client"
 	"apmapp/loadgen/openloop"
 	"apmapp/loadgen/report"
-	"apmapp/store"
 )
 
 // settings are environment variables that a demo sets unless they are set. The
@@ -35,7 +35,7 @@ var settings = map[string]string{
 
 // demo starts the local agent, the database, the service and traffic. It stops
 // them in the opposite order when the schedule or ctx ends.
-func demo(ctx context.Context, o options, stdout, live io.Writer) (err error) {
+func demo(ctx context.Context, o options, stdout, stderr, live io.Writer) (err error) {
 	for _, name := range slices.Sorted(maps.Keys(settings)) {
 		if _, set := os.LookupEnv(name); !set {
 			if err := os.Setenv(name, settings[name]); err != nil {
@@ -46,11 +46,24 @@ func demo(ctx context.Context, o options, stdout, live io.Writer) (err error) {
 	if o.service.Telemetry.Env == "" {
 		o.service.Telemetry.Env = settings["DD_ENV"]
 	}
-	logs, err := os.CreateTemp("", "apmapp-demo-*.log")
+	limitMemory(o.memory)
+	// All files of the demo: its log, and a database that it starts.
+	dir, err := os.MkdirTemp("", "apmapp-demo-*")
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, logs.Close()) }()
+	logs, err := createLog(filepath.Join(dir, "demo.log"), maxLogFile)
+	if err != nil {
+		return errors.Join(err, os.RemoveAll(dir))
+	}
+	defer func() {
+		err = errors.Join(err, logs.Close())
+		if err != nil {
+			err = fmt.Errorf("%w; see the log: %s", err, logs.path)
+		} else {
+			err = os.RemoveAll(dir)
+		}
+	}()
 
 	serviceLogs := io.Writer(logs)
 	local, err := startLocal(ctx, o, slog.New(slog.NewTextHandler(logs, nil)))
@@ -62,20 +75,15 @@ func demo(ctx context.Context, o options, stdout, live io.Writer) (err error) {
 		serviceLogs = io.MultiWriter(logs, localagent.NewLogWriter(local.store))
 		o.service.HTTP.TracePage = local.pages.Trace
 	}
-	var database string
-	if o.service.Store.MySQL != nil {
-		database = o.service.Store.MySQL.Addr + "  (" + o.service.Store.MySQL.DBName + ")"
-	} else {
-		var db *memdb.Server
-		if db, err = memdb.Start(logs); err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, db.Close()) }()
-		if o.service.Store.MySQL, err = store.ParseDSN(db.DSN()); err != nil {
-			return err
-		}
-		database = fmt.Sprintf("mysql -h 127.0.0.1 -P %d -u root %s  (in memory)", db.Port(), memdb.Name)
+	db, err := openDatabase(ctx, o, mysqld.Find, dir, logs, stderr)
+	if ctx.Err() != nil {
+		return nil // interrupted
 	}
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.close()) }()
+	o.service.Store.MySQL = db.mysql
 	s, err := service.Listen(ctx, o.service, serviceLogs)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return fmt.Errorf("another process uses the service's port; choose one with -port: %w", err)
@@ -96,15 +104,15 @@ func demo(ctx context.Context, o options, stdout, live io.Writer) (err error) {
 		fmt.Fprintf(stdout, "pages     %s  (services, traces, logs, profiles, metrics)\n", local.pages.URL())
 	}
 	fmt.Fprintf(stdout, "service   %s  (/, /api/trace, /api/apm)\n", target)
-	fmt.Fprintf(stdout, "database  %s\n", database)
+	fmt.Fprintf(stdout, "database  %s\n", db.description)
 	if local != nil {
 		fmt.Fprintf(stdout, "agent     http://%s for traces, %s for metrics\n", local.agent.Addr(), local.agent.DogStatsD())
 	} else {
 		fmt.Fprintf(stdout, "agent     %s, from the environment; so there are no pages\n", o.agent)
 	}
-	fmt.Fprintf(stdout, "logs      %s\n", logs.Name())
+	fmt.Fprintf(stdout, "logs      %s\n", logs.path)
 	if err := awaitReady(ctx, target); err != nil {
-		return fmt.Errorf("%w; see the log: %s", err, logs.Name())
+		return err
 	}
 	fmt.Fprintf(stdout, "traffic   %g requests per second; interrupt to stop\n", o.schedule.Profile.Rate(0))
 	if local != nil {
@@ -113,9 +121,6 @@ func demo(ctx context.Context, o options, stdout, live io.Writer) (err error) {
 	fmt.Fprintln(stdout)
 	return drive(ctx, o.schedule, target, stdout, live)
 }
-
-// startTimeout is long enough for a database that starts at the same time.
-const startTimeout = time.Minute
 
 // awaitReady waits until /readyz answers 200. It returns nil if ctx ends first.
 func awaitReady(ctx context.Context, target *url.URL) error {

@@ -1,6 +1,7 @@
-// Command demo runs all of apmapp in one process, without an account: an
-// in-memory database that speaks the MySQL protocol, the service, traffic to it,
-// and a local agent with pages that show traces, logs, profiles and metrics.
+// Command demo runs all of apmapp with one command, without an account: a database,
+// the service, traffic to it, and a local agent with pages that show traces, logs,
+// profiles and metrics. The database is a private instance of an installed MySQL or
+// MariaDB, or else an embedded one that speaks the MySQL protocol.
 //
 // It exits with 0 when it was interrupted or its time is over, 1 after a
 // failure, and 2 when its command line is wrong. The first interrupt ends it
@@ -22,8 +23,8 @@ func run(ctx context.Context, p command.Process) int {
 	var o options
 	c := command.Command{
 		Name: "demo",
-		Summary: `demo runs the service with a database, traffic, a local agent and its pages in
-one process. Where DD_TRACE_AGENT_URL or DD_AGENT_HOST names an Agent, the demo
+		Summary: `demo runs the service with a database, traffic, a local agent and its pages.
+It removes its files when it ends. Where DD_TRACE_AGENT_URL or DD_AGENT_HOST names an Agent, the demo
 sends to that one and has no pages.`,
 		Examples: []command.Example{
 			{Line: "demo", Comment: "20 requests per second until interrupted; pages on http://127.0.0.1:8127"},
@@ -37,7 +38,7 @@ sends to that one and has no pages.`,
 			return err
 		},
 		Run: func(ctx context.Context) error {
-			return demo(ctx, o, p.Stdout, report.Terminal(p.Stdout, p.Stderr))
+			return demo(ctx, o, p.Stdout, p.Stderr, report.Terminal(p.Stdout, p.Stderr))
 		},
 	}
 	return c.Execute(ctx, p)

@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"apmapp/internal/build"
@@ -21,6 +23,8 @@ type options struct {
 	schedule openloop.Schedule
 	// service has no database if the demo starts its own.
 	service service.Config
+	// database is a value of -database.
+	database string
 	// agent is the address of the Agent that the environment names. If it is "",
 	// the demo starts its own on the addresses traces, metrics and pages, which
 	// keeps at most memory bytes.
@@ -34,6 +38,7 @@ type given struct {
 	rps      float64
 	port     uint
 	dsn      string
+	database string
 	duration time.Duration
 
 	agentPort, dogstatsdPort, pagesPort uint
@@ -43,12 +48,13 @@ type given struct {
 func (g *given) flags(fs *command.Flags) {
 	fs.Float64Var(&g.rps, "rps", 20, "`rate` in requests per second")
 	fs.DurationVar(&g.duration, "duration", 0, "length of the demo; 0 means until interrupted")
-	fs.StringVar(&g.dsn, "dsn", "", "MySQL `database` to use instead of the one in memory: user:pass@tcp(host:port)/db")
+	fs.StringVar(&g.dsn, "dsn", "", "MySQL `database` to use instead of one that the demo starts: user:pass@tcp(host:port)/db")
+	fs.StringVar(&g.database, "database", auto, "`kind` of database to start: mysqld (a private instance of the installed MySQL or MariaDB), embedded, or auto (mysqld if it is installed and starts, else embedded)")
 	fs.UintVar(&g.port, "port", 5050, "`port` of the service; 0 means any free port, here and below")
 	fs.UintVar(&g.agentPort, "agent-port", 8126, "`port` of the local agent for traces and profiles")
 	fs.UintVar(&g.dogstatsdPort, "dogstatsd-port", 8125, "`port` of the local agent for metrics, over UDP")
 	fs.UintVar(&g.pagesPort, "pages-port", 8127, "`port` of the local agent's pages")
-	fs.UintVar(&g.memory, "memory", 128, "`MB` of telemetry that the local agent keeps")
+	fs.UintVar(&g.memory, "memory", 64, "`MB` of telemetry that the local agent keeps; the heap is sized for it")
 }
 
 // options checks the values. An error names its flag.
@@ -61,7 +67,14 @@ func (g *given) options(getenv func(string) string) (options, error) {
 			return options{}, fmt.Errorf("-%s must be at most 65535, got %d", p.name, p.port)
 		}
 	}
+	if kinds := []string{auto, embedded, private}; !slices.Contains(kinds, g.database) {
+		return options{}, fmt.Errorf("-database must be one of %s, got %q", strings.Join(kinds, ", "), g.database)
+	}
+	if g.dsn != "" && g.database != auto {
+		return options{}, fmt.Errorf("-database %s and -dsn exclude each other: remove one", g.database)
+	}
 	o := options{
+		database: g.database,
 		schedule: openloop.Schedule{Profile: openloop.Constant(g.rps), Arrivals: openloop.Regular, Duration: g.duration},
 		service:  service.Defaults(),
 	}

@@ -1,7 +1,8 @@
 // Package memdb runs an in-memory database with MySQL's protocol, for demos on
-// machines without MySQL. It is go-mysql-server on a TCP socket. It has no row
-// locks and its own error numbers, so it can replace MySQL in a demo, but not in
-// tests of the store. Each table keeps its newest MaxRows rows.
+// machines without MySQL. It is go-mysql-server on a TCP socket. It has its own error
+// numbers and no locks: sessions overwrite each other's changes, so that rows of
+// INSERTs at the same moment are lost. It can replace MySQL in a demo, but not in tests
+// of the store. Each table keeps its newest MaxRows rows.
 package memdb
 
 import (
