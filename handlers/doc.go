@@ -1,5 +1,5 @@
-// Package handlers is the HTTP surface of apmapp; router.go shows all of it. Paths,
-// texts and content types are those of the Flask app that apmapp replaces.
+// Package handlers is the HTTP surface of apmapp; router.go shows all of it. It has
+// the paths, texts and content types of the Flask app that apmapp replaces.
 //
 // A request passes router → endpoint → handler → store and returns the same
 // way. A handler returns a reply or an error. One place, endpoint.go, turns both

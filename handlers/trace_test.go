@@ -105,7 +105,7 @@ func TestSpans(t *testing.T) {
 }
 
 // CPU samples of a route's work have its resource as a label.
-func TestWorkIsLabelled(t *testing.T) {
+func TestWorkIsLabeled(t *testing.T) {
 	var label string
 	h, _ := surface(t, &visits{latest: func(ctx context.Context) (store.Visit, bool, error) {
 		label, _ = pprof.Label(ctx, "trace endpoint")

@@ -26,7 +26,7 @@ func (u unavailable) Unwrap() error        { return u.error }
 func (u unavailable) Is(target error) bool { return target == ErrUnavailable }
 
 // wrap adds the operation and the stack to a driver's error. A transient error
-// also becomes ErrUnavailable. A cancelled context does not: the caller left, so
+// also becomes ErrUnavailable. A canceled context does not: the caller left, so
 // the database is not at fault.
 func wrap(op string, err error) error {
 	if err == nil {

@@ -161,7 +161,7 @@ func TestUsageErrors(t *testing.T) {
 		{"a DSN without a database", nil, map[string]string{"MYSQL_DSN": "app:hunter2@tcp(db:3306)"}, []string{"MYSQL_DSN"}},
 		{"a missing file", []string{"-dsn-file", "/nowhere"}, nil, []string{"-dsn-file", "/nowhere"}},
 		{"an empty file", []string{"-dsn-file", empty}, nil, []string{empty, "is empty"}},
-		{"an unknown flag", []string{"-colour"}, nil, []string{"unknown flag -colour"}},
+		{"an unknown flag", []string{"-color"}, nil, []string{"unknown flag -color"}},
 		{"a mistyped flag", []string{"-portt", "1"}, nil, []string{"did you mean -port?"}},
 		{"an argument", []string{"-dsn", dsn, "serve"}, nil, []string{`"serve"`}},
 		{"a port that is not a number", []string{"-dsn", dsn, "-port", "http"}, nil, []string{"-port", "http"}},

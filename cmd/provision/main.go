@@ -93,7 +93,7 @@ func (p *program) confirm(ctx context.Context, question string) error {
 	}
 	fmt.Fprintf(p.Stdout, "%s? Type yes to confirm: ", question)
 	answers := make(chan string, 1)
-	go func() { // a read from a terminal cannot be cancelled
+	go func() { // a read from a terminal cannot be canceled
 		line, _ := bufio.NewReader(p.Stdin).ReadString('\n')
 		answers <- strings.TrimSpace(line)
 	}()

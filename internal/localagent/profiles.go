@@ -30,9 +30,9 @@ type Profile struct {
 	Service string    `json:"service"`
 	Start   time.Time `json:"start"`
 	End     time.Time `json:"end"`
-	// Endpoints are the endpoints that samples are labelled with, sorted.
+	// Endpoints are the endpoints that samples are labeled with, sorted.
 	Endpoints []string `json:"-"`
-	// Spans has the CPU time of each span: of the samples that are labelled with it,
+	// Spans has the CPU time of each span: of the samples that are labeled with it,
 	// as the innermost span or as the first of its process.
 	Spans map[uint64]time.Duration `json:"-"`
 
@@ -222,7 +222,7 @@ const (
 	rootLabel     = "local root span id"
 )
 
-// Endpoints returns the endpoints that samples are labelled with, and the number of
+// Endpoints returns the endpoints that samples are labeled with, and the number of
 // samples of each.
 func Endpoints(p *profile.Profile) map[string]int {
 	all := map[string]int{}
@@ -243,7 +243,7 @@ func spans(p *profile.Profile) map[uint64]time.Duration {
 	}
 	all := map[uint64]time.Duration{}
 	for _, s := range p.Sample {
-		inner, root := labelled(s, spanLabel), labelled(s, rootLabel)
+		inner, root := labeled(s, spanLabel), labeled(s, rootLabel)
 		for _, id := range inner {
 			all[id] += time.Duration(s.Value[ns])
 		}
@@ -256,8 +256,8 @@ func spans(p *profile.Profile) map[uint64]time.Duration {
 	return all
 }
 
-// labelled returns the IDs in a label. Profilers write them as numbers or as text.
-func labelled(s *profile.Sample, label string) []uint64 {
+// labeled returns the IDs in a label. Profilers write them as numbers or as text.
+func labeled(s *profile.Sample, label string) []uint64 {
 	var ids []uint64
 	for _, text := range s.Label[label] {
 		if id, err := strconv.ParseUint(text, 10, 64); err == nil {
@@ -275,6 +275,6 @@ func labelled(s *profile.Sample, label string) []uint64 {
 func OnlyFor(p *profile.Profile, endpoint string, span uint64) {
 	p.Sample = slices.DeleteFunc(p.Sample, func(s *profile.Sample) bool {
 		return endpoint != "" && !slices.Contains(s.Label[endpointLabel], endpoint) ||
-			span != 0 && !slices.Contains(labelled(s, spanLabel), span) && !slices.Contains(labelled(s, rootLabel), span)
+			span != 0 && !slices.Contains(labeled(s, spanLabel), span) && !slices.Contains(labeled(s, rootLabel), span)
 	})
 }

@@ -18,7 +18,7 @@ type Chunk struct {
 	Spans    []Span
 }
 
-// Span is a span as the Agent would send it to Datadog: normalised and obfuscated.
+// Span is a span as the Agent would send it to Datadog: normalized and obfuscated.
 type Span struct {
 	// ParentID is 0 without a parent. In JSON both IDs are strings: they are too
 	// large for the numbers of many languages.

@@ -1,5 +1,5 @@
 // Package traceagent runs Datadog's own trace-agent code: the receiver for every
-// protocol version, normaliser, obfuscator, samplers and statistics. Only its
+// protocol version, normalizer, obfuscator, samplers and statistics. Only its
 // writers are replaced: they pass the data to functions of the caller instead of
 // Datadog. Nothing leaves the machine, and no API key is needed.
 //

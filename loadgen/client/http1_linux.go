@@ -133,14 +133,14 @@ func (h *http1) watch(ctx context.Context) {
 	if h.unwatch != nil {
 		h.unwatch()
 	}
-	signalled := make(chan struct{})
+	signaled := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		h.poller.signal()
-		close(signalled)
+		close(signaled)
 	})
 	h.watched, h.unwatch = ctx, func() {
 		if !stop() {
-			<-signalled
+			<-signaled
 		}
 	}
 }

@@ -54,7 +54,7 @@ func (s *Server) Problems() []string {
 	return slices.Clone(s.problems)
 }
 
-// All returns the account's resources of a kind, without cancelled downtimes.
+// All returns the account's resources of a kind, without canceled downtimes.
 func (s *Server) All(kind provision.Kind) []map[string]any {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -217,7 +217,7 @@ func plainType(v any) any {
 	return v
 }
 
-// delete performs a DELETE. A deleted downtime remains, as cancelled.
+// delete performs a DELETE. A deleted downtime remains, as canceled.
 func (s *Server) delete(kind provision.Kind, id string) reply {
 	switch kind {
 	case provision.SLO:
