@@ -13,6 +13,9 @@ import (
 // cost far less than an answer: otherwise a service that refuses most requests has
 // no time for the others. Refused counts them instead.
 //
+// If no place became free for MaxWait, nobody waits, because that would be in vain:
+// MySQL is stalled.
+//
 // Probes have no limit: an overloaded service is alive.
 func (s *server) admit(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -30,7 +33,8 @@ func (s *server) admit(next http.Handler) http.Handler {
 			}
 			r = r.WithContext(telemetry.WithArrival(r.Context(), arrival))
 		}
-		defer func() { <-s.running }()
+		s.moved()
+		defer func() { <-s.running; s.moved() }()
 		next.ServeHTTP(w, r)
 	})
 }
@@ -39,7 +43,7 @@ func (s *server) admit(next http.Handler) http.Handler {
 // becomes free within MaxWait, or if the client leaves before. The longest waiting
 // request gets the next place.
 func (s *server) await(ctx context.Context) bool {
-	if s.MaxWait == 0 {
+	if time.Since(s.start)-time.Duration(s.lastMove.Load()) >= s.MaxWait {
 		return false
 	}
 	timer := time.NewTimer(s.MaxWait)
@@ -53,6 +57,9 @@ func (s *server) await(ctx context.Context) bool {
 		return false
 	}
 }
+
+// moved records that a place was taken or became free.
+func (s *server) moved() { s.lastMove.Store(int64(time.Since(s.start))) }
 
 // refuse answers that the service is busy.
 func (s *server) refuse(w http.ResponseWriter, r *http.Request) {

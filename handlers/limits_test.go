@@ -114,6 +114,45 @@ func TestRequestsWaitForAPlace(t *testing.T) {
 	})
 }
 
+// If no place becomes free for MaxWait, further requests are refused at once, until one
+// becomes free.
+func TestNobodyWaitsInVain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := &visits{latest: func(context.Context) (store.Visit, bool, error) {
+			time.Sleep(10 * time.Second)
+			return store.Visit{}, false, nil
+		}}
+		h, _ := surface(t, v, func(c *handlers.Config) { c.MaxConcurrent, c.MaxWait = 1, time.Second })
+		request := func() (int, time.Duration) {
+			start := time.Now()
+			w := do(h, get("/"))
+			return w.Code, time.Since(start)
+		}
+		time.Sleep(time.Hour) // an idle service is not a stalled one
+		start := time.Now()
+		var stalled sync.WaitGroup
+		stalled.Go(func() { request() })
+		synctest.Wait()
+		for _, c := range []struct {
+			at     time.Duration
+			status int
+			took   time.Duration
+		}{
+			{0, 503, time.Second},
+			{time.Second, 503, 0},
+			{9 * time.Second, 503, 0},
+			{10 * time.Second, 200, 10 * time.Second},
+		} {
+			time.Sleep(c.at - time.Since(start))
+			synctest.Wait()
+			if status, took := request(); status != c.status || took != c.took {
+				t.Errorf("a request at %s: %d after %s, want %d after %s", c.at, status, took, c.status, c.took)
+			}
+		}
+		stalled.Wait()
+	})
+}
+
 // A client that leaves while its request waits takes no place.
 func TestWaitEndsWithItsRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

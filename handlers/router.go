@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -55,6 +56,7 @@ type Config struct {
 func New(cfg Config) http.Handler {
 	s := &server{
 		Config:  cfg,
+		start:   time.Now(),
 		running: make(chan struct{}, cfg.MaxConcurrent),
 		busy:    map[bool]prepared{false: busy().prepare(false), true: busy().prepare(true)},
 	}
@@ -73,8 +75,12 @@ func New(cfg Config) http.Handler {
 
 type server struct {
 	Config
-	running chan struct{}     // holds a token for each running request
-	busy    map[bool]prepared // by whether it is JSON
+	running chan struct{} // holds a token for each running request
+	// lastMove is the time from start until a place among the running requests was
+	// taken or became free last.
+	lastMove atomic.Int64
+	start    time.Time
+	busy     map[bool]prepared // by whether it is JSON
 }
 
 // allow are the methods of every route.
