@@ -7,8 +7,8 @@
 //
 // It exits with 0 after a run, 1 when more requests failed than -max-error-rate
 // allows, nothing answered or the report could not be written, and 2 when its
-// command line is wrong. The first interrupt ends the run with its report, the
-// second kills the program.
+// command line is wrong. The first interrupt ends the run with its report. A second
+// one, more than a second later, kills the program.
 package main
 
 import (

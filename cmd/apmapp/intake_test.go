@@ -40,7 +40,7 @@ type intake struct {
 	sums     map[string]float64            // of each DogStatsD name of kind count
 }
 
-// statsKey is the group of spans that one count of the statistics is for.
+// statsKey identifies the spans that the statistics count together.
 type statsKey struct{ env, service, version, operation, resource, kind, status string }
 
 type counts struct{ hits, errors, duration uint64 }
@@ -57,12 +57,12 @@ func newIntakeAt(t *testing.T, addr string) *intake {
 		metrics:  map[string]string{},
 		sums:     map[string]float64{},
 	}
-	core, err := net.Listen("tcp", "127.0.0.1:0")
+	agentListener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	in.agent, err = traceagent.Start(traceagent.Config{
-		Listener: core,
+		Listener: agentListener,
 		Spans:    in.addSpans,
 		Stats:    in.addStats,
 		Logger:   slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
@@ -72,19 +72,19 @@ func newIntakeAt(t *testing.T, addr string) *intake {
 	}
 	t.Cleanup(in.stop)
 
-	// The Agent would forward profiles to Datadog, so the intake receives them
-	// before it.
+	// The intake takes profiles first, because the Agent would forward them to
+	// Datadog.
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /profiling/v1/input", in.addProfiles)
-	mux.Handle("/", httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: core.Addr().String()}))
+	mux.Handle("/", httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: agentListener.Addr().String()}))
 	listener, err := net.Listen("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	front := &httptest.Server{Listener: listener, Config: &http.Server{Handler: mux}}
-	front.Start()
-	t.Cleanup(front.Close)
-	in.url = front.URL
+	proxy := &httptest.Server{Listener: listener, Config: &http.Server{Handler: mux}}
+	proxy.Start()
+	t.Cleanup(proxy.Close)
+	in.url = proxy.URL
 
 	packets, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {

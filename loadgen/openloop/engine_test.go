@@ -122,7 +122,7 @@ func TestDroppedArrivalsAreCounted(t *testing.T) {
 		cfg := config(t, &server{answer: after(250 * time.Millisecond)}, 10, 10*time.Second)
 		cfg.MaxInFlight = 1
 		r := run(t, t.Context(), cfg)
-		// Of each three arrivals, 100 ms apart, the first is sent.
+		// Of every three arrivals, 100 ms apart, the first is sent.
 		for _, p := range []PathResult{r.Total, r.Paths[0]} {
 			if p.Arrivals != 100 || p.Completed() != 34 || p.Dropped != 66 {
 				t.Errorf("path %q: %d due, %d sent, %d dropped, want 100, 34, 66", p.Path, p.Arrivals, p.Completed(), p.Dropped)
@@ -163,8 +163,8 @@ func TestRunInterruptedAfterItsLastArrival(t *testing.T) {
 	})
 }
 
-// A sender that wakes up late after an interrupt has not run longer than the
-// schedule.
+// If the sender wakes up late after an interrupt, Asked still ends at a scheduled
+// time.
 func TestInterruptNoticedLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 1900*time.Millisecond)
@@ -226,7 +226,7 @@ func TestSnapshot(t *testing.T) {
 			// The arrival at 1 s was dropped.
 			check(Snapshot{Elapsed: 1100 * time.Millisecond, InFlight: 1, Dropped: 1}, 0)
 			time.Sleep(2500 * time.Millisecond)
-			// So was that at 3 s; the one at 2 s ended at 3.5 s.
+			// The arrival at 3 s was dropped too; the one at 2 s ended at 3.5 s.
 			check(Snapshot{Elapsed: 3600 * time.Millisecond, Completed: 2, Failed: 1, Dropped: 2}, 2)
 		}()
 		if _, err := e.Run(t.Context()); err != nil {
@@ -235,9 +235,9 @@ func TestSnapshot(t *testing.T) {
 	})
 }
 
-// Snapshots are taken while a run starts, sends, receives and ends: the race
-// detector watches.
-func TestSnapshotsBesideARun(t *testing.T) {
+// Snapshots may be taken while a run starts, sends, receives and ends. Data races are
+// found only with -race.
+func TestSnapshotsDuringRun(t *testing.T) {
 	e, err := New(Config{
 		Schedule:    Schedule{Profile: Constant(20_000), Arrivals: Regular, Duration: 20 * time.Millisecond},
 		Paths:       []Path{{"/", 1}},

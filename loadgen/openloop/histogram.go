@@ -43,7 +43,7 @@ func (h *Histogram) Clone() *Histogram {
 // Count returns the number of durations.
 func (h *Histogram) Count() int64 { return h.h.TotalCount() }
 
-// Quantile returns the duration that a share q of all durations, 0 to 1, did not
+// Quantile returns the duration that the share q (0 to 1) of all durations did not
 // exceed.
 func (h *Histogram) Quantile(q float64) time.Duration {
 	return time.Duration(h.h.ValueAtQuantile(q * 100))
@@ -51,7 +51,7 @@ func (h *Histogram) Quantile(q float64) time.Duration {
 
 // Max returns the longest duration, 0 if there is none.
 func (h *Histogram) Max() time.Duration {
-	if h.Count() == 0 { // hdr has the end of the first bucket here
+	if h.Count() == 0 { // hdr returns the end of its first bucket for an empty histogram
 		return 0
 	}
 	return time.Duration(h.h.Max())
@@ -61,7 +61,7 @@ func (h *Histogram) Max() time.Duration {
 func (h *Histogram) Mean() time.Duration { return time.Duration(h.h.Mean()) }
 
 // WritePercentiles writes the distribution in HdrHistogram's percentile format,
-// in milliseconds, with five lines to each half of the distance to 100 %.
+// in milliseconds, with five lines each time the distance to 100 % halves.
 func (h *Histogram) WritePercentiles(w io.Writer) error {
 	_, err := h.h.PercentilesPrint(w, 5, float64(time.Millisecond))
 	return err

@@ -49,7 +49,7 @@ func ParsePaths(s string) ([]Path, error) {
 // requests is close to each path's share.
 type mix struct {
 	paths []Path
-	owed  []float64
+	owed  []float64 // how much each path is below its share, in weights
 	total float64
 	n     int // paths chosen so far
 }

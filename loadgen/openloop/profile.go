@@ -13,9 +13,9 @@ import (
 type Profile interface {
 	// Rate returns the rate at a time of the run, in requests per second.
 	Rate(t time.Duration) float64
-	// Instant returns when n requests have been due since the start: the inverse
-	// of the integral of the rate. It grows with n. If the profile never reaches
-	// n, it is the largest duration.
+	// Instant returns the time at which the n-th request is due: the inverse of the
+	// integral of Rate. It increases with n, and is the largest Duration if the
+	// profile never reaches n.
 	Instant(n float64) time.Duration
 	// Length returns how long the profile lasts, 0 if it does not end.
 	Length() time.Duration
@@ -120,7 +120,7 @@ func (ps Pieces) check() error {
 			}
 		}
 		if p.Length <= 0 {
-			return fmt.Errorf("length of a piece must be greater than 0s, got %s", p.Length)
+			return fmt.Errorf("length must be greater than 0s, got %s", p.Length)
 		}
 		asked += p.requests()
 	}
@@ -148,13 +148,13 @@ func ParseProfile(s string) (Profile, error) {
 
 func parsePieces(s string) (Pieces, error) {
 	kind, rest, _ := strings.Cut(s, ":")
-	values, span, found := strings.Cut(rest, "@")
+	values, after, found := strings.Cut(rest, "@")
 	if !found {
 		return nil, errors.New("want the form steps:20,100@30s, ramp:0..500@2m or spike:20..500@10s")
 	}
-	length, err := time.ParseDuration(span)
+	length, err := time.ParseDuration(after)
 	if err != nil {
-		return nil, fmt.Errorf("%q is not a duration", span)
+		return nil, fmt.Errorf("%q is not a duration", after)
 	}
 	separator := ".."
 	switch kind {
@@ -173,7 +173,7 @@ func parsePieces(s string) (Pieces, error) {
 		rates = append(rates, rate)
 	}
 	if kind != "steps" && len(rates) != 2 {
-		return nil, fmt.Errorf("%q is not two rates such as 20..500", values)
+		return nil, fmt.Errorf("ramp and spike need two rates, such as 20..500, got %q", values)
 	}
 	var ps Pieces
 	switch kind {

@@ -5,7 +5,7 @@
 //
 // It reads the file of the directory (default: the working directory) with
 // goreleaser's own types, which know every setting, and refuses unknown ones. It
-// also checks that each program of the repository is built, from a directory that
+// also checks that each released program is built, from a directory that
 // exists, for each supported platform.
 package main
 
@@ -69,8 +69,8 @@ func check(root string) error {
 	return errors.Join(errs...)
 }
 
-// programs returns the directories of the programs below root, as main names
-// them: ./loadgen, and those in ./cmd.
+// programs returns the directories of the released programs below root, in the form
+// of goreleaser's setting main: ./loadgen, and ./cmd/NAME for each directory of cmd.
 func programs(root string) ([]string, error) {
 	dirs, err := os.ReadDir(filepath.Join(root, "cmd"))
 	if err != nil {

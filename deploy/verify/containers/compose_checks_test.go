@@ -1,6 +1,7 @@
 package containers
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net"
@@ -180,7 +181,7 @@ func secretPath(s types.ServiceSecretConfig) string {
 	if filepath.IsAbs(s.Target) {
 		return s.Target
 	}
-	return filepath.Join("/run/secrets", first(s.Target, s.Source))
+	return filepath.Join("/run/secrets", cmp.Or(s.Target, s.Source))
 }
 
 // volumeAt returns the source of the volume that a service mounts at a path.
@@ -195,7 +196,7 @@ func volumeAt(s types.ServiceConfig, path string) string {
 
 // target returns the text of the Dockerfile's stage that a build ends with.
 func target(b *types.BuildConfig) (stage string, ok bool) {
-	dockerfile, err := os.ReadFile(filepath.Join(b.Context, first(b.Dockerfile, "Dockerfile")))
+	dockerfile, err := os.ReadFile(filepath.Join(b.Context, cmp.Or(b.Dockerfile, "Dockerfile")))
 	if err != nil {
 		return "", false
 	}

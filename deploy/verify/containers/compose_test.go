@@ -1,6 +1,7 @@
 package containers
 
 import (
+	"cmp"
 	"path/filepath"
 	"testing"
 
@@ -66,7 +67,7 @@ func TestBrokenCompose(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			deploy := deployment(t)
-			replace(t, filepath.Join(deploy, "compose", first(tc.file, "compose.yaml")), tc.old, tc.with)
+			replace(t, filepath.Join(deploy, "compose", cmp.Or(tc.file, "compose.yaml")), tc.old, tc.with)
 			p, err := compose(t, filepath.Join(deploy, "compose"), "datadog", "VERSION=1.2.3", "DD_ENV=demo")
 			if err != nil {
 				wantProblem(t, []string{err.Error()}, tc.want)
@@ -75,14 +76,4 @@ func TestBrokenCompose(t *testing.T) {
 			wantProblem(t, composeProblems(p), tc.want)
 		})
 	}
-}
-
-// first returns the first string that is not empty.
-func first(s ...string) string {
-	for _, s := range s {
-		if s != "" {
-			return s
-		}
-	}
-	return ""
 }

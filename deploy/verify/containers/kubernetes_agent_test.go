@@ -17,7 +17,7 @@ func (c *cluster) checkAgent(overlay string, pod core.PodTemplateSpec, env map[s
 	if overlay != "datadog" {
 		host := env["DD_AGENT_HOST"].Value
 		if !slices.ContainsFunc(c.services, func(s *core.Service) bool { return s.Name == host }) {
-			report("DD_AGENT_HOST is %q, which is no Service", host)
+			report("DD_AGENT_HOST is %q, and no Service has this name", host)
 		}
 		return problems
 	}
@@ -68,7 +68,7 @@ func (c *cluster) checkHandle(agent map[string]any, checks string) (problems []s
 	handle, _, _ = strings.Cut(handle, "]")
 	part := strings.Split(handle, "/")
 	if len(part) != 3 || !c.hasKey(part[0], part[1], part[2]) {
-		return []string{fmt.Sprintf("no Secret has the Agent's password %q", handle)}
+		return []string{fmt.Sprintf("no Secret has the key that the handle %q names", handle)}
 	}
 	roles, _ := dig(agent, "spec", "global", "secretBackend", "roles").([]any)
 	for _, role := range roles {

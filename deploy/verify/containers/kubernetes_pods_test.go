@@ -1,6 +1,7 @@
 package containers
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -201,7 +202,7 @@ func servesAll(w workload, s *core.Service) bool {
 func port(w workload, want intstr.IntOrString, protocol core.Protocol) int32 {
 	for _, c := range w.template.Spec.Containers {
 		for _, p := range c.Ports {
-			if first(string(p.Protocol), "TCP") == first(string(protocol), "TCP") &&
+			if cmp.Or(string(p.Protocol), "TCP") == cmp.Or(string(protocol), "TCP") &&
 				(want.Type == intstr.String && p.Name == want.StrVal || want.Type == intstr.Int && p.ContainerPort == want.IntVal) {
 				return p.ContainerPort
 			}

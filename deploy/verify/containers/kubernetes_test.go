@@ -91,7 +91,7 @@ func TestBrokenKubernetes(t *testing.T) {
 		{"policy that denies the database", "local", "components/mysql/networkpolicy.yaml", "name: apmapp-to-mysql\n  namespace: apmapp\nspec:\n  podSelector:\n    matchLabels:\n      app.kubernetes.io/name: apmapp", "name: apmapp-to-mysql\n  namespace: apmapp\nspec:\n  podSelector:\n    matchLabels:\n      app.kubernetes.io/name: app", "from apmapp to mysql, port 3306: allowed is false"},
 		{"policy that allows too much", "local", base + "networkpolicy.yaml", "policyTypes: [Ingress, Egress]\n---", "policyTypes: [Ingress]\n---", "from mysql to anyone, port 443: allowed is true"},
 		{"policy with an address block", "local", base + "networkpolicy.yaml", "- ports:\n        - port: http", "- from: [{ipBlock: {cidr: 10.0.0.0/8}}]\n      ports:\n        - port: http", "ipBlock is not supported"},
-		{"missing Agent", "local", "components/localagent/apmapp.yaml", "value: localagent", "value: agent", "which is no Service"},
+		{"missing Agent", "local", "components/localagent/apmapp.yaml", "value: localagent", "value: agent", "no Service has this name"},
 		{"more pods than shards", "local", "loadgen/job.yaml", "completions: 3\n  parallelism: 3", "completions: 4\n  parallelism: 4", "+1/4"},
 		{"pods one after the other", "local", "loadgen/job.yaml", "parallelism: 3", "parallelism: 1", "all at once"},
 		{"autoscaler of a missing workload", "local", base + "horizontalpodautoscaler.yaml", "kind: Deployment", "kind: StatefulSet", "there is no StatefulSet apmapp"},
@@ -102,7 +102,7 @@ func TestBrokenKubernetes(t *testing.T) {
 		{"field of the metric that Datadog does not know", "datadog", datadog + "datadogmetric.yaml", "query:", "metricQuery:", "metricQuery"},
 		{"socket at another path", "datadog", datadog + "agent/datadogagent.yaml", "path: /var/run/datadog/apm.socket", "path: /run/apm.socket", "the Agent's socket is /run/apm.socket"},
 		{"password that the Agent cannot read", "datadog", datadog + "agent/datadogagent.yaml", "secrets: [mysql]", "secrets: [database]", "may not read the Secret apmapp/mysql"},
-		{"missing password", "datadog", datadog + "mysql.yaml", "mysql/mysql_datadog_password", "mysql/datadog", "no Secret has the Agent's password"},
+		{"missing password", "datadog", datadog + "mysql.yaml", "mysql/mysql_datadog_password", "mysql/datadog", "no Secret has the key"},
 		{"MySQL check that differs from the VM's", "datadog", datadog + "mysql.yaml", `"dbm": true`, `"dbm": false`, "differs from"},
 		{"field that TiDB does not know", "tidb", "components/tidb/tidbcluster.yaml", "pvReclaimPolicy", "reclaimPolicy", "unknown field"},
 	} {

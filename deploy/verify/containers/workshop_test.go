@@ -2,6 +2,7 @@ package containers
 
 import (
 	"archive/zip"
+	"cmp"
 	"debug/elf"
 	"encoding/json"
 	"io"
@@ -177,7 +178,7 @@ const revision = "0123456789abcdef0123456789abcdef01234567"
 // source code in a folder.
 func (w *workshop) build(target, arch, source string) (image string) {
 	w.t.Helper()
-	image = "localhost/" + first(target, "default") + ":" + arch
+	image = "localhost/" + cmp.Or(target, "default") + ":" + arch
 	args := []string{"bud", "--isolation", "chroot", "--pull-never", "--format", "docker",
 		"--platform", "linux/" + arch,
 		// Docker and newer releases of buildah set it themselves.
