@@ -11,6 +11,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -46,11 +47,18 @@ const evictable = time.Second
 // until one ends. Meanwhile each answer closes its connection.
 func (l *connections) Accept() (net.Conn, error) {
 	raw, err := l.Listener.Accept()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for errors.Is(err, syscall.EMFILE) && len(l.open) > 0 && !l.closed {
+		// The process's limit of open files is lower than max.
+		l.makeRoom()
+		l.mu.Unlock()
+		raw, err = l.Listener.Accept()
+		l.mu.Lock()
+	}
 	if err != nil {
 		return nil, err
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	for len(l.open) >= l.max && !l.closed {
 		l.makeRoom()
 	}

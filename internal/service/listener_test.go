@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -135,6 +136,52 @@ func TestConnectionsAreLimited(t *testing.T) {
 			t.Errorf("%d after %s, want 200 after a second", status, time.Since(start))
 		}
 	}, limit)
+}
+
+// fewFiles is a listener in a process that may have two connections.
+type fewFiles struct {
+	pipes
+	open *map[*conn]struct{}
+}
+
+func (l fewFiles) Accept() (net.Conn, error) {
+	if len(*l.open) == 2 {
+		return nil, &net.OpError{Op: "accept", Err: syscall.EMFILE}
+	}
+	return l.pipes.Accept()
+}
+
+// If the process may not open so many files, the limit is lower.
+func TestTheLimitOfOpenFilesIsALimitOfConnections(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		listener := pipes{make(chan net.Conn), make(chan struct{})}
+		limited := limitConnections(listener, 1000)
+		limited.Listener = fewFiles{listener, &limited.open}
+		start := time.Now()
+		var clients []net.Conn
+		go func() {
+			for range 4 {
+				clients = append(clients, listener.dial())
+			}
+		}()
+		for range 4 {
+			if _, err := limited.Accept(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		// The first two connections were idle for a second, then the next two replaced them.
+		if took := time.Since(start); took != evictable || !isClosed(clients[0]) || !isClosed(clients[1]) || isClosed(clients[2]) {
+			t.Errorf("four connections took %s, want %s and the first two closed", took, evictable)
+		}
+		limited.Close()
+		if _, err := limited.Accept(); err == nil {
+			t.Error("a closed listener accepts connections")
+		}
+	})
+	limited := limitConnections(fewFiles{open: &map[*conn]struct{}{{}: {}, {}: {}}}, 1000)
+	if _, err := limited.Accept(); !errors.Is(err, syscall.EMFILE) {
+		t.Errorf("without connections to close: got %v, want %v", err, syscall.EMFILE)
+	}
 }
 
 // If a request runs on every connection, a new one waits. The answers close their
