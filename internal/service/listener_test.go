@@ -159,16 +159,18 @@ func TestTheLimitOfOpenFilesIsALimitOfConnections(t *testing.T) {
 		limited.Listener = fewFiles{listener, &limited.open}
 		start := time.Now()
 		var clients []net.Conn
-		go func() {
+		var dialing sync.WaitGroup
+		dialing.Go(func() {
 			for range 4 {
 				clients = append(clients, listener.dial())
 			}
-		}()
+		})
 		for range 4 {
 			if _, err := limited.Accept(); err != nil {
 				t.Fatal(err)
 			}
 		}
+		dialing.Wait()
 		// The first two connections were idle for a second, then the next two replaced them.
 		if took := time.Since(start); took != evictable || !isClosed(clients[0]) || !isClosed(clients[1]) || isClosed(clients[2]) {
 			t.Errorf("four connections took %s, want %s and the first two closed", took, evictable)
