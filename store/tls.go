@@ -46,7 +46,7 @@ func tlsModeOf(cfg *mysql.Config) tlsMode {
 	}
 }
 
-// tlsDraft is what a DSN says about TLS.
+// tlsDraft holds the parameters of a DSN that are about TLS.
 type tlsDraft struct {
 	mode          tlsMode // the strictest
 	ca, cert, key string

@@ -15,9 +15,9 @@ import (
 	"apmapp/internal/traceagent"
 )
 
-// TestReadersBesideWriters calls each reader of a store while all writers write.
+// TestReadersDuringWrites calls each reader of a store while all writers write.
 // Under -race it fails when a reader or a writer takes no lock.
-func TestReadersBesideWriters(t *testing.T) {
+func TestReadersDuringWrites(t *testing.T) {
 	var data bytes.Buffer
 	if err := (&profile.Profile{SampleType: []*profile.ValueType{{Type: "cpu", Unit: "nanoseconds"}}}).WriteUncompressed(&data); err != nil {
 		t.Fatal(err)

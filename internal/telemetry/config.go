@@ -47,8 +47,8 @@ func derived(service, suffix string) string {
 // themselves. service and version are the defaults of DD_SERVICE and DD_VERSION.
 // Package ddenv has removed wrong values, so there is no error: Start logs them.
 //
-// The names become what the Agent makes of them, so that all kinds of telemetry
-// have the same names.
+// It normalizes the names as the Agent does, so that all kinds of telemetry have the
+// same names.
 func ConfigFromEnv(getenv func(string) string, service, version string) Config {
 	source := "DD_TAGS"
 	tags, _ := ddenv.Tags(getenv(source))
@@ -106,8 +106,8 @@ func (c *Config) first(normalize func(string) string, byDefault string, values .
 	return normalize(byDefault)
 }
 
-// serviceName returns the name that the Agent makes of a service's name, or "" if
-// nothing is left of it.
+// serviceName normalizes a service's name as the Agent does. It returns "" if nothing
+// is left of the name.
 func serviceName(name string) string {
 	normalized, err := normalize.NormalizeService(name, "")
 	if err != nil && !errors.Is(err, normalize.ErrTooLong) {
@@ -116,7 +116,7 @@ func serviceName(name string) string {
 	return normalized
 }
 
-// tracesExported is what OpenTelemetry's variables say about tracing.
+// tracesExported reports whether OpenTelemetry's variables leave tracing on.
 func tracesExported(getenv func(string) string) bool {
 	return !enabled(getenv("OTEL_SDK_DISABLED"), false) && !strings.EqualFold(getenv("OTEL_TRACES_EXPORTER"), "none")
 }

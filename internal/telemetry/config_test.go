@@ -32,7 +32,7 @@ func TestNames(t *testing.T) {
 		{"OTEL_RESOURCE_ATTRIBUTES=deployment.environment.name=new, deployment.environment=old", "apmapp,new,dev"},
 		// As in the tracer, DD_TAGS hides the attributes.
 		{"OTEL_RESOURCE_ATTRIBUTES=service.name=shop;DD_TAGS=team:web", "apmapp,,dev"},
-		// What the Agent makes of names.
+		// Names, normalized as the Agent does.
 		{"DD_SERVICE=My Shop;DD_ENV=Prod,EU;DD_VERSION=V1.0+Build/2|a", "my_shop,prod_eu,v1.0_build/2_a"},
 		{"DD_SERVICE=\xff\xfeshop", "_shop,,dev"},
 		{"DD_SERVICE=" + long + ";DD_ENV=" + long + long, strings.Repeat("é", 50) + "," + strings.Repeat("é", 120) + ",dev"},

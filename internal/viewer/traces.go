@@ -175,7 +175,7 @@ func (v *viewer) flame(root *traceagent.Span) string {
 	return ""
 }
 
-// samples is what CPU profiles know about a span.
+// samples has the data of CPU profiles about a span.
 type samples struct {
 	CPU   time.Duration
 	Flame string // URL of its flame graph; "" if no profile has a sample of it
