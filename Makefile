@@ -133,7 +133,7 @@ licenses: bin/go-licenses ## licenses and notices of all linked modules, in bin/
 
 GORELEASER := github.com/goreleaser/goreleaser/v2
 
-# One build at a time: compiling Datadog's API client takes 7 GB.
+# One build at a time: each uses all cores, and compiling Datadog's API client takes 1.4 GB.
 .PHONY: release
 release: ## archives of the tag and their checksums, published; ARGS=--snapshot tries it
 	go run $(GORELEASER)@$$(cd tools/release && go list -m -f '{{.Version}}' $(GORELEASER)) release --clean --parallelism 1 $(ARGS)

@@ -149,3 +149,15 @@ func TestServiceDoesNotLinkTheClient(t *testing.T) {
 		}
 	}
 }
+
+// The models of version 2 of the API take too long and too much memory to compile; see
+// docs/adr/0009-provision-v2-requests.md.
+func TestDoesNotLinkTheModelsOfVersion2(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", ".").Output()
+	if err != nil || !strings.Contains(string(out), "/api/datadogV1\n") {
+		t.Fatalf("go list does not list the dependencies: %v", err)
+	}
+	if strings.Contains(string(out), "/api/datadogV2\n") {
+		t.Error("provision links datadogV2")
+	}
+}

@@ -6,11 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
-
-	"github.com/DataDog/datadog-api-client-go/v2/api/datadogV1"
-	"github.com/DataDog/datadog-api-client-go/v2/api/datadogV2"
 )
 
 // object is a resource in an account.
@@ -35,18 +33,7 @@ func (o object) title() string {
 }
 
 // link returns the URL of an object's page.
-func (c *Client) link(o object) string {
-	switch o.kind {
-	case SLO:
-		return c.page("/slo?slo_id=" + o.ID())
-	case Dashboard:
-		return c.page("/dashboard/" + o.ID())
-	case Monitor:
-		return c.page("/monitors/" + o.ID())
-	default:
-		return c.page("/monitors/downtimes?selected=" + o.ID())
-	}
-}
+func (c *Client) link(o object) string { return App(c.cfg.Site) + apis[o.kind].page + o.ID() }
 
 // idOf returns the ID in a body from the API, or nil.
 func idOf(kind Kind, body map[string]any) any {
@@ -74,59 +61,29 @@ func newObject(kind Kind, body any) (object, error) {
 	return object{}, fmt.Errorf("the API's answer contains no %s with an ID", kind)
 }
 
-// model converts a body to the client's model M.
-func model[M any](body map[string]any) (M, error) {
-	var m M
-	err := json.Unmarshal(marshal(body), &m)
-	return m, err
-}
-
 // list returns the resources of a kind that may carry a marker: tagged SLOs and
 // monitors, and all dashboards and downtimes. Dashboards are summaries without
 // widgets.
 func (c *Client) list(ctx context.Context, kind Kind) ([]object, error) {
-	read, _ := kind.permissions()
+	of := apis[kind]
 	var all []object
 	seen := map[string]bool{}
 	for page := 0; ; page++ {
-		offset := int64(page * pageSize)
-		op := operation{name: fmt.Sprintf("list %ss", kind), permission: read}
-		var field string
-		switch kind {
-		case SLO:
-			field = "data"
-			op.call = func(ctx context.Context) (*http.Response, error) {
-				_, resp, err := c.slos.ListSLOs(ctx, *datadogV1.NewListSLOsOptionalParameters().
-					WithTagsQuery(managedTag).WithLimit(pageSize).WithOffset(offset))
-				return resp, err
-			}
-		case Dashboard:
-			field = "dashboards"
-			op.call = func(ctx context.Context) (*http.Response, error) {
-				_, resp, err := c.dashboards.ListDashboards(ctx, *datadogV1.NewListDashboardsOptionalParameters().
-					WithCount(pageSize).WithStart(offset))
-				return resp, err
-			}
-		case Monitor:
-			op.call = func(ctx context.Context) (*http.Response, error) {
-				_, resp, err := c.monitors.ListMonitors(ctx, *datadogV1.NewListMonitorsOptionalParameters().
-					WithMonitorTags(managedTag).WithPage(int64(page)).WithPageSize(pageSize))
-				return resp, err
-			}
-		case Downtime:
-			field = "data"
-			op.call = func(ctx context.Context) (*http.Response, error) {
-				_, resp, err := c.downtimes.ListDowntimes(ctx, *datadogV2.NewListDowntimesOptionalParameters().
-					WithPageOffset(offset).WithPageLimit(pageSize))
-				return resp, err
-			}
+		from := page * pageSize
+		if kind == Monitor {
+			from = page // this API counts pages
+		}
+		op := operation{name: fmt.Sprintf("list %ss", kind), permission: of.read, method: http.MethodGet, path: of.path,
+			query: url.Values{of.size: {strconv.Itoa(pageSize)}, of.from: {strconv.Itoa(from)}}}
+		if of.tags != "" {
+			op.query.Set(of.tags, managedTag)
 		}
 		body, err := c.do(ctx, op)
 		if err != nil {
 			return nil, err
 		}
-		if o, ok := body.(map[string]any); ok && field != "" {
-			body = o[field]
+		if o, ok := body.(map[string]any); ok && of.list != "" {
+			body = o[of.list]
 		}
 		elements, ok := body.([]any)
 		if !ok && body != nil {
@@ -153,30 +110,20 @@ func (c *Client) list(ctx context.Context, kind Kind) ([]object, error) {
 	}
 }
 
+// one sends a request for one resource.
+func (c *Client) one(ctx context.Context, op operation, kind Kind, id string) (any, error) {
+	if kind == Monitor {
+		if _, err := strconv.ParseInt(id, 10, 64); err != nil {
+			return nil, fmt.Errorf("%s: %w", op.name, err)
+		}
+	}
+	op.path = apis[kind].path + "/" + url.PathEscape(id)
+	return c.do(ctx, op)
+}
+
 // get returns one resource.
 func (c *Client) get(ctx context.Context, kind Kind, id string) (object, error) {
-	read, _ := kind.permissions()
-	body, err := c.do(ctx, operation{name: fmt.Sprintf("read %s %s", kind, id), permission: read,
-		call: func(ctx context.Context) (*http.Response, error) {
-			switch kind {
-			case SLO:
-				_, resp, err := c.slos.GetSLO(ctx, id)
-				return resp, err
-			case Dashboard:
-				_, resp, err := c.dashboards.GetDashboard(ctx, id)
-				return resp, err
-			case Monitor:
-				number, err := strconv.ParseInt(id, 10, 64)
-				if err != nil {
-					return nil, err
-				}
-				_, resp, err := c.monitors.GetMonitor(ctx, number)
-				return resp, err
-			default:
-				_, resp, err := c.downtimes.GetDowntime(ctx, id)
-				return resp, err
-			}
-		}})
+	body, err := c.one(ctx, operation{name: fmt.Sprintf("read %s %s", kind, id), permission: apis[kind].read, method: http.MethodGet}, kind, id)
 	if err != nil {
 		return object{}, err
 	}
@@ -187,9 +134,10 @@ func (c *Client) get(ctx context.Context, kind Kind, id string) (object, error) 
 // unknown, create looks for the marker before it sends the request again, so that
 // there is never a second resource.
 func (c *Client) create(ctx context.Context, ref Ref, body map[string]any, mark string) (object, error) {
-	_, write := ref.Kind.permissions()
-	op := operation{name: "create " + ref.String(), permission: write, once: true}
-	if err := c.creation(ref.Kind, body, &op); err != nil {
+	of := apis[ref.Kind]
+	op := operation{name: "create " + ref.String(), permission: of.write, method: http.MethodPost, path: of.path, once: true}
+	var err error
+	if op.body, err = ref.Kind.request(body); err != nil {
 		return object{}, fmt.Errorf("%s: %w", op.name, err)
 	}
 	wait := newBackOff()
@@ -222,40 +170,6 @@ func (c *Client) create(ctx context.Context, ref Ref, body map[string]any, mark 
 				return *found, nil
 			}
 		}
-	}
-}
-
-// creation sets op.call to the request that creates body.
-func (c *Client) creation(kind Kind, body map[string]any, op *operation) (err error) {
-	switch kind {
-	case SLO:
-		m, err := model[datadogV1.ServiceLevelObjectiveRequest](body)
-		op.call = func(ctx context.Context) (*http.Response, error) {
-			_, resp, err := c.slos.CreateSLO(ctx, m)
-			return resp, err
-		}
-		return err
-	case Dashboard:
-		m, err := model[datadogV1.Dashboard](body)
-		op.call = func(ctx context.Context) (*http.Response, error) {
-			_, resp, err := c.dashboards.CreateDashboard(ctx, m)
-			return resp, err
-		}
-		return err
-	case Monitor:
-		m, err := model[datadogV1.Monitor](body)
-		op.call = func(ctx context.Context) (*http.Response, error) {
-			_, resp, err := c.monitors.CreateMonitor(ctx, m)
-			return resp, err
-		}
-		return err
-	default:
-		m, err := model[datadogV2.DowntimeCreateRequest](body)
-		op.call = func(ctx context.Context) (*http.Response, error) {
-			_, resp, err := c.downtimes.CreateDowntime(ctx, m)
-			return resp, err
-		}
-		return err
 	}
 }
 
@@ -303,48 +217,16 @@ func withMark(c *Client, ref Ref, all []object, mark string) (*object, error) {
 
 // update changes a resource to body.
 func (c *Client) update(ctx context.Context, ref Ref, o object, body map[string]any) (object, error) {
-	_, write := ref.Kind.permissions()
-	op := operation{name: "change " + ref.String(), permission: write}
+	of := apis[ref.Kind]
+	op := operation{name: "change " + ref.String(), permission: of.write, method: of.change}
 	var err error
-	switch ref.Kind {
-	case SLO:
-		var m datadogV1.ServiceLevelObjective
-		m, err = model[datadogV1.ServiceLevelObjective](body)
-		op.call = func(ctx context.Context) (*http.Response, error) {
-			_, resp, err := c.slos.UpdateSLO(ctx, o.ID(), m)
-			return resp, err
-		}
-	case Dashboard:
-		var m datadogV1.Dashboard
-		m, err = model[datadogV1.Dashboard](body)
-		op.call = func(ctx context.Context) (*http.Response, error) {
-			_, resp, err := c.dashboards.UpdateDashboard(ctx, o.ID(), m)
-			return resp, err
-		}
-	case Monitor:
-		id, idErr := strconv.ParseInt(o.ID(), 10, 64)
-		var m datadogV1.MonitorUpdateRequest
-		m, err = model[datadogV1.MonitorUpdateRequest](body)
-		err = errors.Join(idErr, err)
-		op.call = func(ctx context.Context) (*http.Response, error) {
-			_, resp, err := c.monitors.UpdateMonitor(ctx, id, m)
-			return resp, err
-		}
-	default:
-		data, _ := body["data"].(map[string]any)
-		data["id"] = o.id
-		var m datadogV2.DowntimeUpdateRequest
-		m, err = model[datadogV2.DowntimeUpdateRequest](body)
-		delete(data, "id")
-		op.call = func(ctx context.Context) (*http.Response, error) {
-			_, resp, err := c.downtimes.UpdateDowntime(ctx, o.ID(), m)
-			return resp, err
-		}
-	}
-	if err != nil {
+	if op.body, err = ref.Kind.request(body); err != nil {
 		return object{}, fmt.Errorf("%s: %w", op.name, err)
 	}
-	answer, err := c.do(ctx, op)
+	if ref.Kind == Downtime {
+		op.body["data"].(map[string]any)["id"] = o.id
+	}
+	answer, err := c.one(ctx, op, ref.Kind, o.ID())
 	if err != nil {
 		return object{}, err
 	}
@@ -353,27 +235,7 @@ func (c *Client) update(ctx context.Context, ref Ref, o object, body map[string]
 
 // remove deletes a resource. It succeeds if the resource no longer exists.
 func (c *Client) remove(ctx context.Context, o object) error {
-	_, write := o.kind.permissions()
-	_, err := c.do(ctx, operation{name: fmt.Sprintf("delete %s %s", o.kind, o.ID()), permission: write,
-		call: func(ctx context.Context) (*http.Response, error) {
-			switch o.kind {
-			case SLO:
-				_, resp, err := c.slos.DeleteSLO(ctx, o.ID())
-				return resp, err
-			case Dashboard:
-				_, resp, err := c.dashboards.DeleteDashboard(ctx, o.ID())
-				return resp, err
-			case Monitor:
-				id, err := strconv.ParseInt(o.ID(), 10, 64)
-				if err != nil {
-					return nil, err
-				}
-				_, resp, err := c.monitors.DeleteMonitor(ctx, id)
-				return resp, err
-			default:
-				return c.downtimes.CancelDowntime(ctx, o.ID())
-			}
-		}})
+	_, err := c.one(ctx, operation{name: fmt.Sprintf("delete %s %s", o.kind, o.ID()), permission: apis[o.kind].write, method: http.MethodDelete}, o.kind, o.ID())
 	if notFound(err) {
 		return nil
 	}

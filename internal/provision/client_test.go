@@ -139,7 +139,7 @@ func TestDefaultsOfTheClient(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := c.monitors.Client.Cfg.Servers[0].URL; got != want {
+		if got := c.api.Cfg.Servers[0].URL; got != want {
 			t.Errorf("site %q: requests go to %s, want %s", site, got, want)
 		}
 	}
@@ -171,23 +171,27 @@ func TestSleep(t *testing.T) {
 	})
 }
 
+// The path and the headers of requests.
 func TestRequest(t *testing.T) {
-	var header http.Header
+	var got string
 	a := newAPI(t, func(w http.ResponseWriter, r *http.Request) {
-		header = r.Header
+		h := r.Header
+		got = fmt.Sprintf("%s %s: %s, %s, %s, %q", r.Method, r.URL.RequestURI(), h.Get("DD-API-KEY"), h.Get("DD-APPLICATION-KEY"), h.Get("Accept"), h.Get("Content-Type"))
+		if agent := h.Get("User-Agent"); !strings.HasPrefix(agent, "apmapp-provision datadog-api-client-go/") {
+			t.Errorf("User-Agent %q", agent)
+		}
 		io.WriteString(w, `{"id": 7}`)
 	})
-	if _, err := a.get(t.Context(), Monitor, "7"); err != nil {
-		t.Fatal(err)
-	}
-	if len(a.requests) != 1 || !strings.HasPrefix(a.requests[0], "GET /api/v1/monitor/7") {
-		t.Errorf("requests %v", a.requests)
-	}
-	if header.Get("DD-API-KEY") != "secret-api-key" || header.Get("DD-APPLICATION-KEY") != "secret-app-key" {
-		t.Errorf("keys %q and %q", header.Get("DD-API-KEY"), header.Get("DD-APPLICATION-KEY"))
-	}
-	if agent := header.Get("User-Agent"); !strings.HasPrefix(agent, "apmapp-provision datadog-api-client-go/") {
-		t.Errorf("User-Agent %q", agent)
+	for want, send := range map[string]func() error{
+		`GET /api/v1/monitor/7: secret-api-key, secret-app-key, application/json, ""`:                 func() error { _, err := a.get(t.Context(), Monitor, "7"); return err },
+		`GET /api/v2/dashboard/a%2Fb/shared: secret-api-key, secret-app-key, application/json, ""`:    func() error { _, err := a.links(t.Context(), "a/b"); return err },
+		`DELETE /api/v1/dashboard/public/a%2Fb: secret-api-key, secret-app-key, application/json, ""`: func() error { return a.Revoke(t.Context(), Share{token: "a/b"}) },
+		`DELETE /api/v2/downtime/a%2Fb: secret-api-key, secret-app-key, application/json, ""`:         func() error { return a.remove(t.Context(), object{kind: Downtime, id: "a/b"}) },
+		`POST /api/v1/monitor: secret-api-key, secret-app-key, application/json, "application/json"`:  func() error { _, err := a.create(t.Context(), Ref{Monitor, "a"}, bodies()[Monitor], "m"); return err },
+	} {
+		if err := send(); err != nil || got != want {
+			t.Errorf("got %s, %v; want %s", got, err, want)
+		}
 	}
 }
 
@@ -268,7 +272,7 @@ func TestMonitorIDIsANumber(t *testing.T) {
 	a := newAPI(t, answers(200, `{}`))
 	o := object{kind: Monitor, id: "x"}
 	_, getErr := a.get(t.Context(), Monitor, "x")
-	_, updateErr := a.update(t.Context(), Ref{Monitor, "a"}, o, map[string]any{})
+	_, updateErr := a.update(t.Context(), Ref{Monitor, "a"}, o, bodies()[Monitor])
 	for want, err := range map[string]error{"read monitor x": getErr, "change monitor a": updateErr, "delete monitor x": a.remove(t.Context(), o)} {
 		if want += `: strconv.ParseInt: parsing "x": invalid syntax`; fmt.Sprint(err) != want {
 			t.Errorf("got %v, want %s", err, want)

@@ -8,18 +8,10 @@ import (
 	"strings"
 )
 
-// idForms are the forms of the API's IDs. They differ by kind.
-var idForms = map[Kind]*regexp.Regexp{
-	Monitor:   regexp.MustCompile(`^[0-9]+$`),
-	Dashboard: regexp.MustCompile(`^[a-z0-9]{3}-[a-z0-9]{3}-[a-z0-9]{3}$`),
-	SLO:       regexp.MustCompile(`^[0-9a-f]{32}$`),
-	Downtime:  regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`),
-}
-
 // KindOf returns the kind of resource that an ID of this form belongs to.
 func KindOf(id string) (Kind, error) {
 	for _, kind := range kinds {
-		if idForms[kind].MatchString(id) {
+		if apis[kind].id.MatchString(id) {
 			return kind, nil
 		}
 	}

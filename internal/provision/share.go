@@ -8,12 +8,12 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-
-	"github.com/DataDog/datadog-api-client-go/v2/api/datadogV1"
 )
 
-// sharePermission is the permission that the API's specification names.
-const sharePermission = "dashboards_public_share"
+const (
+	publicPath      = "/api/v1/dashboard/public"
+	sharePermission = "dashboards_public_share" // by the API's specification
+)
 
 // Share is a public link of a dashboard.
 type Share struct {
@@ -82,13 +82,11 @@ func (c *Client) Shared(ctx context.Context, key string, values Values) (Shared,
 	return s, err
 }
 
-// links returns the public links of a dashboard.
+// links returns the public links of a dashboard. Only this request lists them. It is
+// in preview.
 func (c *Client) links(ctx context.Context, id string) ([]Share, error) {
 	body, err := c.do(ctx, operation{name: "list the public links of dashboard " + id, permission: "dashboards_read",
-		call: func(ctx context.Context) (*http.Response, error) {
-			_, resp, err := c.sharing.ListSharedDashboardsByDashboardId(ctx, id)
-			return resp, err
-		}})
+		method: http.MethodGet, path: "/api/v2/dashboard/" + url.PathEscape(id) + "/shared"})
 	if err != nil {
 		return nil, err
 	}
@@ -112,15 +110,9 @@ func (c *Client) Publish(ctx context.Context, s Shared) (link string, created bo
 	if link := open(s.Links); link != "" {
 		return link, false, nil
 	}
-	body := *datadogV1.NewSharedDashboard(s.id, datadogV1.DASHBOARDTYPE_CUSTOM_TIMEBOARD)
-	body.SetShareType(datadogV1.DASHBOARDSHARETYPE_OPEN)
-	body.SetGlobalTimeSelectableEnabled(false)
-	body.SetGlobalTime(datadogV1.DashboardGlobalTime{LiveSpan: datadogV1.DASHBOARDGLOBALTIMELIVESPAN_PAST_ONE_HOUR.Ptr()})
-	op := operation{name: "share dashboard " + s.id, permission: sharePermission, once: true,
-		call: func(ctx context.Context) (*http.Response, error) {
-			_, resp, err := c.dashboards.CreatePublicDashboard(ctx, body)
-			return resp, err
-		}}
+	op := operation{name: "share dashboard " + s.id, permission: sharePermission, once: true, method: http.MethodPost, path: publicPath,
+		body: map[string]any{"dashboard_id": s.id, "dashboard_type": "custom_timeboard", "share_type": "open",
+			"global_time": map[string]any{"live_span": "1h"}, "global_time_selectable_enabled": false}}
 	wait := newBackOff()
 	for attempt := 1; ; attempt++ {
 		answer, err := c.do(ctx, op)
@@ -161,10 +153,7 @@ func open(links []Share) string {
 // Revoke revokes a public link. It succeeds if the link no longer exists.
 func (c *Client) Revoke(ctx context.Context, s Share) error {
 	_, err := c.do(ctx, operation{name: "revoke " + s.URL, permission: sharePermission,
-		call: func(ctx context.Context) (*http.Response, error) {
-			_, resp, err := c.dashboards.DeletePublicDashboard(ctx, s.token)
-			return resp, err
-		}})
+		method: http.MethodDelete, path: publicPath + "/" + url.PathEscape(s.token)})
 	if notFound(err) {
 		return nil
 	}

@@ -29,7 +29,7 @@ func (p Problem) String() string {
 // everything: they set aside unknown fields and values at any depth, and send them
 // on. Check reports these, with their paths.
 func Check(kind Kind, document []byte) []Problem {
-	t := kind.model()
+	t := apis[kind].model
 	problems := check(t, document, "")
 	if len(problems) > 0 {
 		return problems
@@ -127,7 +127,7 @@ func fields(t reflect.Type) map[string]field {
 		f := t.Field(i)
 		name, option, _ := strings.Cut(f.Tag.Get("json"), ",")
 		if name != "" && name != "-" {
-			all[name] = field{f.Type, option != "omitempty"}
+			all[name] = field{f.Type, option == ""}
 		}
 	}
 	return all
@@ -155,11 +155,16 @@ func checkObject(t reflect.Type, raw json.RawMessage, path string) []Problem {
 	known := fields(t)
 	var problems []Problem
 	for _, name := range slices.Sorted(maps.Keys(properties)) {
-		if f, ok := known[name]; ok {
-			problems = append(problems, check(f.Type, properties[name], below(path, name))...)
-		} else {
+		f, ok := known[name]
+		if !ok {
 			problems = append(problems, Problem{below(path, name), "unknown field"})
+			continue
 		}
+		wrong := check(f.Type, properties[name], below(path, name))
+		if len(wrong) == 0 && f.required && isNull(properties[name]) && !isNullable(f.Type) {
+			wrong = []Problem{{path, "lacks the required field " + name}}
+		}
+		problems = append(problems, wrong...)
 	}
 	for _, name := range slices.Sorted(maps.Keys(known)) {
 		if _, ok := properties[name]; known[name].required && !ok {
