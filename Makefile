@@ -15,7 +15,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: ## everything in one process, without an account: database, service, traffic
+demo: ## everything at once, without an account: database, service, traffic, local agent
 	@echo 'building the demo; the first time takes some minutes' >&2
 	@go build -ldflags '$(LDFLAGS)' -o bin/ ./cmd/demo
 	@exec bin/demo $(ARGS)

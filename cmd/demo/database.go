@@ -50,8 +50,7 @@ func openDatabase(ctx context.Context, o options, find func() (string, error), d
 	if err != nil {
 		return database{}, fmt.Errorf("-database %s: %w", private, err)
 	}
-	// It takes seconds.
-	fmt.Fprintf(stderr, "starting a private database with %s\n", program)
+	fmt.Fprintf(stderr, "starting a private database with %s, which takes some seconds\n", program)
 	db, err := startPrivate(ctx, program, filepath.Join(dir, "mysqld"), logs, stderr)
 	switch {
 	case err == nil || ctx.Err() != nil:
@@ -117,7 +116,7 @@ func startPrivate(ctx context.Context, program, dir string, logs, stderr io.Writ
 	server := &mysqld.Server{
 		Program: program, Dir: dir, Addr: addr, Log: logs, InstallArgs: small,
 		Args: append(small, "--skip-name-resolve", "--init-file="+init,
-			"--performance-schema=OFF", "--innodb-buffer-pool-size=64M", "--loose-aria-pagecache-buffer-size=8M"),
+			"--performance-schema=OFF", "--innodb-buffer-pool-size=64M", "--innodb-log-buffer-size=4M", "--loose-aria-pagecache-buffer-size=8M"),
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, fmt.Errorf("it does not answer after %s", startTimeout))
 	defer cancel()

@@ -32,7 +32,7 @@ func TestDemoOnPrivateDatabase(t *testing.T) {
 	if want := regexp.MustCompile(`database  mysql -h 127\.0\.0\.1 -P \d+ -u apmapp apmapp  \(private; /.*d\)`); !want.MatchString(stdout) {
 		t.Errorf("no %s in\n%s", want, stdout)
 	}
-	if want := regexp.MustCompile(`^starting a private database with /.*d\n$`); !want.MatchString(stderr) {
+	if want := regexp.MustCompile(`^starting a private database with /.*d, which takes some seconds\n$`); !want.MatchString(stderr) {
 		t.Errorf("standard error is %q, want %s", stderr, want)
 	}
 }
@@ -169,7 +169,7 @@ func TestDatabaseThatDoesNotStart(t *testing.T) {
 		{"not installed", absent, `^$`, `^-database mysqld: mysqld and mariadbd are not installed$`},
 		{
 			"installation fails", server(t, `case "$*" in *--version*) ;; *) echo "[ERROR] no space"; echo advice; exit 3; esac`),
-			`(?s)^starting a private database with /.*mysqld\nusing the embedded database, because the private one does not start: /.*mysqld: exit status 3: \[ERROR\] no space\n$`,
+			`(?s)^starting a private database with /.*mysqld, which takes some seconds\nusing the embedded database, because the private one does not start: /.*mysqld: exit status 3: \[ERROR\] no space\n$`,
 			`^start a private database: /.*mysqld: exit status 3: \[ERROR\] no space$`,
 		},
 		{

@@ -8,12 +8,13 @@ import (
 
 // window is what was measured in one.
 type window struct {
-	p50    time.Duration // of the requests that bench sends
-	cpu    float64       // cores that the demo and its children used
-	rss    float64       // bytes of resident memory of the same, the mean
-	visits int           // in the database at the end
-	failed int           // requests of bench that were not answered with 200
-	others float64       // cores that other processes used
+	p50      time.Duration // of the requests that bench sends
+	cpu      float64       // cores that the demo and its children used
+	rss      float64       // bytes of resident memory of the same, the mean
+	visits   int           // in the database at the end
+	requests int           // that bench sent
+	failed   int           // of these, without the status 200
+	others   float64       // cores that other processes used
 }
 
 const (
@@ -23,6 +24,16 @@ const (
 	// may have been disturbed by another process.
 	compared = 3
 )
+
+// failures returns a sentence about requests that failed, and whether they are more than
+// one in a hundred: a fast refusal must not count as speed.
+func failures(windows []window) (text string, exceeded bool) {
+	var requests, failed int
+	for _, w := range windows {
+		requests, failed = requests+w.requests, failed+w.failed
+	}
+	return fmt.Sprintf("failed %d of %d requests, at most 1%% may", failed, requests), 100*failed > requests
+}
 
 // finding is the change of one number.
 type finding struct {

@@ -98,7 +98,9 @@ func bench(ctx context.Context, o options, stdout, stderr io.Writer) error {
 				fmt.Fprintln(stdout, finding)
 				exceeded = exceeded || finding.exceeded()
 			}
-			fmt.Fprintln(stdout)
+			text, failed := failures(windows)
+			exceeded = exceeded || failed
+			fmt.Fprintf(stdout, "%s\n\n", text)
 		}
 	}
 	if exceeded {

@@ -58,6 +58,15 @@ func TestCompare(t *testing.T) {
 	}
 }
 
+func TestFailures(t *testing.T) {
+	for failed, exceeded := range map[int]bool{0: false, 3: false, 4: true} {
+		text, got := failures([]window{{requests: 100}, {requests: 200, failed: failed}})
+		if want := fmt.Sprintf("failed %d of 300 requests, at most 1%% may", failed); text != want || got != exceeded {
+			t.Errorf("%q, exceeded %v; want %q, %v", text, got, want, exceeded)
+		}
+	}
+}
+
 func execute(t *testing.T, args ...string) (status int, stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
@@ -150,7 +159,7 @@ func TestBench(t *testing.T) {
 			if !regexp.MustCompile(tc.stdout).MatchString(stdout) || !regexp.MustCompile(tc.stderr).MatchString(stderr) {
 				t.Errorf("want %s and %s, got\n%s%s", tc.stdout, tc.stderr, stdout, stderr)
 			}
-			if tc.stderr == "" && (status == 1) != strings.Contains(stdout, "EXCEEDS") {
+			if tc.fault == "" && (status == 1) != strings.Contains(stdout, "EXCEEDS") || tc.fault == "refuses" && status != 1 {
 				t.Errorf("status %d with\n%s", status, stdout)
 			}
 		})

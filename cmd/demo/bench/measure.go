@@ -159,10 +159,11 @@ func (d *demo) window(ctx context.Context, length time.Duration) (w window, err 
 	slices.Sort(took)
 	seconds := time.Since(begin).Seconds()
 	w = window{
-		p50:    took[len(took)/2],
-		cpu:    (after.cpu - before.cpu) / seconds,
-		rss:    rss / float64(len(took)),
-		failed: failed,
+		p50:      took[len(took)/2],
+		cpu:      (after.cpu - before.cpu) / seconds,
+		rss:      rss / float64(len(took)),
+		requests: len(took),
+		failed:   failed,
 		// Nothing else tells why a number is high.
 		others: max(0, (after.machine-before.machine)-(after.cpu-before.cpu)) / seconds,
 	}
