@@ -77,7 +77,7 @@ func TestChangesMadeInThePages(t *testing.T) {
 	for _, c := range []struct {
 		name     string
 		kind     provision.Kind
-		of       string // the resource contains it
+		of       string // text that only this resource contains
 		edit     func(map[string]any)
 		want     string // in the plan
 		harmless bool   // plan finds no difference
@@ -177,7 +177,7 @@ func TestDeletedDefinition(t *testing.T) {
 		t.Errorf("the plan does not list it: %s", r)
 	}
 	if r := a.run("plan", "-detailed-exitcode"); r.status != 3 {
-		t.Errorf("a resource without a definition is no difference: %s", r)
+		t.Errorf("plan -detailed-exitcode ignores a resource without a definition: %s", r)
 	}
 	r = a.must(a.run("apply"))
 	if want := "monitor availability-burn-fast   https://app.datadoghq.com/monitors/"; !strings.Contains(r.out, "\nleft     "+want) || !strings.Contains(r.out, "no longer has a definition; destroy deletes it\n") {
