@@ -124,8 +124,8 @@ func TestKnownTraffic(t *testing.T) {
 	browser.Get(t, b, chromedp.Evaluate[bool](`document.querySelector("td a[href^='/t/']").click(), true`))
 	poll.True(t, "a slow trace is shown", func() bool { return strings.Contains(text(), "Logs of this trace") })
 	shows("slow trace", "GET /api/trace", "INSERT INTO visits")
-	if n := rows("a.span.critical"); n < 3 {
-		t.Errorf("%d spans on the critical path of a slow request, want at least 3", n)
+	if n := rows("a.span.critical"); n != 3 {
+		t.Errorf("%d spans on the critical path of a slow request, want 3", n)
 	}
 	if n := rows("a.span .mark.info"); n != 1 {
 		t.Errorf("%d log lines in the waterfall, want 1", n)

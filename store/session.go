@@ -62,7 +62,7 @@ type connector struct {
 	set    string
 	logger *slog.Logger
 	pool   *generation
-	waited func(ctx context.Context, from, to time.Time)
+	waited func(ctx context.Context, wait time.Duration)
 }
 
 func newConnector(cfg *mysql.Config, state string, logger *slog.Logger) (*connector, error) {

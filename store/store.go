@@ -25,7 +25,7 @@ type Config struct {
 	OpenDB func(driver.Connector) *sql.DB
 	// Waited is told how long each statement of a method waited for a connection,
 	// also if it got none. nil means nobody is told.
-	Waited func(ctx context.Context, from, to time.Time)
+	Waited func(ctx context.Context, wait time.Duration)
 	// Logger receives lines about connecting and about migrations.
 	Logger *slog.Logger
 }

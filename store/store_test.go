@@ -29,13 +29,14 @@ type running struct {
 	logs lockedbuffer.Buffer
 
 	mu    sync.Mutex
-	waits [][2]time.Time // for a connection, from and to
+	waits [][2]time.Time // for a connection: start and end
 }
 
-func (s *running) waited(_ context.Context, from, to time.Time) {
+func (s *running) waited(_ context.Context, wait time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.waits = append(s.waits, [2]time.Time{from, to})
+	end := time.Now()
+	s.waits = append(s.waits, [2]time.Time{end.Add(-wait), end})
 }
 
 func open(t *testing.T, dsn string) *running {

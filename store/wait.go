@@ -27,9 +27,9 @@ func (s *Store) waiting(ctx context.Context) (_ context.Context, end func()) {
 }
 
 // connected ends the wait of the statement with this context.
-func connected(ctx context.Context, report func(ctx context.Context, from, to time.Time)) {
+func connected(ctx context.Context, report func(ctx context.Context, wait time.Duration)) {
 	if w, ok := ctx.Value(waitKey{}).(*wait); ok && !w.reported.Swap(true) {
-		report(ctx, w.from, time.Now())
+		report(ctx, time.Since(w.from))
 	}
 }
 

@@ -124,7 +124,7 @@ func TestNamesAreTheSameEverywhere(t *testing.T) {
 			c.stop()
 
 			traceID := header.Get("Traceresponse")[3:35]
-			spans := withoutWaits(in.traces[traceID])
+			spans := in.traces[traceID]
 			if len(spans) != 3 {
 				t.Errorf("a trace of %d spans, want 3", len(spans))
 			}

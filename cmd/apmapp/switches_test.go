@@ -68,7 +68,7 @@ func TestTelemetrySwitches(t *testing.T) {
 		p, in := start(t, "DD_TRACE_AGENT_PROTOCOL_VERSION=0.4")
 		_, header, _ := p.get("/api/trace")
 		stop(t, p, in)
-		trace := withoutWaits(in.traces[header.Get("Traceresponse")[3:35]])
+		trace := in.traces[header.Get("Traceresponse")[3:35]]
 		if len(trace) != 3 {
 			t.Errorf("a trace of %d spans, want 3: %v", len(trace), in.traces)
 		}
@@ -77,7 +77,7 @@ func TestTelemetrySwitches(t *testing.T) {
 		p, in := start(t, "DD_SERVICE=shop", "DD_ENV=prod", "DD_VERSION=7", "DD_TAGS=team:web")
 		p.get("/api/trace")
 		stop(t, p, in)
-		for _, s := range withoutWaits(in.spans()) {
+		for _, s := range in.spans() {
 			want := map[string]string{"http.request": "shop", "visit.record": "shop", "mysql.query": "shop-mysql"}[s.Operation]
 			if s.Service != want || s.Tags["env"] != "prod" || s.Tags["version"] != "7" || s.Tags["team"] != "web" {
 				t.Errorf("%s of %s: %v", s.Operation, s.Service, s.Tags)

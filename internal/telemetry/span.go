@@ -110,21 +110,19 @@ func (w *Work) End(err error) {
 	w.span.Finish()
 }
 
-// shortestWait is the shortest wait for a connection that has a span. Without a wait
+// connectionWait is the tag with the wait of a statement for a connection of the pool,
+// in milliseconds.
+const connectionWait = "mysql.wait"
+
+// shortestWait is the shortest wait for a connection that is recorded. Without a wait
 // it takes microseconds.
 const shortestWait = time.Millisecond
 
-// WaitedForConnection adds a span for a wait for a connection of the pool, which has
-// just ended, to the trace in ctx.
-func WaitedForConnection(ctx context.Context, from, to time.Time) {
-	if _, traced := tracer.SpanFromContext(ctx); !traced || to.Sub(from) < shortestWait {
-		return
+// WaitedForConnection records on the span in ctx how long its statement waited for a
+// connection of the pool. It is a tag, not a span: under overload every statement
+// waits, and a span costs much more.
+func WaitedForConnection(ctx context.Context, wait time.Duration) {
+	if span, ok := tracer.SpanFromContext(ctx); ok && wait >= shortestWait {
+		span.SetTag(connectionWait, float64(wait)/float64(time.Millisecond))
 	}
-	wait, _ := tracer.StartSpanFromContext(ctx, "mysql.wait",
-		tracer.ResourceName("wait for a connection"),
-		tracer.StartTime(from),
-		tracer.Tag(ext.SpanKind, ext.SpanKindInternal),
-		tracer.Tag(ext.Component, "apmapp"),
-	)
-	wait.Finish()
 }
