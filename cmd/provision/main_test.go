@@ -150,8 +150,7 @@ func TestServiceDoesNotLinkTheClient(t *testing.T) {
 	}
 }
 
-// The models of version 2 of the API take too long and too much memory to compile; see
-// docs/adr/0009-provision-v2-requests.md.
+// docs/adr/0009-provision-v2-requests.md has the reasons.
 func TestDoesNotLinkTheModelsOfVersion2(t *testing.T) {
 	out, err := exec.Command("go", "list", "-deps", ".").Output()
 	if err != nil || !strings.Contains(string(out), "/api/datadogV1\n") {

@@ -134,8 +134,7 @@ func (c *Client) get(ctx context.Context, kind Kind, id string) (object, error) 
 // unknown, create looks for the marker before it sends the request again, so that
 // there is never a second resource.
 func (c *Client) create(ctx context.Context, ref Ref, body map[string]any, mark string) (object, error) {
-	of := apis[ref.Kind]
-	op := operation{name: "create " + ref.String(), permission: of.write, method: http.MethodPost, path: of.path, once: true}
+	op := operation{name: "create " + ref.String(), permission: apis[ref.Kind].write, method: http.MethodPost, path: apis[ref.Kind].path, once: true}
 	var err error
 	if op.body, err = ref.Kind.request(body); err != nil {
 		return object{}, fmt.Errorf("%s: %w", op.name, err)
@@ -217,8 +216,7 @@ func withMark(c *Client, ref Ref, all []object, mark string) (*object, error) {
 
 // update changes a resource to body.
 func (c *Client) update(ctx context.Context, ref Ref, o object, body map[string]any) (object, error) {
-	of := apis[ref.Kind]
-	op := operation{name: "change " + ref.String(), permission: of.write, method: of.change}
+	op := operation{name: "change " + ref.String(), permission: apis[ref.Kind].write, method: apis[ref.Kind].change}
 	var err error
 	if op.body, err = ref.Kind.request(body); err != nil {
 		return object{}, fmt.Errorf("%s: %w", op.name, err)

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,7 +19,8 @@ import (
 // api is a server and a client of it. Retries do not wait.
 type api struct {
 	*Client
-	requests []string // method, path and query
+	mu       sync.Mutex // guards requests
+	requests []string   // method, path and query
 	waits    []time.Duration
 	notices  []string
 }
@@ -28,7 +30,9 @@ func newAPI(t *testing.T, handler http.HandlerFunc) *api {
 	t.Helper()
 	a := &api{}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a.mu.Lock()
 		a.requests = append(a.requests, r.Method+" "+r.URL.RequestURI())
+		a.mu.Unlock()
 		handler(w, r)
 	}))
 	t.Cleanup(server.Close)
@@ -76,6 +80,8 @@ func inTurn(answers []string) http.HandlerFunc {
 
 // letters returns the first letter of each request's method.
 func (a *api) letters() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	var b strings.Builder
 	for _, r := range a.requests {
 		b.WriteByte(r[0])

@@ -60,8 +60,7 @@ func downtimeRequest() reflect.Type {
 	}]()
 }
 
-// NullableInstant is a time or null. The client's NullableTime panics when it encodes
-// null.
+// NullableInstant is a time or null. The client's NullableTime panics on null.
 type NullableInstant struct{ datadog.NullableTime }
 
 // MarshalJSON returns the time or null.

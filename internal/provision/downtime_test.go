@@ -72,8 +72,7 @@ func TestDowntimes(t *testing.T) {
 	}
 }
 
-// The attributes of a downtime: what Check reports, or else the part of the request
-// that they become.
+// The attributes of a downtime: what Check reports, or else what is sent.
 func TestModelOfADowntime(t *testing.T) {
 	const at = "data.attributes."
 	for _, c := range []struct{ attributes, want string }{
