@@ -135,12 +135,12 @@ func TestNamesAreTheSameEverywhere(t *testing.T) {
 				}
 			}
 			for key := range in.stats {
-				if want := map[string]string{"http.request": c.service, "visit.record": c.service, "mysql.query": c.database}[key.operation]; key.service != want || key.env != c.env || key.version != c.version {
+				if want := map[string]string{"http.request": c.service, "mysql.query": c.database}[key.operation]; key.service != want || key.env != c.env || key.version != c.version {
 					t.Errorf("statistics of %+v", key)
 				}
 			}
-			if len(in.stats) != 3 {
-				t.Errorf("%d groups of statistics, want 3", len(in.stats))
+			if len(in.stats) != 2 {
+				t.Errorf("%d groups of statistics, want 2", len(in.stats))
 			}
 			line := c.p.awaitLine("request")
 			if line["dd.service"] != c.service || line["dd.env"] != c.env || line["dd.version"] != c.version {

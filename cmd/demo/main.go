@@ -5,7 +5,7 @@
 //
 // It exits with 0 when it was interrupted or its time is over, 1 after a
 // failure, and 2 when its command line is wrong. The first interrupt ends it
-// with the report of the traffic, the second kills it.
+// with the report of the traffic; a second one, more than a second later, kills it.
 package main
 
 import (

@@ -123,7 +123,7 @@ func lastLine(out []byte) string {
 	return ": " + last
 }
 
-// command returns a command of the server. Cancelling ctx kills it and its children.
+// command returns a command of the server. Canceling ctx kills it and its children.
 func (s *Server) command(ctx context.Context, program string, args ...string) *exec.Cmd {
 	if os.Getuid() == 0 {
 		args = append(args, "--user=root") // a server refuses to run as root without this

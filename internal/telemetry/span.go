@@ -79,7 +79,6 @@ func StartWork(ctx context.Context, operation, resource string) (*Work, context.
 		tracer.ResourceName(resource),
 		tracer.Tag(ext.SpanKind, ext.SpanKindInternal),
 		tracer.Tag(ext.Component, "apmapp"),
-		tracer.Measured(), // has statistics of its own
 	)
 	return &Work{span}, ctx
 }
