@@ -162,7 +162,7 @@ func TestClientsThatLeft(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		abort(t, h, httptest.NewRecorder(), get(tc.path).WithContext(ctx))
-		if l := logs()[0]; l["level"] != "INFO" || l["http.status_code"] != 499.0 || l["error.message"] != tc.message {
+		if l := logs()[0]; l["level"] != "INFO" || l["http.status_code"] != 499.0 || l["error.message"] != tc.message || l["error.kind"] != "*errors.errorString" {
 			t.Errorf("%s: logged %v, want 499 and %s", tc.path, l, tc.message)
 		}
 		if s := requestSpans(spans)[0]; s.Tag("http.status_code") != "499" || s.Tag("error.message") != nil {

@@ -264,3 +264,14 @@ func TestConnectionsAreClosed(t *testing.T) {
 		}
 	}
 }
+
+// Nobody reads a body, so a request with one is the last of its connection.
+func TestBodiesEndTheirConnection(t *testing.T) {
+	h, _ := surface(t, &visits{})
+	for body, want := range map[string]string{"": "", "x": "close", "two": "close"} {
+		w := do(h, httptest.NewRequest("GET", "/", strings.NewReader(body)))
+		if got := w.Header().Get("Connection"); got != want {
+			t.Errorf("a body of %d bytes: Connection %q, want %q", len(body), got, want)
+		}
+	}
+}

@@ -5,9 +5,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
 	"gopkg.in/DataDog/dd-trace-go.v1/ddtrace/tracer"
 )
@@ -91,4 +93,31 @@ func limitedLine(t *testing.T, msg string, attrs []slog.Attr) []byte {
 	var out bytes.Buffer
 	NewLogger(&out, Config{Service: "shop", LogsInjection: true}).LogAttrs(ctx, slog.LevelInfo, msg, attrs...)
 	return out.Bytes()
+}
+
+// escapedLen is the length in a JSON string, or more.
+func TestEscapedLen(t *testing.T) {
+	for s, want := range map[string]int{
+		" ": 1, "~": 1, "\x7f": 1, `"`: 2, `\`: 2, "\x00": 6, "\x1f": 6, "é": 2, "\u2028": 6, "\u2029": 6, "\u2030": 3, "\xff": 6, "\ufffd": 6, "ab": 2, "": 0,
+	} {
+		var line bytes.Buffer
+		slog.New(slog.NewJSONHandler(&line, nil)).Info(s)
+		_, value, _ := strings.Cut(line.String(), `"msg":"`)
+		if got, inLine := escapedLen(s), len(value)-len("\"}\n"); got != want || got < inLine {
+			t.Errorf("%q: %d, want %d; it takes %d in a line", s, got, want, inLine)
+		}
+	}
+}
+
+type brokenHandler struct{ slog.Handler }
+
+func (brokenHandler) Handle(context.Context, slog.Record) error { return io.ErrClosedPipe }
+
+func TestErrorsOfTheHandlerAreReturned(t *testing.T) {
+	l := lineLimit{Handler: brokenHandler{slog.DiscardHandler}}
+	for _, message := range []string{"short", strings.Repeat("long", maxLine)} {
+		if err := l.Handle(t.Context(), slog.NewRecord(time.Now(), slog.LevelInfo, message, 0)); err != io.ErrClosedPipe {
+			t.Errorf("a message of %d bytes: %v, want %v", len(message), err, io.ErrClosedPipe)
+		}
+	}
 }
