@@ -1,6 +1,8 @@
 package memdb
 
 import (
+	"sync"
+
 	"github.com/dolthub/go-mysql-server/memory"
 	"github.com/dolthub/go-mysql-server/sql"
 )
@@ -49,6 +51,17 @@ func (i *boundedInserter) Insert(ctx *sql.Context, row sql.Row) error {
 		}
 	}
 	return nil
+}
+
+// applying lets one session at a time apply its changes: the sessions' copies of a table
+// share the storage of its indexes.
+var applying sync.Mutex
+
+// StatementComplete implements sql.EditOpenerCloser: it applies the changes.
+func (i *boundedInserter) StatementComplete(ctx *sql.Context) error {
+	applying.Lock()
+	defer applying.Unlock()
+	return i.TableEditor.StatementComplete(ctx)
 }
 
 func (i *boundedInserter) oldest() sql.Row {
