@@ -170,17 +170,7 @@ func launchTo(t *testing.T, server *mysqltest.Server, stdout *os.File) (p *proce
 	stdout.Close()
 	go func() { _ = p.cmd.Wait(); close(p.exited) }()
 	t.Cleanup(func() { _ = p.cmd.Process.Kill(); <-p.exited })
-	poll.Until(t, func() error {
-		resp, err := http.Get(p.url + "/readyz")
-		if err != nil {
-			return err
-		}
-		resp.Body.Close()
-		if resp.StatusCode != 200 {
-			return fmt.Errorf("/readyz: %s", resp.Status)
-		}
-		return nil
-	})
+	awaitReady(t, p.url)
 	return p
 }
 

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -21,9 +20,11 @@ import (
 	"text/tabwriter"
 	"time"
 
+	psutil "github.com/shirou/gopsutil/v4/process"
+
 	"apmapp/internal/format"
+	"apmapp/internal/testing/loopback"
 	"apmapp/internal/testing/mysqltest"
-	"apmapp/internal/testing/poll"
 )
 
 // The goals of BenchmarkOverload. They hold while the generator, MySQL and the
@@ -148,12 +149,7 @@ func (o *overloadBench) start(environ ...string) running {
 	if err != nil {
 		o.b.Fatal(err)
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		o.b.Fatal(err)
-	}
-	addr := listener.Addr().String()
-	listener.Close()
+	addr := loopback.FreeAddr(o.b)
 	cmd := exec.Command(o.program, "-addr", addr)
 	cmd.Stdout, cmd.Stderr = logs, os.Stderr
 	cmd.Env = append([]string{
@@ -166,17 +162,7 @@ func (o *overloadBench) start(environ ...string) running {
 	}
 	o.b.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait(); logs.Close() })
 	p := running{cmd.Process.Pid, "http://" + addr}
-	poll.Until(o.b, func() error {
-		resp, err := http.Get(p.url + "/readyz")
-		if err != nil {
-			return err
-		}
-		resp.Body.Close()
-		if resp.StatusCode != 200 {
-			return fmt.Errorf("/readyz: %s", resp.Status)
-		}
-		return nil
-	})
+	awaitReady(o.b, p.url)
 	return p
 }
 
@@ -417,25 +403,23 @@ func probe(ctx context.Context, url string) time.Duration {
 
 // rss returns the resident memory of a process in bytes.
 func rss(t testing.TB, pid int) int64 {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
+	p := psutil.Process{Pid: int32(pid)}
+	memory, err := p.MemoryInfo()
 	if err != nil {
 		t.Error(err)
 		return 0
 	}
-	pages, _ := strconv.ParseInt(strings.Fields(string(b))[1], 10, 64)
-	return pages * int64(os.Getpagesize())
+	return int64(memory.RSS)
 }
 
 // cpu returns the CPU time of a process so far. Linux counts it in hundredths of a
 // second.
 func cpu(t testing.TB, pid int) time.Duration {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	p := psutil.Process{Pid: int32(pid)}
+	times, err := p.Times()
 	if err != nil {
 		t.Error(err)
 		return 0
 	}
-	fields := bytes.Fields(b[bytes.LastIndexByte(b, ')'):])
-	user, _ := strconv.Atoi(string(fields[12]))
-	system, _ := strconv.Atoi(string(fields[13]))
-	return time.Duration(user+system) * 10 * time.Millisecond
+	return time.Duration((times.User + times.System) * float64(time.Second))
 }

@@ -104,6 +104,22 @@ func launch(t *testing.T, environ ...string) *process {
 	return p
 }
 
+// awaitReady returns when the service at url is ready. Its process may not listen yet.
+func awaitReady(t testing.TB, url string) {
+	t.Helper()
+	poll.Until(t, func() error {
+		resp, err := http.Get(url + "/readyz")
+		if err != nil {
+			return err
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			return fmt.Errorf("/readyz: %s", resp.Status)
+		}
+		return nil
+	})
+}
+
 // addr returns the service's host:port.
 func (p *process) addr() string { return strings.TrimPrefix(p.url, "http://") }
 

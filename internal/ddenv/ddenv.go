@@ -155,7 +155,6 @@ func correct(name, value string) (corrected, problem string) {
 // misspelled returns what is wrong with a name that nothing reads: "" if it may
 // belong to another program, such as the Agent or a tracer of another language.
 func misspelled(name string) string {
-	known := Known()
 	if slices.Contains(known, name) {
 		return ""
 	}

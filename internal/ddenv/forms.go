@@ -26,14 +26,18 @@ type form struct {
 //go:embed variables.txt
 var variables string
 
-// Known returns the names of all variables that the tracer, the profiler and this
-// project read.
-func Known() []string {
-	names := []string{"DD_LOGS_INJECTION"}
+// known has the names of all variables that the tracer, the profiler and this project
+// read, and typeOf the types of the tracer's.
+var known, typeOf = parseVariables()
+
+func parseVariables() (names []string, types map[string]string) {
+	names, types = []string{"DD_LOGS_INJECTION"}, map[string]string{}
 	for line := range strings.Lines(variables) {
-		names = append(names, strings.Fields(line)[0])
+		name, kind, _ := strings.Cut(strings.TrimSpace(line), " ")
+		names = append(names, name)
+		types[name] = kind
 	}
-	return names
+	return names, types
 }
 
 // formOf returns the form of a variable: its own, else that of its type.
@@ -41,16 +45,7 @@ func formOf(name string) form {
 	if f, ok := forms[name]; ok {
 		return f
 	}
-	return types[typeOf(name)]
-}
-
-func typeOf(name string) string {
-	for line := range strings.Lines(variables) {
-		if variable, kind, _ := strings.Cut(strings.TrimSpace(line), " "); variable == name {
-			return kind
-		}
-	}
-	return ""
+	return types[typeOf[name]]
 }
 
 // types are the forms of variables that have no entry in forms.

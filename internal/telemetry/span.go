@@ -51,8 +51,8 @@ func (i IDs) TraceResponse() string {
 	return "00-" + i.TraceID + "-" + i.SpanID + "-" + flags
 }
 
-// SetError marks the span in ctx as an error, with the type of its
-// cause and the stack of the place where the error was made. (The tracer's own
+// SetError marks the span in ctx as an error, with the type of its cause
+// and the stack of the place where the error was made. (The tracer's own
 // function uses the outermost type and has no stack.)
 func SetError(ctx context.Context, err error) {
 	if span, ok := tracer.SpanFromContext(ctx); ok {

@@ -64,8 +64,8 @@ func StartProgram(t testing.TB, program string, args ...string) *Server {
 	return s
 }
 
-// Program returns the path of the server program. If there is none, it skips the
-// test, or fails it with CI set.
+// Program returns the path of the server program. If none is installed, it skips
+// the test, or fails it with CI set.
 func Program(t testing.TB) string {
 	t.Helper()
 	if named := os.Getenv("APMAPP_TEST_MYSQLD"); named != "" {
