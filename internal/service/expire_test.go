@@ -37,12 +37,18 @@ func (b *table) DeleteBefore(ctx context.Context, before time.Time, limit int) (
 	return n, b.err
 }
 
-// runExpire runs the job in fake time: retention one hour, one run per minute.
-// It returns the log and the spans.
-func runExpire(t *testing.T, b *table, duration time.Duration) ([]map[string]any, []mocktracer.Span) {
-	t.Helper()
+// withSpans runs test in fake time. The tracer runs in real time: one of its
+// goroutines polls, and its timers would move the fake clock between two runs of
+// the job.
+func withSpans(t *testing.T, test func(*testing.T, mocktracer.Tracer)) {
 	spans := mocktracer.Start()
 	defer spans.Stop()
+	synctest.Test(t, func(t *testing.T) { test(t, spans) })
+}
+
+// runExpire runs the job: retention one hour, one run per minute. It returns the log.
+func runExpire(t *testing.T, b *table, duration time.Duration) []map[string]any {
+	t.Helper()
 	var logs lockedbuffer.Buffer
 	ctx, cancel := context.WithTimeout(t.Context(), duration)
 	defer cancel()
@@ -53,11 +59,11 @@ func runExpire(t *testing.T, b *table, duration time.Duration) ([]map[string]any
 	if got := time.Since(start); got != duration {
 		t.Errorf("the job ended after %s, want when its context ended", got)
 	}
-	return logged(t, &logs), spans.FinishedSpans()
+	return logged(t, &logs)
 }
 
 func TestVisitsExpire(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	withSpans(t, func(t *testing.T, tracer mocktracer.Tracer) {
 		b := &table{}
 		old := time.Now().Add(-2 * time.Hour)
 		for range 1000 {
@@ -67,7 +73,8 @@ func TestVisitsExpire(t *testing.T) {
 		// one hour old.
 		atSecondRun := time.Now().Add(2*time.Minute - time.Hour)
 		b.visits = append(b.visits, atSecondRun.Add(-time.Nanosecond), atSecondRun)
-		logs, spans := runExpire(t, b, 2*time.Minute+time.Second)
+		logs := runExpire(t, b, 2*time.Minute+time.Second)
+		spans := tracer.FinishedSpans()
 		want := []string{"500 of at most 500", "500 of at most 500", "0 of at most 500", "1 of at most 500"}
 		if !slices.Equal(b.calls, want) {
 			t.Errorf("statements deleted %q, want %q", b.calls, want)
@@ -87,9 +94,10 @@ func TestVisitsExpire(t *testing.T) {
 }
 
 func TestFailedRunIsAnError(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	withSpans(t, func(t *testing.T, tracer mocktracer.Tracer) {
 		b := &table{visits: make([]time.Time, 3), err: failure.New("delete", errors.New("the disk is full"))}
-		logs, spans := runExpire(t, b, 2*time.Minute+time.Second)
+		logs := runExpire(t, b, 2*time.Minute+time.Second)
+		spans := tracer.FinishedSpans()
 		if len(logs) != 2 || len(spans) != 2 {
 			t.Fatalf("%d log lines and %d spans, want one per run: the job continues after an error", len(logs), len(spans))
 		}
