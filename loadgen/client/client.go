@@ -33,6 +33,9 @@ type Options struct {
 	// Header may have a Host, which replaces that of the target.
 	Header http.Header
 	Body   string
+	// Requests are what paths of the run send, by openloop.Path.Path. A path that
+	// is not in it is requested with Method, Header and Body.
+	Requests map[string]Request
 	// Timeout limits each request, including the time to connect.
 	Timeout time.Duration
 	// MaxInFlight is the maximum number of requests in flight, each on its own
@@ -42,6 +45,17 @@ type Options struct {
 	Insecure bool
 	// Wrap, if set, decorates the transport. Only NetHTTP supports it.
 	Wrap func(http.RoundTripper) http.RoundTripper
+}
+
+// Request is what a path of a run sends.
+type Request struct {
+	// Method is that of the options if empty.
+	Method string
+	// Path is the path and query. It starts with a slash.
+	Path string
+	// Header is sent besides that of the options, and wins over it.
+	Header http.Header
+	Body   string
 }
 
 // New returns the sender that suits the target best, or an error if the options
@@ -86,15 +100,33 @@ func (o Options) checked() (Options, error) {
 	if err := checkHeader(o.Header); err != nil {
 		return o, fmt.Errorf("client: %w", err)
 	}
-	// Writing one request shows whether the method and the target are valid.
-	req, err := o.request(context.Background(), "/")
-	if err == nil {
-		err = req.Write(io.Discard)
-	}
-	if err != nil {
+	if err := o.checkRequest("/"); err != nil {
 		return o, fmt.Errorf("client: %w", err)
 	}
+	for _, name := range slices.Sorted(maps.Keys(o.Requests)) {
+		r := o.Requests[name]
+		err := checkHeader(r.Header)
+		if err == nil && !strings.HasPrefix(r.Path, "/") {
+			err = fmt.Errorf("path must start with a slash, got %q", r.Path)
+		}
+		if err == nil {
+			err = o.checkRequest(name)
+		}
+		if err != nil {
+			return o, fmt.Errorf("client: request %s: %w", name, err)
+		}
+	}
 	return o, nil
+}
+
+// checkRequest writes a request, which shows whether its method and its URL are
+// valid.
+func (o Options) checkRequest(name string) error {
+	req, err := o.request(context.Background(), name)
+	if err != nil {
+		return err
+	}
+	return req.Write(io.Discard)
 }
 
 // checkHeader exists because writing a request silently leaves out or changes
@@ -138,8 +170,21 @@ func (o Options) hostPort() string {
 	return net.JoinHostPort(o.Target.Hostname(), port)
 }
 
+// of returns the request for a path of the run.
+func (o Options) of(path string) Request {
+	r, ok := o.Requests[path]
+	if !ok {
+		r = Request{Path: path, Body: o.Body}
+	}
+	if r.Method == "" {
+		r.Method = o.Method
+	}
+	return r
+}
+
 func (o Options) request(ctx context.Context, path string) (*http.Request, error) {
-	req, err := http.NewRequestWithContext(ctx, o.Method, strings.TrimSuffix(o.Target.String(), "/")+path, strings.NewReader(o.Body))
+	r := o.of(path)
+	req, err := http.NewRequestWithContext(ctx, r.Method, strings.TrimSuffix(o.Target.String(), "/")+r.Path, strings.NewReader(r.Body))
 	if err != nil {
 		return nil, err
 	}
@@ -148,11 +193,13 @@ func (o Options) request(ctx context.Context, path string) (*http.Request, error
 		password, _ := user.Password()
 		req.SetBasicAuth(user.Username(), password)
 	}
-	for name, values := range o.Header {
-		if http.CanonicalHeaderKey(name) == "Host" {
-			req.Host = values[0]
-		} else {
-			req.Header[name] = values
+	for _, header := range []http.Header{o.Header, r.Header} {
+		for name, values := range header {
+			if http.CanonicalHeaderKey(name) == "Host" {
+				req.Host = values[0]
+			} else {
+				req.Header[name] = values
+			}
 		}
 	}
 	return req, nil

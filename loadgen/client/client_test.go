@@ -179,6 +179,32 @@ func TestPaths(t *testing.T) {
 	})
 }
 
+// A path of the run can have a method, a target path, headers and a body of its own.
+func TestRequests(t *testing.T) {
+	requests := make(chan string, 1)
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		requests <- fmt.Sprint(r.Method, " ", r.RequestURI, " ", r.Host, " ", r.Header["X-A"], r.Header["X-B"], " ", string(body))
+	}))
+	defer service.Close()
+	senders(t, func(t *testing.T, start starter) {
+		c := start(t, service.URL, func(o *Options) {
+			o.Method, o.Body, o.Header = "PUT", "common", http.Header{"X-A": {"1"}, "X-B": {"2"}}
+			o.Requests = map[string]Request{"/other": {Method: "HEAD", Path: "/cart?id=7", Header: http.Header{"X-B": {"3"}, "Host": {"shop.example"}}, Body: "own"}}
+		})
+		host := strings.TrimPrefix(service.URL, "http://")
+		for i, want := range []string{"PUT /path?q=1,2 " + host + " [1] [2] common", "HEAD /cart?id=7 shop.example [1] [3] own"} {
+			c.sender.Send(openloop.Request{Due: time.Now(), Path: i})
+			if x := c.wait(t); x.Status != 200 {
+				t.Errorf("%+v", x)
+			}
+			if got := <-requests; got != want {
+				t.Errorf("got %s, want %s", got, want)
+			}
+		}
+	})
+}
+
 // largeBody is more than a socket buffers.
 var largeBody = strings.Repeat("large ", 1<<20)
 
@@ -351,6 +377,9 @@ func TestInvalidOptions(t *testing.T) {
 		{func(o *Options) { o.Header = http.Header{"host": {"xn--\u00e4"}} }, "value of header Host is not a host such as shop.example or shop.example:8080"},
 		{func(o *Options) { o.Header = http.Header{"Host": {"a", "b"}} }, "header Host must have one value, got 2"},
 		{func(o *Options) { o.Header = http.Header{"Host": {}} }, "header Host must have one value, got 0"},
+		{func(o *Options) { o.Requests = map[string]Request{"b": {Path: "/"}, "a": {Path: "cart"}} }, `request a: path must start with a slash, got "cart"`},
+		{func(o *Options) { o.Requests = map[string]Request{"a": {Path: "/%zz"}} }, `request a: parse "http://h/%zz": invalid URL escape "%zz"`},
+		{func(o *Options) { o.Requests = map[string]Request{"a": {Path: "/", Header: http.Header{"B d": {"x"}}}} }, `request a: "B d" is not a valid header name`},
 		{func(o *Options) { o.Header = http.Header{"Key": {"fine", "secret\n"}} }, "value of header Key has control characters: remove them"},
 	} {
 		o := Options{Target: target("http://h"), Timeout: 1, MaxInFlight: 1, Header: http.Header{"Key": {"fine"}}}

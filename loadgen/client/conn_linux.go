@@ -30,8 +30,9 @@ func (h *http1) setIdle(c *conn) {
 // write sends an exchange's request on a connection.
 func (h *http1) write(c *conn, x *exchange) {
 	c.exchange, x.conn = x, c
-	c.response.reset(h.o.Method)
-	c.unsent = h.requests[x.Path]
+	request := &h.requests[x.Path]
+	c.response.reset(request.method)
+	c.unsent = request.text
 	if err := h.flush(c); err != nil {
 		h.fail(c, err)
 	} else if len(c.unsent) > 0 {
@@ -146,7 +147,7 @@ func (h *http1) fail(c *conn, err error) {
 	}
 	x.conn = nil
 	failure := kind(err)
-	if c.used && !r.began && idempotent[h.o.Method] && (failure == Closed || failure == Reset) {
+	if c.used && !r.began && idempotent[h.requests[x.Path].method] && (failure == Closed || failure == Reset) {
 		h.dial(x)
 		return
 	}

@@ -183,7 +183,7 @@ func TestWatchedForWriting(t *testing.T) {
 		t.Errorf("a request that is sent: %v", events)
 	}
 	c, peer := h.connection(t)
-	h.requests[0] = make([]byte, 1<<20)
+	h.requests[0].text = make([]byte, 1<<20)
 	h.request(c)
 	if len(c.unsent) == 0 {
 		t.Fatal("a socket buffers the whole request")

@@ -25,7 +25,7 @@ import (
 // queues the requests in flight.
 type http1 struct {
 	o        Options
-	requests [][]byte // by path
+	requests []written // by path
 	done     openloop.Done
 
 	release func() // releases the thread
@@ -43,6 +43,12 @@ type http1 struct {
 	dials  sync.WaitGroup
 	mu     sync.Mutex
 	dialed []dialed
+}
+
+// written is a request as it is sent.
+type written struct {
+	method string
+	text   []byte
 }
 
 // pollEvery is the time that answers may wait while requests are overdue: sending
@@ -76,7 +82,7 @@ func (h *http1) Start(paths []openloop.Path, done openloop.Done) error {
 		if err := req.Write(&b); err != nil {
 			return fmt.Errorf("write a request for %s: %w", p.Path, err)
 		}
-		h.requests = append(h.requests, b.Bytes())
+		h.requests = append(h.requests, written{req.Method, b.Bytes()})
 	}
 	var err error
 	if h.poller, err = newPoller(); err != nil {
