@@ -1,6 +1,7 @@
 package client
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log"
@@ -49,6 +50,7 @@ type starter func(t *testing.T, target string, change ...func(*Options)) *client
 type client struct {
 	sender openloop.Sender
 	finish func()
+	giveUp func(context.Context) // finish, until the context ends
 	ended  chan ended
 }
 
@@ -79,7 +81,9 @@ func start(t *testing.T, of func(Options) (openloop.Sender, error), target strin
 	if err := sender.Start([]openloop.Path{{Path: "/path?q=1,2", Weight: 1}, {Path: "/other", Weight: 1}}, done); err != nil {
 		t.Fatal(err)
 	}
-	c.finish = sync.OnceFunc(sender.Finish)
+	var once sync.Once
+	c.giveUp = func(ctx context.Context) { once.Do(func() { sender.Finish(ctx) }) }
+	c.finish = func() { c.giveUp(context.Background()) }
 	t.Cleanup(c.finish)
 	return c
 }
@@ -464,7 +468,7 @@ func TestProxy(t *testing.T) {
 			t.Fatal(err)
 		}
 		sender.Send(openloop.Request{})
-		sender.Finish()
+		sender.Finish(t.Context())
 		fmt.Println(<-statuses)
 		return
 	}

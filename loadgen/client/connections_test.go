@@ -1,6 +1,7 @@
 package client
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -168,6 +169,38 @@ func TestEarlyAnswer(t *testing.T) {
 		c.finish()
 		if n := service.connections.Load(); n != 2 {
 			t.Errorf("%d connections, want one for each request", n)
+		}
+	})
+}
+
+// A caller that gives up the waiting ends the requests in flight.
+func TestFinishGivesUp(t *testing.T) {
+	senders(t, func(t *testing.T, start starter) {
+		asked := make(chan struct{}, 2)
+		silent := answering(t, func(c *net.TCPConn) {
+			asked <- struct{}{}
+			c.Read(make([]byte, 1))
+		})
+		c := start(t, silent.url)
+		ctx, giveUp := context.WithCancel(t.Context())
+		go func() {
+			<-asked
+			<-asked
+			giveUp()
+		}()
+		for range 2 {
+			c.sender.Send(openloop.Request{Due: time.Now()})
+		}
+		c.giveUp(ctx)
+		for range 2 {
+			select {
+			case x := <-c.ended:
+				if x.Failure != Canceled || x.end.Before(x.sent) {
+					t.Errorf("%+v", x)
+				}
+			default:
+				t.Fatal("Finish returned before the requests ended")
+			}
 		}
 	})
 }

@@ -95,10 +95,14 @@ func (h *http1) Start(paths []openloop.Path, done openloop.Done) error {
 }
 
 // Finish implements openloop.Sender.
-func (h *http1) Finish() {
-	for h.queue.first != nil {
+func (h *http1) Finish(ctx context.Context) {
+	h.watch(ctx)
+	for h.queue.first != nil && ctx.Err() == nil {
 		h.poll(h.deadline(h.queue.first), true)
 		h.expire(time.Now())
+	}
+	for x := h.queue.first; x != nil; x = h.queue.first {
+		h.abort(x, time.Now(), context.Canceled)
 	}
 	h.release()
 	h.watch(context.Background())
@@ -199,12 +203,17 @@ func (h *http1) deadline(x *exchange) time.Time { return x.sent.Add(h.o.Timeout)
 // the oldest one is the first.
 func (h *http1) expire(now time.Time) {
 	for x := h.queue.first; x != nil && !now.Before(h.deadline(x)); x = h.queue.first {
-		if x.conn == nil {
-			h.end(x, now, openloop.Exchange{Failure: Timeout})
-			continue
-		}
-		h.fail(x.conn, os.ErrDeadlineExceeded)
+		h.abort(x, now, os.ErrDeadlineExceeded)
 	}
+}
+
+// abort ends an exchange and its connection, if it has one.
+func (h *http1) abort(x *exchange, now time.Time, err error) {
+	if x.conn == nil {
+		h.end(x, now, openloop.Exchange{Failure: kind(err)})
+		return
+	}
+	h.fail(x.conn, err)
 }
 
 // end reports when and how an exchange ended, once.

@@ -75,7 +75,7 @@ func newHTTP1(t *testing.T, target string, change ...func(*Options)) (startedHTT
 	if err != nil {
 		t.Fatal(err)
 	}
-	finish := sync.OnceFunc(sender.Finish)
+	finish := sync.OnceFunc(func() { sender.Finish(context.Background()) })
 	t.Cleanup(finish)
 	return startedHTTP1{sender.(*http1), finish}, ended
 }
@@ -429,7 +429,7 @@ func TestNoFilesLeft(t *testing.T) {
 		err = sender.Start([]openloop.Path{{Path: "/"}}, func(_ openloop.Request, _, _ time.Time, x openloop.Exchange) { failures <- x.Failure })
 		if err == nil {
 			sender.Send(openloop.Request{})
-			sender.Finish()
+			sender.Finish(t.Context())
 		}
 		unix.Setrlimit(unix.RLIMIT_NOFILE, &limit)
 		got := ""

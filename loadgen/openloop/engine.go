@@ -45,8 +45,9 @@ type Sender interface {
 	// Send sends a request without waiting for its answer. The sender itself
 	// limits how long an answer may take.
 	Send(r Request)
-	// Finish returns when all requests have ended.
-	Finish()
+	// Finish returns when all requests have ended. When ctx ends, it ends those in
+	// flight: they fail as canceled.
+	Finish(ctx context.Context)
 }
 
 // Config is a run.
@@ -61,6 +62,9 @@ type Config struct {
 	// Start is the time that the schedule counts from; zero means when Run is
 	// called.
 	Start time.Time
+	// Wait limits the wait for the outstanding answers at the end of the run: when
+	// it ends, their requests fail. Nil means that only the sender limits them.
+	Wait context.Context
 }
 
 func (c Config) check() error {
@@ -95,13 +99,16 @@ func New(cfg Config) (*Engine, error) {
 	if err := cfg.check(); err != nil {
 		return nil, fmt.Errorf("open loop: %w", err)
 	}
+	if cfg.Wait == nil {
+		cfg.Wait = context.Background()
+	}
 	return &Engine{cfg: cfg, record: newRecord(cfg.Paths)}, nil
 }
 
 // Run sends requests until the schedule or ctx ends, waits for the outstanding
 // answers, and returns the result. When ctx ends, no more requests are sent;
-// those in flight still have the sender's own time limit. Run may be called
-// once.
+// those in flight still have the sender's own time limit, until Config.Wait ends.
+// Run may be called once.
 func (e *Engine) Run(ctx context.Context) (*Result, error) {
 	if err := e.cfg.Sender.Start(e.cfg.Paths, e.record.done); err != nil {
 		return nil, fmt.Errorf("open loop: %w", err)
@@ -114,7 +121,7 @@ func (e *Engine) Run(ctx context.Context) (*Result, error) {
 	}
 	e.record.begin(start)
 	asked := e.dispatch(ctx, start)
-	e.cfg.Sender.Finish()
+	e.cfg.Sender.Finish(e.cfg.Wait)
 	return e.record.result(asked), nil
 }
 

@@ -72,8 +72,8 @@ func (n *noTies) SleepUntil(ctx context.Context, t time.Time) {
 	n.Sender.SleepUntil(ctx, t)
 }
 
-func (n *noTies) Finish() {
-	n.Sender.Finish()
+func (n *noTies) Finish(ctx context.Context) {
+	n.Sender.Finish(ctx)
 	for _, e := range n.ended {
 		if n.due[e.end.UnixNano()] && !e.end.Equal(e.due) {
 			n.t.Errorf("a request ended at %s, when another one was due", e.end.UTC())

@@ -9,7 +9,7 @@ import (
 // Client sends one request and reads its complete answer.
 type Client interface {
 	// Do requests a path. Several goroutines call it concurrently. The client
-	// itself limits how long an answer may take.
+	// itself limits how long an answer may take, and returns soon after ctx ends.
 	Do(ctx context.Context, path string) Exchange
 }
 
@@ -19,7 +19,9 @@ func Workers(client Client, n int, clock Clock) Sender {
 	if clock == nil {
 		clock = FineClock{}
 	}
-	return &workers{client: client, clock: clock, most: n, due: make(chan Request)}
+	w := &workers{client: client, clock: clock, most: n, due: make(chan Request)}
+	w.ctx, w.cancel = context.WithCancel(context.Background())
+	return w
 }
 
 type workers struct {
@@ -28,6 +30,11 @@ type workers struct {
 	release func()
 	paths   []Path
 	done    Done
+
+	// ctx is not that of the run: requests in flight may finish when the run is
+	// interrupted.
+	ctx    context.Context
+	cancel context.CancelFunc
 
 	due     chan Request
 	n, most int
@@ -60,17 +67,18 @@ func (w *workers) Send(r Request) {
 
 // work sends one request after the other as they become due.
 func (w *workers) work(r Request) {
-	// Requests in flight may finish when the run is interrupted.
-	ctx := context.Background()
 	for ok := true; ok; r, ok = <-w.due {
 		sent := time.Now()
-		x := w.client.Do(ctx, w.paths[r.Path].Path)
+		x := w.client.Do(w.ctx, w.paths[r.Path].Path)
 		w.done(r, sent, time.Now(), x)
 	}
 }
 
-func (w *workers) Finish() {
+func (w *workers) Finish(ctx context.Context) {
 	w.release()
 	close(w.due)
+	stop := context.AfterFunc(ctx, w.cancel)
 	w.running.Wait()
+	stop()
+	w.cancel()
 }
