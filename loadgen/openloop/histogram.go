@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"strconv"
 	"time"
 
@@ -13,7 +14,10 @@ import (
 // Histogram counts durations from a microsecond to an hour with three
 // significant digits: https://www.hdrhistogram.org. Longer durations count as an
 // hour. Its JSON has percentiles for readers and the whole histogram for Merge.
-type Histogram struct{ h *hdr.Histogram }
+type Histogram struct {
+	h       *hdr.Histogram
+	longest time.Duration // exact; hdr only has the bucket of it
+}
 
 const (
 	lowest  = int64(time.Microsecond)
@@ -22,16 +26,20 @@ const (
 )
 
 // NewHistogram returns an empty histogram.
-func NewHistogram() *Histogram { return &Histogram{hdr.New(lowest, highest, digits)} }
+func NewHistogram() *Histogram { return &Histogram{h: hdr.New(lowest, highest, digits)} }
 
 // Record counts one duration; negative durations count as zero.
 func (h *Histogram) Record(d time.Duration) {
-	// It cannot fail within these limits.
-	_ = h.h.RecordValue(min(max(int64(d), 0), highest))
+	d = min(max(d, 0), time.Duration(highest))
+	_ = h.h.RecordValue(int64(d)) // it cannot fail within these limits
+	h.longest = max(h.longest, d)
 }
 
 // Merge adds the counts of other to h.
-func (h *Histogram) Merge(other *Histogram) { h.h.Merge(other.h) }
+func (h *Histogram) Merge(other *Histogram) {
+	h.h.Merge(other.h)
+	h.longest = max(h.longest, other.longest)
+}
 
 // Clone returns a copy.
 func (h *Histogram) Clone() *Histogram {
@@ -43,19 +51,28 @@ func (h *Histogram) Clone() *Histogram {
 // Count returns the number of durations.
 func (h *Histogram) Count() int64 { return h.h.TotalCount() }
 
-// Quantile returns the duration that the share q (0 to 1) of all durations did not
-// exceed.
-func (h *Histogram) Quantile(q float64) time.Duration {
-	return time.Duration(h.h.ValueAtQuantile(q * 100))
+// Quantile returns the shortest duration that the share q (0 to 1) of all durations
+// did not exceed, within three significant digits. It is 0 if there is none, and
+// never longer than Max.
+func (h *Histogram) Quantile(q float64) time.Duration { return quantile(h.h, q, h.longest) }
+
+// quantile returns a quantile of h, whose longest duration is longest. Of n
+// durations, it is the one with the rank q·n, rounded up. hdr rounds to the nearest
+// rank, which is too low in half of the cases, so it gets a share that is exactly a
+// rank.
+func quantile(h *hdr.Histogram, q float64, longest time.Duration) time.Duration {
+	n := float64(h.TotalCount())
+	if n == 0 {
+		return 0
+	}
+	// q and the product are rounded: 0.07·100 is 7.000000000000001, and not rank 8.
+	const exact = 1 - 0x1p-51
+	rank := max(1, math.Ceil(q*n*exact))
+	return min(longest, time.Duration(h.ValueAtQuantile(100*rank/n)))
 }
 
 // Max returns the longest duration, 0 if there is none.
-func (h *Histogram) Max() time.Duration {
-	if h.Count() == 0 { // hdr returns the end of its first bucket for an empty histogram
-		return 0
-	}
-	return time.Duration(h.h.Max())
-}
+func (h *Histogram) Max() time.Duration { return h.longest }
 
 // Mean returns the average duration.
 func (h *Histogram) Mean() time.Duration { return time.Duration(h.h.Mean()) }
@@ -110,7 +127,17 @@ func (h *Histogram) UnmarshalJSON(data []byte) error {
 		return err
 	}
 	*h = *NewHistogram()
-	return mergeEncoded(h.h, in.HDR)
+	if err := mergeEncoded(h.h, in.HDR); err != nil {
+		return err
+	}
+	if h.Count() > 0 {
+		// The exact value, if it belongs to this histogram.
+		h.longest = time.Duration(h.h.Max())
+		if in.MaxNS >= 0 && h.h.ValuesAreEquivalent(in.MaxNS, h.h.Max()) {
+			h.longest = time.Duration(in.MaxNS)
+		}
+	}
+	return nil
 }
 
 // mergeEncoded adds an encoded histogram to h.

@@ -1,7 +1,11 @@
 package openloop
 
 import (
+	"bufio"
 	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -25,6 +29,156 @@ func TestHistogram(t *testing.T) {
 	h.Merge(before)
 	if h.Count() != 2000 || before.Count() != 1000 {
 		t.Errorf("%d durations, its copy has %d, want 2,000 and 1,000", h.Count(), before.Count())
+	}
+}
+
+// rank returns the p-th percentile of sorted durations by its definition, in whole
+// numbers: the shortest one that p % did not exceed. p is in units of 0.0001 %.
+func rank(sorted []time.Duration, p int) time.Duration {
+	for i, d := range sorted {
+		if (i+1)*1_000_000 >= p*len(sorted) {
+			return d
+		}
+	}
+	return 0
+}
+
+// Two of 160 requests took 500 ms. 158 requests are less than 99 % of them.
+func TestTailOfFewRequests(t *testing.T) {
+	h, s := NewHistogram(), newSummaryHistogram()
+	for i := range 160 {
+		d := 5 * time.Millisecond
+		if i%80 == 7 {
+			d = 500 * time.Millisecond
+		}
+		h.Record(d)
+		if err := s.RecordValue(int64(d)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := h.Quantile(0.99); got != 500*time.Millisecond {
+		t.Errorf("p99 %s, want 500ms", got)
+	}
+	if got := summarize(s, 500*time.Millisecond).P99; got != 500*time.Millisecond {
+		t.Errorf("p99 of an interval %s, want 500ms", got)
+	}
+	data, err := json.Marshal(h)
+	if err != nil || !strings.Contains(string(data), `"p99":500000000,`) {
+		t.Errorf("%v, no p99 of 500 ms in %s", err, data)
+	}
+}
+
+// Every quantile is the one of the definition, within the digits of the histogram,
+// and no quantile is above the longest duration.
+func TestQuantilesFollowTheDefinition(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	for n := 1; n <= 400; n += 3 {
+		h, s := NewHistogram(), newSummaryHistogram()
+		var sorted []time.Duration
+		for range n {
+			// From microseconds to minutes, and far apart: a wrong rank is visible.
+			d := time.Duration(random.ExpFloat64() * float64(time.Microsecond) * float64(int64(1)<<random.IntN(26)))
+			sorted = append(sorted, d)
+			h.Record(d)
+			if err := s.RecordValue(int64(d)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		slices.Sort(sorted)
+		longest := sorted[n-1]
+		if h.Max() != longest {
+			t.Fatalf("longest of %d: %s, want %s", n, h.Max(), longest)
+		}
+		percentiles := []int{1, 70_000, 500_000, 750_000, 900_000, 950_000, 990_000, 999_000, 999_900, 1_000_000}
+		for range 20 {
+			percentiles = append(percentiles, 1+random.IntN(1_000_000))
+		}
+		for _, p := range percentiles {
+			got, want := h.Quantile(float64(p)/1_000_000), rank(sorted, p)
+			near(t, fmt.Sprintf("%d of %d", p, n), got, want, 0.001)
+			if got > longest {
+				t.Fatalf("%d of %d: %s, longer than the longest, %s", p, n, got, longest)
+			}
+		}
+		summary := summarize(s, longest)
+		near(t, fmt.Sprint("p50 of an interval with ", n), summary.P50, rank(sorted, 500_000), 0.01)
+		near(t, fmt.Sprint("p99 of an interval with ", n), summary.P99, rank(sorted, 990_000), 0.01)
+		if t.Failed() {
+			return
+		}
+	}
+}
+
+// A product of floating-point numbers may be just above a whole number.
+func TestRanksOfWholeNumbers(t *testing.T) {
+	h := NewHistogram()
+	for i := range 100 {
+		h.Record(time.Duration(i+1) * time.Second)
+	}
+	for i := 1; i <= 100; i++ {
+		near(t, fmt.Sprint("percentile ", i), h.Quantile(float64(i)/100), time.Duration(i)*time.Second, 0.001)
+	}
+	near(t, "percentile 0", h.Quantile(0), time.Second, 0.001)
+	near(t, "percentile 28.000001", h.Quantile(0.28000001), 29*time.Second, 0.001)
+}
+
+// The lines of the percentile format follow the definition too.
+func TestWrittenPercentilesFollowTheDefinition(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 4))
+	for n := 1; n < 200; n += 7 {
+		h := NewHistogram()
+		var sorted []time.Duration
+		for range n {
+			d := time.Millisecond + time.Duration(random.Int64N(int64(time.Minute)))
+			h.Record(d)
+			sorted = append(sorted, d)
+		}
+		slices.Sort(sorted)
+		var b strings.Builder
+		if err := h.WritePercentiles(&b); err != nil {
+			t.Fatal(err)
+		}
+		lines := 0
+		for in := bufio.NewScanner(strings.NewReader(b.String())); in.Scan(); {
+			var value, share float64
+			var count int
+			if n, _ := fmt.Sscan(in.Text(), &value, &share, &count); n != 3 || share == 0 {
+				continue
+			}
+			lines++
+			// Shares are written with six digits.
+			near(t, in.Text(), time.Duration(value*1e6), rank(sorted, int(share*1_000_000-0.5)), 0.001)
+			if want, _ := slices.BinarySearch(sorted, time.Duration(value*1e6)+1000); count != want {
+				t.Errorf("%s: want %d durations", in.Text(), want)
+			}
+		}
+		if lines == 0 || t.Failed() {
+			t.Fatalf("%d durations:\n%s", n, b.String())
+		}
+	}
+}
+
+// A merged histogram, its copy and its JSON keep the exact longest duration.
+func TestLongestDurationIsExact(t *testing.T) {
+	a, b := NewHistogram(), NewHistogram()
+	a.Record(1_234_567_891)
+	b.Record(7)
+	b.Merge(a)
+	var back Histogram
+	data, err := json.Marshal(b.Clone())
+	if err == nil {
+		err = json.Unmarshal(data, &back)
+	}
+	if err != nil || back.Max() != 1_234_567_891 || back.Quantile(1) != 1_234_567_891 || back.Quantile(0.5) != 7 && back.Quantile(0.5) > 1023 {
+		t.Errorf("%v, longest %d, p100 %d, p50 %d", err, back.Max(), back.Quantile(1), back.Quantile(0.5))
+	}
+	// Of a maximum that is not in the histogram, nothing is believed.
+	for _, wrong := range []string{`"max_ns":-1`, `"max_ns":0`, `"max_ns":5000000000`} {
+		changed := strings.Replace(string(data), `"max_ns":1234567891`, wrong, 1)
+		if err := json.Unmarshal([]byte(changed), &back); err != nil {
+			t.Fatal(err)
+		}
+		near(t, wrong, back.Max(), 1_234_567_891, 0.001)
 	}
 }
 

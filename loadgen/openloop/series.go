@@ -44,8 +44,8 @@ func summarize(h *hdr.Histogram, longest time.Duration) Summary {
 		panic("encode a histogram: " + err.Error())
 	}
 	return Summary{
-		P50: min(longest, time.Duration(h.ValueAtQuantile(50))),
-		P99: min(longest, time.Duration(h.ValueAtQuantile(99))),
+		P50: quantile(h, 0.50, longest),
+		P99: quantile(h, 0.99, longest),
 		Max: longest,
 		HDR: string(encoded),
 	}
