@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -28,6 +29,9 @@ import (
 type Options struct {
 	// Target is the service's base URL; paths are appended to it.
 	Target *url.URL
+	// Address, if set, is where to connect instead of the target's host and port:
+	// HOST:PORT or unix:PATH.
+	Address string
 	// Method is GET if empty.
 	Method string
 	// Header may have a Host, which replaces that of the target.
@@ -88,6 +92,13 @@ func (o Options) checked() (Options, error) {
 	if o.Target.Host == "" || o.Target.Scheme != "http" && o.Target.Scheme != "https" {
 		return o, fmt.Errorf("client: target must be http:// or https:// and a host, got %q", o.Target.Redacted())
 	}
+	if path, ok := strings.CutPrefix(o.address(), "unix:"); !ok {
+		if _, _, err := o.hostPort(); err != nil {
+			return o, fmt.Errorf("client: %w", err)
+		}
+	} else if path == "" || len(path) > maxSocketPath {
+		return o, fmt.Errorf("client: path of a socket must have 1 to %d bytes, got %q", maxSocketPath, path)
+	}
 	if o.Timeout <= 0 {
 		return o, fmt.Errorf("client: timeout must be greater than 0s, got %s", o.Timeout)
 	}
@@ -118,6 +129,10 @@ func (o Options) checked() (Options, error) {
 	}
 	return o, nil
 }
+
+// maxSocketPath is the length of the field for it in Linux's struct sockaddr_un,
+// without the terminating zero.
+const maxSocketPath = 107
 
 // checkRequest writes a request, which shows whether its method and its URL are
 // valid.
@@ -161,13 +176,35 @@ var idempotent = map[string]bool{
 	http.MethodTrace: true, http.MethodPut: true, http.MethodDelete: true,
 }
 
-// hostPort returns the address to connect to.
-func (o Options) hostPort() string {
+// address returns where to connect: HOST:PORT or unix:PATH.
+func (o Options) address() string {
+	if o.Address != "" {
+		return o.Address
+	}
 	port := o.Target.Port()
 	if port == "" {
-		port = "80"
+		port = map[string]string{"http": "80", "https": "443"}[o.Target.Scheme]
 	}
 	return net.JoinHostPort(o.Target.Hostname(), port)
+}
+
+// hostPort returns the host and port to connect to. International names are in
+// the form of the DNS.
+func (o Options) hostPort() (host string, port int, err error) {
+	host, number, err := net.SplitHostPort(o.address())
+	if err != nil {
+		return "", 0, fmt.Errorf("address must be HOST:PORT or unix:PATH, got %q", o.address())
+	}
+	if port, err = strconv.Atoi(number); err != nil || port < 1 || port > 65535 {
+		return "", 0, fmt.Errorf("port must be between 1 and 65535, got %q", number)
+	}
+	if host == "" {
+		return "localhost", port, nil
+	}
+	if host, err = httpguts.PunycodeHostPort(host); err != nil {
+		return "", 0, err
+	}
+	return host, port, nil
 }
 
 // of returns the request for a path of the run.

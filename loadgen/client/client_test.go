@@ -372,6 +372,12 @@ func TestInvalidOptions(t *testing.T) {
 		{func(o *Options) { o.Target = target("ftp://h") }, `target must be http:// or https:// and a host, got "ftp://h"`},
 		{func(o *Options) { o.Target = target("http:") }, `target must be http:// or https:// and a host, got "http:"`},
 		{func(o *Options) { o.Target = target("ftp://me:secret@h") }, `target must be http:// or https:// and a host, got "ftp://me:xxxxx@h"`},
+		{func(o *Options) { o.Target = target("http://h:0") }, `port must be between 1 and 65535, got "0"`},
+		{func(o *Options) { o.Target = target("http://h:65536") }, `port must be between 1 and 65535, got "65536"`},
+		{func(o *Options) { o.Address = "10.0.0.1" }, `address must be HOST:PORT or unix:PATH, got "10.0.0.1"`},
+		{func(o *Options) { o.Address = "10.0.0.1:http" }, `port must be between 1 and 65535, got "http"`},
+		{func(o *Options) { o.Address = "unix:" }, `path of a socket must have 1 to 107 bytes, got ""`},
+		{func(o *Options) { o.Address = "unix:" + strings.Repeat("x", 108) }, `path of a socket must have 1 to 107 bytes, got "` + strings.Repeat("x", 108) + `"`},
 		{func(o *Options) { o.MaxInFlight = 0 }, "max-in-flight must be at least 1, got 0"},
 		{func(o *Options) { o.Timeout = 0 }, "timeout must be greater than 0s, got 0s"},
 		{func(o *Options) { o.Method = "GET IT" }, `net/http: invalid method "GET IT"`},
@@ -418,17 +424,25 @@ func TestSmallestOptions(t *testing.T) {
 }
 
 func TestHostPort(t *testing.T) {
-	for target, want := range map[string]string{
-		"http://h":         "h:80",
-		"http://h:81/base": "h:81",
-		"http://[::1]":     "[::1]:80",
+	for _, test := range []struct {
+		target, address, host string
+		port                  int
+	}{
+		{"http://h", "", "h", 80},
+		{"https://h", "", "h", 443},
+		{"http://h:81/base", "", "h", 81},
+		{"http://[::1]", "", "::1", 80},
+		{"http://[fe80::1%25eth0]:81", "", "fe80::1%eth0", 81},
+		{"http://:81", "", "localhost", 81},
+		{"http://b\u00fccher.example", "", "xn--bcher-kva.example", 80},
+		{"https://h", "10.0.0.1:8443", "10.0.0.1", 8443},
 	} {
-		u, err := url.Parse(target)
+		u, err := url.Parse(test.target)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := (Options{Target: u}).hostPort(); got != want {
-			t.Errorf("%s: %s, want %s", target, got, want)
+		if host, port, err := (Options{Target: u, Address: test.address}).hostPort(); host != test.host || port != test.port || err != nil {
+			t.Errorf("%s %s: got %s, %d, %v; want %s, %d", test.target, test.address, host, port, err, test.host, test.port)
 		}
 	}
 }

@@ -19,7 +19,13 @@ type conn struct {
 	unsent   []byte
 	// used means that it was idle before: its peer may have closed it meanwhile.
 	used bool
+
+	connecting bool
+	others     []unix.Sockaddr // to try if the target refuses this connection
 }
+
+// watchAnswer are the events of a connection whose request is sent.
+const watchAnswer = unix.EPOLLIN | unix.EPOLLRDHUP
 
 // setIdle keeps a connection for the next request.
 func (h *http1) setIdle(c *conn) {
@@ -36,7 +42,7 @@ func (h *http1) write(c *conn, x *exchange) {
 	if err := h.flush(c); err != nil {
 		h.fail(c, err)
 	} else if len(c.unsent) > 0 {
-		h.rewatch(c, unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLOUT)
+		h.rewatch(c, watchAnswer|unix.EPOLLOUT)
 	}
 }
 
@@ -65,13 +71,17 @@ func (h *http1) rewatch(c *conn, events uint32) {
 
 // handle continues a connection that can be read or written.
 func (h *http1) handle(c *conn, events uint32) {
+	if c.connecting {
+		h.connected(c)
+		return
+	}
 	if events&unix.EPOLLOUT != 0 && len(c.unsent) > 0 {
 		if err := h.flush(c); err != nil {
 			h.fail(c, err)
 			return
 		}
 		if len(c.unsent) == 0 {
-			h.rewatch(c, unix.EPOLLIN|unix.EPOLLRDHUP)
+			h.rewatch(c, watchAnswer)
 		}
 	}
 	if events&^unix.EPOLLOUT == 0 {
@@ -146,6 +156,14 @@ func (h *http1) fail(c *conn, err error) {
 		return
 	}
 	x.conn = nil
+	if c.connecting && len(c.others) > 0 {
+		h.connect(x, c.others)
+		return
+	}
+	if c.connecting {
+		h.notConnected(x, err)
+		return
+	}
 	failure := kind(err)
 	if c.used && !r.began && idempotent[h.requests[x.Path].method] && (failure == Closed || failure == Reset) {
 		h.dial(x)

@@ -2,7 +2,6 @@ package client
 
 import (
 	"io"
-	"net"
 	"os"
 	"slices"
 	"testing"
@@ -18,7 +17,7 @@ import (
 func (h startedHTTP1) connection(t *testing.T) (c *conn, peer int) {
 	t.Helper()
 	own, peer := socketPair(t)
-	c, err := h.adopt(own)
+	c, err := h.adopt(own, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,8 +99,8 @@ func TestWhichRequestsAreRepeated(t *testing.T) {
 				h.read(c, []byte(test.answer), time.Now())
 			}
 			h.fail(c, test.err)
-			if len(h.conns) != 0 || c.exchange != nil {
-				t.Errorf("%d connections, want 0; the last one waits for the answer to %v", len(h.conns), c.exchange)
+			if h.conns[int32(c.fd)] == c || c.exchange != nil {
+				t.Errorf("the connection is kept; it waits for the answer to %v", c.exchange)
 			}
 			if test.want == "" {
 				if len(ended) != 0 {
@@ -218,48 +217,18 @@ func TestEventOfAClosedConnection(t *testing.T) {
 	}
 }
 
-// A file that cannot be watched is closed, and its request fails.
+// A file that cannot be watched is closed.
 func TestConnectionThatCannotBeWatched(t *testing.T) {
-	h, ended := newHTTP1(t, "http://127.0.0.1:1")
+	h, _ := newHTTP1(t, "http://127.0.0.1:1")
 	fd, err := unix.Open("/", unix.O_RDONLY|unix.O_CLOEXEC, 0) // no folder can
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c, err := h.adopt(fd); c != nil || err == nil || err.Error() != "epoll_ctl: operation not permitted" {
+	if c, err := h.adopt(fd, false); c != nil || err == nil || err.Error() != "epoll_ctl: operation not permitted" {
 		t.Errorf("got %v, %v", c, err)
 	}
 	if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != unix.EBADF {
 		t.Errorf("the file stays open: %v", err)
-	}
-	x := &exchange{sent: time.Now()}
-	h.queue.push(x)
-	h.dialed = []dialed{{exchange: x, fd: -1}}
-	h.takeDialed()
-	if len(ended) != 1 || (<-ended).Failure != Malformed {
-		t.Error("its request did not fail")
-	}
-}
-
-// A connection has one file descriptor: when it is closed, the peer notices.
-func TestConnectLeavesOneSocket(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	fd, err := connect(listener.Addr().String(), time.Now().Add(poll.Limit))
-	if err != nil {
-		t.Fatal(err)
-	}
-	unix.Close(fd)
-	peer, err := listener.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer peer.Close()
-	peer.SetReadDeadline(time.Now().Add(poll.Limit / 10))
-	if _, err := peer.Read(make([]byte, 1)); err != io.EOF {
-		t.Errorf("read: %v, want the end", err)
 	}
 }
 
@@ -268,7 +237,7 @@ func TestConnectLeavesOneSocket(t *testing.T) {
 func TestWallClockChange(t *testing.T) {
 	h, ended := newHTTP1(t, "http://127.0.0.1:1")
 	own, _ := socketPair(t)
-	c, err := h.adopt(own)
+	c, err := h.adopt(own, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -281,18 +250,6 @@ func TestWallClockChange(t *testing.T) {
 	}
 }
 
-// A connection that is established after its request timed out serves the next
-// one.
-func TestConnectionThatIsTooLate(t *testing.T) {
-	h, ended := newHTTP1(t, "http://127.0.0.1:1")
-	own, _ := socketPair(t)
-	h.dialed = []dialed{{exchange: &exchange{over: true}, fd: own}, {exchange: &exchange{over: true}, fd: -1, err: unix.ECONNREFUSED}}
-	h.takeDialed()
-	if len(h.idle) != 1 || h.idle[0].fd != own || !h.idle[0].used || len(ended) != 0 {
-		t.Errorf("%d idle connections, %d ends of requests; want 1, 0", len(h.idle), len(ended))
-	}
-}
-
 // Idle connections that their peer closes, or on which it sends something, are
 // not used again. The others are, the last one first.
 func TestIdleConnections(t *testing.T) {
@@ -301,7 +258,7 @@ func TestIdleConnections(t *testing.T) {
 	var peers []int
 	for range 4 {
 		own, peer := socketPair(t)
-		c, err := h.adopt(own)
+		c, err := h.adopt(own, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -319,6 +276,4 @@ func TestIdleConnections(t *testing.T) {
 		t.Error("the connection that was used last is not used first")
 	}
 	h.fail(conns[3], unix.ECONNRESET) // do not wait for an answer
-	h.dials.Wait()
-	h.takeDialed()
 }

@@ -14,10 +14,9 @@ import (
 )
 
 // http1 sends requests over HTTP/1.1, without TLS, from one thread: no request
-// passes from one goroutine to another. It writes each request itself, on an idle
-// connection. If the next request is due soon, it sleeps until then and reads the
-// answers that arrived in the meantime when it wakes up; the kernel reports when
-// they arrived. So a request costs one wake-up, not two.
+// passes from one goroutine to another. It connects, writes and reads without
+// blocking. While it waits for the next request to be due, each event of a
+// connection wakes it up, so that nothing of a request waits for another one.
 // docs/adr/0002-http-client.md has the measurements.
 //
 // Its parts: poller_linux.go waits for events, connect_linux.go opens connections,
@@ -37,12 +36,16 @@ type http1 struct {
 	idle  []*conn         // the last one used is the first to be used again
 	queue exchanges       // in flight, the oldest first
 
+	addresses []unix.Sockaddr // of the target, nil while none is known
+	waiting   []*exchange     // for addresses
+	lookups   sync.WaitGroup  // at most one
+	looking   bool
+	lookedUp  time.Time // when the last lookup ended
+	found     chan found
+	lookupCtx context.Context
+
 	watched context.Context
 	unwatch func()
-
-	dials  sync.WaitGroup
-	mu     sync.Mutex
-	dialed []dialed
 }
 
 // written is a request as it is sent.
@@ -55,18 +58,13 @@ type written struct {
 // has priority, but connections must become idle again.
 const pollEvery = 100 * time.Microsecond
 
-// nap is the longest sleep during which answers wait. It also bounds how late the
-// end of a context is noticed, and determines the rate from which a request costs
-// one wake-up: 500 per second.
-const nap = 2 * time.Millisecond
-
 // HTTP1 returns a sender for a target without TLS.
 func HTTP1(o Options) (openloop.Sender, error) {
 	o, err := o.checked()
 	if err != nil {
 		return nil, err
 	}
-	return &http1{o: o, conns: map[int32]*conn{}}, nil
+	return &http1{o: o, conns: map[int32]*conn{}, found: make(chan found, 1)}, nil
 }
 
 // Start implements openloop.Sender. The goroutine gets its own thread, so that
@@ -89,8 +87,10 @@ func (h *http1) Start(paths []openloop.Path, done openloop.Done) error {
 		return err
 	}
 	h.in.init()
+	release := openloop.FineClock{}.Bind()
+	ctx, cancel := context.WithCancel(context.Background())
+	h.lookupCtx, h.release = ctx, func() { cancel(); release() }
 	h.connectOnce()
-	h.release = openloop.FineClock{}.Bind()
 	return nil
 }
 
@@ -106,8 +106,7 @@ func (h *http1) Finish(ctx context.Context) {
 	}
 	h.release()
 	h.watch(context.Background())
-	h.dials.Wait()
-	h.takeDialed()
+	h.lookups.Wait()
 	for _, c := range h.conns {
 		_ = unix.Close(c.fd)
 	}
@@ -159,14 +158,10 @@ func (h *http1) watch(ctx context.Context) {
 // is an event, or until the given time.
 func (h *http1) poll(until time.Time, wait bool) {
 	var events []unix.EpollEvent
-	switch {
-	case !wait:
-		events = h.poller.pending()
-	case time.Until(until) < nap:
-		h.poller.clock.sleepUntil(until)
-		events = h.poller.pending()
-	default:
+	if wait {
 		events = h.poller.await(until)
+	} else {
+		events = h.poller.pending()
 	}
 	h.polled = time.Now()
 	for _, event := range events {
@@ -174,7 +169,7 @@ func (h *http1) poll(until time.Time, wait bool) {
 		case h.poller.timer:
 		case h.poller.wake:
 			h.poller.clearSignal()
-			h.takeDialed()
+			h.takeFound()
 		default:
 			if c := h.conns[event.Fd]; c != nil {
 				h.handle(c, event.Events)
@@ -213,6 +208,7 @@ func (h *http1) abort(x *exchange, now time.Time, err error) {
 		h.end(x, now, openloop.Exchange{Failure: kind(err)})
 		return
 	}
+	x.conn.others = nil
 	h.fail(x.conn, err)
 }
 

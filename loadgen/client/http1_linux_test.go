@@ -91,49 +91,14 @@ func socketPair(t *testing.T) (own, peer int) {
 	return fds[0], fds[1]
 }
 
-// Finish closes connections that nobody waits for any more.
-func TestFinishClosesLateConnections(t *testing.T) {
-	h, _ := newHTTP1(t, "http://127.0.0.1:1")
-	own, peer := socketPair(t)
-	h.dialed = []dialed{{exchange: &exchange{over: true}, fd: own}}
-	h.finish()
-	if n, err := unix.Read(peer, make([]byte, 1)); n != 0 || err != nil {
-		t.Errorf("read %d bytes, %v; want the end", n, err)
-	}
-}
-
-// Finish releases the thread and waits for connections that are being opened.
-func TestFinishWaitsForConnections(t *testing.T) {
-	h, _ := newHTTP1(t, "http://127.0.0.1:1")
-	own, peer := socketPair(t)
-	release, released := h.release, make(chan struct{})
-	h.release = func() {
-		release()
-		close(released)
-	}
-	h.dials.Go(func() {
-		<-released
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		h.dialed = append(h.dialed, dialed{exchange: &exchange{over: true}, fd: own})
-	})
-	h.finish()
-	if n, err := unix.Read(peer, make([]byte, 1)); n != 0 || err != nil {
-		t.Errorf("read %d bytes, %v; want the end", n, err)
-	}
-}
-
-// Connections that several goroutines open at the same time are all taken.
+// Requests that are sent at the same time are connected at the same time.
 func TestManyConnections(t *testing.T) {
 	const n = 50
 	h, ended := newHTTP1(t, "http://127.0.0.1:1")
 	for range n {
 		h.Send(openloop.Request{Due: time.Now()})
 	}
-	for start := time.Now(); len(ended) < n && time.Since(start) < poll.Limit; {
-		h.takeDialed() // also while others are added
-		runtime.Gosched()
-	}
+	h.finish()
 	for range n {
 		if x := <-ended; x != (openloop.Exchange{Failure: Refused}) {
 			t.Errorf("%+v", x)
@@ -233,25 +198,21 @@ func TestAnswersWaitForOverdueRequests(t *testing.T) {
 	t.Error("reads answers after each request")
 }
 
-// Events do not end a sleep of less than 2 ms: answers wait, so that a request costs
-// one wake-up. They end a longer sleep.
-func TestShortSleepsAreNotInterrupted(t *testing.T) {
-	h, _ := newHTTP1(t, "http://127.0.0.1:1")
-	for _, test := range []struct {
-		sleep time.Duration
-		early bool
-	}{{time.Millisecond, false}, {2500 * time.Microsecond, true}} {
-		n := 0
-		for range 20 { // the machine may be busy during some of them
-			h.poller.signal()
-			until := time.Now().Add(test.sleep)
-			h.poll(until, true)
-			if time.Now().Before(until) == test.early {
-				n++
-			}
-		}
-		if n == 0 {
-			t.Errorf("20 sleeps of %s: ended early %t, want %t", test.sleep, !test.early, test.early)
+// Every event ends a sleep, also a short one: an event that waited would be measured
+// as time that the target took.
+func TestEventsEndSleeps(t *testing.T) {
+	for _, coarse := range []bool{false, true} {
+		h, _ := newHTTP1(t, "http://127.0.0.1:1")
+		h.poller.coarse = coarse
+		for _, sleep := range []time.Duration{nap / 2, 2 * nap} {
+			poll.Until(t, func() error { // the machine may be busy
+				h.poller.signal()
+				until := time.Now().Add(sleep)
+				if h.poll(until, true); !time.Now().Before(until) {
+					return fmt.Errorf("coarse %t: an event did not end a sleep of %s", coarse, sleep)
+				}
+				return nil
+			})
 		}
 	}
 }
@@ -313,13 +274,13 @@ func TestStartWithAnInvalidPath(t *testing.T) {
 	}
 }
 
-// The target accepts no more connections: requests time out before they have one.
-func TestNoConnectionInTime(t *testing.T) {
+// full returns the address of a target that accepts no more connections.
+func full(t *testing.T) string {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer unix.Close(fd)
+	t.Cleanup(func() { unix.Close(fd) })
 	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
 		t.Fatal(err)
 	}
@@ -334,11 +295,15 @@ func TestNoConnectionInTime(t *testing.T) {
 	for { // fill the queue of connections
 		c, err := net.DialTimeout("tcp", addr, 100*time.Millisecond)
 		if err != nil {
-			break
+			return addr
 		}
-		defer c.Close()
+		t.Cleanup(func() { c.Close() })
 	}
-	c := start(t, HTTP1, "http://"+addr, func(o *Options) { o.Timeout = 50 * time.Millisecond })
+}
+
+// The target accepts no more connections: requests time out before they have one.
+func TestNoConnectionInTime(t *testing.T) {
+	c := start(t, HTTP1, "http://"+full(t), func(o *Options) { o.Timeout = 50 * time.Millisecond })
 	if x := c.do(t); x != (openloop.Exchange{Failure: Timeout}) {
 		t.Errorf("%+v", x)
 	}
@@ -418,7 +383,6 @@ func TestNoFilesLeft(t *testing.T) {
 		"timerfd_create: too many open files",
 		"eventfd: too many open files",
 		"", // but no socket
-		"", // but only the socket of Go, not its duplicate
 	} {
 		sender, err := HTTP1(Options{Target: target, Timeout: poll.Limit, MaxInFlight: 1})
 		if err != nil {

@@ -23,13 +23,6 @@ func newMonotonic() (monotonic, error) {
 	return monotonic{time.Now(), now.Nano()}, nil
 }
 
-// sleepUntil returns at t, or earlier if a signal interrupts it. The thread keeps
-// its place in the scheduler while it sleeps, so the sleep must be short.
-func (m monotonic) sleepUntil(t time.Time) {
-	at := m.timespec(t)
-	unix.RawSyscall6(unix.SYS_CLOCK_NANOSLEEP, unix.CLOCK_MONOTONIC, unix.TIMER_ABSTIME, uintptr(unsafe.Pointer(&at)), 0, 0, 0)
-}
-
 // timespec never returns zero, which would stop a timer.
 func (m monotonic) timespec(t time.Time) unix.Timespec {
 	return unix.NsecToTimespec(max(1, m.ns+t.Sub(m.base).Nanoseconds()))

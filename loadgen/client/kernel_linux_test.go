@@ -1,6 +1,7 @@
 package client
 
 import (
+	"fmt"
 	"os"
 	"runtime"
 	"strings"
@@ -136,19 +137,29 @@ func TestPendingDoesNotBlock(t *testing.T) {
 	}
 }
 
-// A sleep lasts until the given time, unless a signal interrupts it.
-func TestClockSleeps(t *testing.T) {
-	for range 20 {
-		clock, err := newMonotonic()
-		if err != nil {
-			t.Fatal(err)
+// A wait without an event lasts until the given time, in whatever way it sleeps.
+func TestAwaitLasts(t *testing.T) {
+	p, err := newPoller()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.close()
+	for _, coarse := range []bool{false, true} {
+		p.coarse = coarse
+		for _, sleep := range []time.Duration{nap / 2, 2 * nap} {
+			poll.Until(t, func() error { // a signal may interrupt it
+				until := time.Now().Add(sleep)
+				events := p.await(until)
+				if left := time.Until(until); left > 0 {
+					return fmt.Errorf("coarse %t: a wait of %s ended %s early with %v", coarse, sleep, left, events)
+				}
+				return nil
+			})
 		}
-		until := time.Now().Add(time.Millisecond)
-		if clock.sleepUntil(until); !time.Now().Before(until) {
-			return
+		if p.coarse != coarse {
+			t.Error("this kernel has no epoll_pwait2")
 		}
 	}
-	t.Error("20 sleeps ended early")
 }
 
 // A time before the clock's base must not become zero, which stops a timer.

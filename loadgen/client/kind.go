@@ -6,13 +6,14 @@ import (
 	"crypto/x509"
 	"errors"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
 	"syscall"
 )
 
-// Kinds of failure. Refused: no program listens on the target's port.
+// Kinds of failure. Refused: no program listens on the target's port or socket.
 // Unreachable: there is no network path to the target. Closed: the connection
 // ended before the answer was complete.
 const (
@@ -36,6 +37,7 @@ func kind(err error) string {
 		dns       *net.DNSError
 		timeout   net.Error
 		op        *net.OpError
+		call      *os.SyscallError
 		record    tls.RecordHeaderError
 		verify    *tls.CertificateVerificationError
 		authority x509.UnknownAuthorityError
@@ -55,7 +57,8 @@ func kind(err error) string {
 		errors.As(err, &authority), errors.As(err, &hostname), errors.As(err, &invalid),
 		errors.Is(err, http.ErrSchemeMismatch):
 		return TLS
-	case isAny(err, refused):
+	// A socket of the file system that does not exist.
+	case isAny(err, refused), errors.As(err, &call) && call.Syscall == "connect" && errors.Is(call, fs.ErrNotExist):
 		return Refused
 	case isAny(err, reset):
 		return Reset

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 
 	"apmapp/loadgen/openloop"
 )
@@ -28,7 +29,7 @@ type netHTTP struct {
 func newNetHTTP(o Options) *netHTTP {
 	var transport http.RoundTripper = &http.Transport{
 		Proxy:               http.ProxyFromEnvironment,
-		DialContext:         (&net.Dialer{}).DialContext,
+		DialContext:         o.dial,
 		TLSClientConfig:     &tls.Config{InsecureSkipVerify: o.Insecure},
 		ForceAttemptHTTP2:   true,
 		MaxIdleConnsPerHost: o.MaxInFlight,
@@ -43,6 +44,17 @@ func newNetHTTP(o Options) *netHTTP {
 		Timeout:       o.Timeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
+}
+
+// dial connects to the address of the options if there is one.
+func (o Options) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	if o.Address != "" {
+		address = o.Address
+	}
+	if path, ok := strings.CutPrefix(address, "unix:"); ok {
+		network, address = "unix", path
+	}
+	return (&net.Dialer{}).DialContext(ctx, network, address)
 }
 
 // Do implements openloop.Client.
