@@ -34,6 +34,8 @@ type Process struct {
 	Getenv         func(string) string
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
+	// GiveUp is set by MainInSteps. It ends at the second signal.
+	GiveUp context.Context
 }
 
 // grace is the time after the first signal in which further signals change
@@ -45,14 +47,43 @@ const grace = time.Second
 // SIGTERM or SIGHUP ends ctx. A signal that arrives more than a second later kills
 // the process.
 func Main(run func(context.Context, Process) int) {
+	os.Exit(run(untilSignal(func() {}), newProcess()))
+}
+
+// MainInSteps is Main for a program that waits for something after the first
+// signal and has work to do after the wait. A second signal, more than a second
+// later, ends Process.GiveUp. A third one, again more than a second later, kills
+// the process.
+func MainInSteps(run func(context.Context, Process) int) {
+	p := newProcess()
+	giveUp, end := context.WithCancelCause(context.Background())
+	p.GiveUp = giveUp
+	os.Exit(run(untilSignal(func() {
+		second := untilSignal(func() {})
+		context.AfterFunc(second, func() { end(context.Cause(second)) })
+	}), p))
+}
+
+func newProcess() Process {
+	return Process{Args: os.Args[1:], Getenv: os.Getenv, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
+}
+
+// untilSignal returns a context that ends at the next signal. After the grace, it
+// calls then and leaves further signals alone.
+func untilSignal(then func()) context.Context {
 	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
 	// nohup starts a program with SIGHUP ignored, so that it outlives its terminal.
 	if !signal.Ignored(syscall.SIGHUP) {
 		signals = append(signals, syscall.SIGHUP)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), signals...)
-	context.AfterFunc(ctx, func() { time.AfterFunc(grace, stop) })
-	os.Exit(run(ctx, Process{Args: os.Args[1:], Getenv: os.Getenv, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}))
+	context.AfterFunc(ctx, func() {
+		time.AfterFunc(grace, func() {
+			then()
+			stop()
+		})
+	})
+	return ctx
 }
 
 // Command is a program, or one of its subcommands.

@@ -17,18 +17,27 @@ import (
 )
 
 // TestMain runs the tests, or, if a test started this process for it, a program
-// that drains until its standard input ends.
+// that drains until its standard input ends. With MainInSteps it also prints when
+// to give up the drain.
 func TestMain(m *testing.M) {
-	if os.Getenv("COMMAND_TEST_PROGRAM") == "" {
-		os.Exit(m.Run())
-	}
-	Main(func(ctx context.Context, p Process) int {
+	program := func(ctx context.Context, p Process) int {
+		if p.GiveUp != nil {
+			context.AfterFunc(p.GiveUp, func() { fmt.Fprintln(p.Stdout, "giving up:", context.Cause(p.GiveUp)) })
+		}
 		fmt.Fprintln(p.Stdout, "running")
 		<-ctx.Done()
 		fmt.Fprintln(p.Stdout, "draining:", context.Cause(ctx))
 		_, _ = io.Copy(io.Discard, p.Stdin)
 		return Success
-	})
+	}
+	switch os.Getenv("COMMAND_TEST_PROGRAM") {
+	case "":
+		os.Exit(m.Run())
+	case "MainInSteps":
+		MainInSteps(program)
+	default:
+		Main(program)
+	}
 }
 
 // draining is a running program of TestMain.
@@ -39,10 +48,10 @@ type draining struct {
 	lines *bufio.Reader
 }
 
-func startDraining(t *testing.T, name string, args ...string) *draining {
+func startDraining(t *testing.T, main, name string, args ...string) *draining {
 	t.Helper()
 	cmd := exec.Command(name, args...)
-	cmd.Env = append(os.Environ(), "COMMAND_TEST_PROGRAM=1")
+	cmd.Env = append(os.Environ(), "COMMAND_TEST_PROGRAM="+main)
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -93,7 +102,7 @@ func TestSignalsDrain(t *testing.T) {
 	} {
 		t.Run(fmt.Sprint(signals), func(t *testing.T) {
 			t.Parallel()
-			p := startDraining(t, os.Args[0])
+			p := startDraining(t, "Main", os.Args[0])
 			for _, s := range signals {
 				p.signal(s)
 			}
@@ -105,14 +114,53 @@ func TestSignalsDrain(t *testing.T) {
 
 func TestASignalAfterASecondKills(t *testing.T) {
 	t.Parallel()
-	p := startDraining(t, os.Args[0])
+	p := startDraining(t, "Main", os.Args[0])
 	start := time.Now()
 	p.signal(syscall.SIGTERM)
 	p.await("draining: terminated signal received")
+	p.killedBy(syscall.SIGTERM, start.Add(grace))
+}
+
+// The second signal gives up the drain, the third one kills. Signals that arrive
+// within a second of these change nothing.
+func TestSignalsInSteps(t *testing.T) {
+	t.Parallel()
+	p := startDraining(t, "MainInSteps", os.Args[0])
+	began := time.Now()
+	p.signal(syscall.SIGINT)
+	p.signal(syscall.SIGTERM)
+	p.await("draining: interrupt signal received")
+	lines := make(chan string, 1)
+	go func() {
+		line, _ := p.lines.ReadString('\n')
+		lines <- line
+	}()
+	poll.True(t, "a second signal gives up the drain", func() bool {
+		p.signal(syscall.SIGTERM)
+		select {
+		case line := <-lines:
+			if line != "giving up: terminated signal received\n" {
+				t.Errorf("the program printed %q", line)
+			}
+			return true
+		default:
+			return false
+		}
+	})
+	if took := time.Since(began); took < grace {
+		t.Errorf("gave up %s after the first signal, want at least %s", took, grace)
+	}
+	p.killedBy(syscall.SIGINT, began.Add(2*grace))
+}
+
+// killedBy sends signals until one kills the program. It fails the test if that is
+// earlier than the given time.
+func (p *draining) killedBy(s syscall.Signal, earliest time.Time) {
+	p.t.Helper()
 	ended := make(chan struct{})
 	go func() { _ = p.cmd.Wait(); close(ended) }()
-	poll.True(t, "a second signal kills the program", func() bool {
-		_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	poll.True(p.t, "another signal kills the program", func() bool {
+		_ = p.cmd.Process.Signal(s)
 		select {
 		case <-ended:
 			return true
@@ -120,18 +168,18 @@ func TestASignalAfterASecondKills(t *testing.T) {
 			return false
 		}
 	})
-	if took := time.Since(start); took < grace {
-		t.Errorf("killed %s after the first signal, want at least %s", took, grace)
+	if early := time.Until(earliest); early > 0 {
+		p.t.Errorf("killed %s too early", early)
 	}
-	if ws := p.cmd.ProcessState.Sys().(syscall.WaitStatus); !ws.Signaled() || ws.Signal() != syscall.SIGTERM {
-		t.Errorf("ended by %v, want SIGTERM", p.cmd.ProcessState)
+	if ws := p.cmd.ProcessState.Sys().(syscall.WaitStatus); !ws.Signaled() || ws.Signal() != s {
+		p.t.Errorf("ended by %v, want %v", p.cmd.ProcessState, s)
 	}
 }
 
 // A program that nohup starts outlives its terminal.
 func TestIgnoredHangupStaysIgnored(t *testing.T) {
 	t.Parallel()
-	p := startDraining(t, "/bin/sh", "-c", `trap "" HUP; exec "$0"`, os.Args[0])
+	p := startDraining(t, "Main", "/bin/sh", "-c", `trap "" HUP; exec "$0"`, os.Args[0])
 	p.signal(syscall.SIGHUP)
 	p.signal(syscall.SIGTERM)
 	p.await("draining: terminated signal received")
