@@ -60,7 +60,11 @@ func compare(windows []window) []finding {
 			values = append(values, of(w))
 		}
 		slices.Sort(values)
-		return finding{name, values[compared/2]/of(base) - 1}
+		before, after := of(base), values[compared/2]
+		if before == after { // maybe both 0: too little to measure
+			return finding{name, 0}
+		}
+		return finding{name, after/before - 1}
 	}
 	return []finding{
 		change("p50", func(w window) float64 { return float64(w.p50) }),

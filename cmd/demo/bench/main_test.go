@@ -40,6 +40,8 @@ func TestCompare(t *testing.T) {
 		{"less", windows(at(0.5), at(0.5), at(0.5)), "", "memory -50% from"},
 		{"one disturbed window", windows(at(1), at(5), at(1.1)), "", "p50    +10% from"},
 		{"earlier windows do not count", windows(at(9), at(9), at(9), at(1), at(1), at(1)), "", "CPU    +0% from"},
+		{"CPU too little to measure", append(windows()[:1], window{p50: 1e7, rss: 1}, window{p50: 1e7, rss: 1}, window{p50: 1e7, rss: 1}, window{p50: 1e7, rss: 1}), "", "CPU    +0% from"},
+		{"CPU only at the end", append(windows()[:1], window{p50: 1e7, rss: 1}, window{p50: 1e7, cpu: 1, rss: 1}, window{p50: 1e7, cpu: 1, rss: 1}, window{p50: 1e7, cpu: 1, rss: 1}), "CPU", "CPU    +Inf% from window 2 to the last 3, EXCEEDS"},
 		{"one number", windows(window{p50: 1e7, cpu: 0.5, rss: 250e6}, at(2), window{p50: 1e7, cpu: 0.5, rss: 250e6}), "memory", "memory +25%"},
 	} {
 		var exceeded, text []string
@@ -141,9 +143,10 @@ func fake(fault string) int {
 	return 0
 }
 
+// An answer of the stand-in takes at least 10 ms.
 func TestBench(t *testing.T) {
 	for _, tc := range []struct{ fault, stdout, stderr string }{
-		{"", `(?m)^     5 +1\d[\d.]*ms +[\d.]+% +[1-9]\d+ MB +3 +0 +\d+%$`, `^\[-database embedded -rps 30 `},
+		{"", `(?m)^     5 +[1-9]\d+(\.\d+)?ms +[\d.]+% +[1-9]\d+ MB +3 +0 +\d+%$`, `^\[-database embedded -rps 30 `},
 		{"refuses", `(?m)^     5 .* 3 +1 +\d+%$`, ``},
 		{"leaves a file", ``, `directory not empty`},
 		{"fails", ``, `the demo ended with exit status 1; its files are in /`},
