@@ -38,6 +38,7 @@ type raw struct {
 	paths        string
 	arrivals     string
 	maxErrorRate string
+	insecure     bool
 	header       http.Header
 	outputs      outputFlags
 }
@@ -75,7 +76,7 @@ func (r *raw) flags(fs *command.Flags) {
 		// Each request in flight needs a connection: a thousand are within the usual
 		// limit of 1,024 open files.
 		fs.IntVar(&o.client.MaxInFlight, "max-in-flight", 1000, "maximum `number` of requests in flight; arrivals beyond are dropped and counted")
-		fs.BoolVar(&o.client.Insecure, "insecure", false, "accept any TLS certificate")
+		fs.BoolVar(&r.insecure, "insecure", false, "accept any TLS certificate")
 		fs.BoolVar(&o.trace, "trace", false, "send a span for each request, of the service loadgen, to the Datadog Agent")
 	})
 	fs.Group("Report", func() {
@@ -85,7 +86,7 @@ func (r *raw) flags(fs *command.Flags) {
 }
 
 // options checks the values. An error names its flag.
-func (r *raw) options() (options, error) {
+func (r *raw) options(p command.Process) (options, error) {
 	o := r.parsed
 	o.client.Header = r.header
 	o.schedule.Arrivals = openloop.Arrivals(r.arrivals)
@@ -98,6 +99,7 @@ func (r *raw) options() (options, error) {
 		name string
 		read func() error
 	}{
+		{"insecure", func() (err error) { o.client.TLS, err = client.TLSConfig("", "", "", r.insecure); return err }},
 		{"profile", func() (err error) {
 			if profile {
 				o.schedule.Profile, err = openloop.ParseProfile(r.profile)
@@ -121,14 +123,12 @@ func (r *raw) options() (options, error) {
 			return options{}, fmt.Errorf("-%s: %w", of.name, err)
 		}
 	}
-	var err error
-	if o.outputs, err = r.outputs.read(); err != nil {
-		return options{}, err
-	}
 	if err := o.schedule.Check(); err != nil {
 		return options{}, fmt.Errorf("-rps, -arrivals, -duration: %w", err)
 	}
-	return o, nil
+	var err error
+	o.outputs, err = r.outputs.read(p)
+	return o, err
 }
 
 // shard reads i/n or i+1/n. Whatever starts the generators may count them from 0

@@ -1,5 +1,6 @@
 // Package client sends the requests of an open loop and classifies their errors.
-// Connections are kept. Redirects are not followed: they count as answers.
+// By default connections are kept, and redirects are not followed: they count as
+// answers.
 //
 // There are two senders. HTTP1, on Linux, sends HTTP/1.1 without TLS from one
 // thread, without a goroutine per request, so that it is on time and leaves the
@@ -8,6 +9,7 @@ package client
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -45,8 +47,13 @@ type Options struct {
 	// MaxInFlight is the maximum number of requests in flight, each on its own
 	// connection.
 	MaxInFlight int
-	// Insecure accepts any certificate.
-	Insecure bool
+	// NoKeepAlive sends each request on a connection of its own.
+	NoKeepAlive bool
+	// Redirects is the number of redirects that a request follows. The answer after
+	// them counts, also if it is one more redirect. Only NetHTTP supports it.
+	Redirects int
+	// TLS is nil for the defaults of crypto/tls.
+	TLS *tls.Config
 	// Wrap, if set, decorates the transport. Only NetHTTP supports it.
 	Wrap func(http.RoundTripper) http.RoundTripper
 }
@@ -77,7 +84,7 @@ func New(o Options) (openloop.Sender, error) {
 	if err != nil {
 		return nil, fmt.Errorf("client: %w", err)
 	}
-	if o.Target.Scheme == "http" && proxy == nil && o.Wrap == nil {
+	if o.Target.Scheme == "http" && proxy == nil && o.Wrap == nil && o.Redirects == 0 {
 		return HTTP1(o)
 	}
 	return NetHTTP(o)
@@ -104,6 +111,9 @@ func (o Options) checked() (Options, error) {
 	}
 	if o.MaxInFlight < 1 {
 		return o, fmt.Errorf("client: max-in-flight must be at least 1, got %d", o.MaxInFlight)
+	}
+	if o.Redirects < 0 {
+		return o, fmt.Errorf("client: redirects must be at least 0, got %d", o.Redirects)
 	}
 	if o.Method == "" {
 		o.Method = http.MethodGet
@@ -225,6 +235,7 @@ func (o Options) request(ctx context.Context, path string) (*http.Request, error
 	if err != nil {
 		return nil, err
 	}
+	req.Close = o.NoKeepAlive
 	req.Header.Set("User-Agent", "loadgen")
 	if user := o.Target.User; user != nil {
 		password, _ := user.Password()

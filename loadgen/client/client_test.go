@@ -335,6 +335,8 @@ func TestNewChooses(t *testing.T) {
 	}
 	decorated := options("http://h")
 	decorated.Wrap = func(next http.RoundTripper) http.RoundTripper { return next }
+	redirected := options("http://h")
+	redirected.Redirects = 1
 	http1, err := HTTP1(options("http://h"))
 	if err != nil {
 		t.Fatal(err)
@@ -348,6 +350,7 @@ func TestNewChooses(t *testing.T) {
 		{"http", options("http://h"), http1},
 		{"https", options("https://h"), netHTTP},
 		{"a decorated transport", decorated, netHTTP},
+		{"redirects", redirected, netHTTP},
 	} {
 		got, err := New(test.options)
 		if err != nil || reflect.TypeOf(got) != reflect.TypeOf(test.want) {
@@ -378,6 +381,7 @@ func TestInvalidOptions(t *testing.T) {
 		{func(o *Options) { o.Address = "10.0.0.1:http" }, `port must be between 1 and 65535, got "http"`},
 		{func(o *Options) { o.Address = "unix:" }, `path of a socket must have 1 to 107 bytes, got ""`},
 		{func(o *Options) { o.Address = "unix:" + strings.Repeat("x", 108) }, `path of a socket must have 1 to 107 bytes, got "` + strings.Repeat("x", 108) + `"`},
+		{func(o *Options) { o.Redirects = -1 }, "redirects must be at least 0, got -1"},
 		{func(o *Options) { o.MaxInFlight = 0 }, "max-in-flight must be at least 1, got 0"},
 		{func(o *Options) { o.Timeout = 0 }, "timeout must be greater than 0s, got 0s"},
 		{func(o *Options) { o.Method = "GET IT" }, `net/http: invalid method "GET IT"`},

@@ -110,7 +110,7 @@ func (h *http1) read(c *conn, data []byte, at time.Time) {
 	case err != nil:
 		h.fail(c, err)
 	case c.response.ended():
-		h.answered(c, at, c.response.KeepAlive && len(rest) == 0 && len(c.unsent) == 0)
+		h.answered(c, at, c.response.KeepAlive && !h.o.NoKeepAlive && len(rest) == 0 && len(c.unsent) == 0)
 	}
 }
 

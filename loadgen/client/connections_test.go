@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -48,6 +49,38 @@ func TestConnectionsAreKept(t *testing.T) {
 		peers.Range(func(_, _ any) bool { n++; return true })
 		if n != 4 {
 			t.Errorf("12 requests, four at once, took %d connections, want 4", n)
+		}
+	})
+}
+
+// Without keep-alive each request has a connection of its own. The service is asked to
+// end it, and the sender ends it if the service does not.
+func TestNoKeepAlive(t *testing.T) {
+	senders(t, func(t *testing.T, start starter) {
+		asked, ended := make(chan string, 1), make(chan error, 1)
+		service := answering(t, func(c *net.TCPConn) {
+			says("HTTP/1.1 204 No Content\r\n\r\n")(c)
+			_, err := c.Read(make([]byte, 1))
+			ended <- err
+		})
+		echo := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { asked <- r.Header.Get("Connection") }))
+		defer echo.Close()
+		start(t, echo.URL, func(o *Options) { o.NoKeepAlive = true }).do(t)
+		if got := <-asked; got != "close" {
+			t.Errorf("asked for %q, want close", got)
+		}
+		c := start(t, service.url, func(o *Options) { o.NoKeepAlive = true })
+		before := service.connections.Load()
+		for range 2 {
+			if x := c.do(t); x.Status != 204 {
+				t.Errorf("%+v", x)
+			}
+			if err := <-ended; err != io.EOF {
+				t.Errorf("read: %v, want the end", err)
+			}
+		}
+		if n := service.connections.Load() - before; n > 2 {
+			t.Errorf("%d connections for two requests", n)
 		}
 	})
 }

@@ -1,11 +1,16 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 
 	"apmapp/loadgen/openloop"
@@ -30,8 +35,9 @@ func newNetHTTP(o Options) *netHTTP {
 	var transport http.RoundTripper = &http.Transport{
 		Proxy:               http.ProxyFromEnvironment,
 		DialContext:         o.dial,
-		TLSClientConfig:     &tls.Config{InsecureSkipVerify: o.Insecure},
+		TLSClientConfig:     o.TLS,
 		ForceAttemptHTTP2:   true,
+		DisableKeepAlives:   o.NoKeepAlive,
 		MaxIdleConnsPerHost: o.MaxInFlight,
 		// Bytes are counted as sent over the network.
 		DisableCompression: true,
@@ -40,10 +46,43 @@ func newNetHTTP(o Options) *netHTTP {
 		transport = o.Wrap(transport)
 	}
 	return &netHTTP{o: o, client: &http.Client{
-		Transport:     transport,
-		Timeout:       o.Timeout,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Transport: transport,
+		Timeout:   o.Timeout,
+		CheckRedirect: func(_ *http.Request, via []*http.Request) error {
+			if len(via) > o.Redirects {
+				return http.ErrUseLastResponse
+			}
+			return nil
+		},
 	}}
+}
+
+// TLSConfig returns the configuration of a client. A certificate needs its key; both
+// may be in one file. The authorities of ca are trusted instead of the system's.
+// All files are PEM. insecure accepts any certificate.
+func TLSConfig(cert, key, ca string, insecure bool) (*tls.Config, error) {
+	c := &tls.Config{InsecureSkipVerify: insecure}
+	if cert == "" && key != "" {
+		return nil, errors.New("a key needs a certificate")
+	}
+	if cert != "" {
+		pair, err := tls.LoadX509KeyPair(cert, cmp.Or(key, cert))
+		if err != nil {
+			return nil, fmt.Errorf("certificate %s: %w", cert, err)
+		}
+		c.Certificates = []tls.Certificate{pair}
+	}
+	if ca != "" {
+		pem, err := os.ReadFile(ca)
+		if err != nil {
+			return nil, fmt.Errorf("authorities: %w", err)
+		}
+		c.RootCAs = x509.NewCertPool()
+		if !c.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("authorities: %s has no certificate in PEM form", ca)
+		}
+	}
+	return c, nil
 }
 
 // dial connects to the address of the options if there is one.

@@ -2,11 +2,16 @@ package client
 
 import (
 	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"io"
 	"log"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"apmapp/loadgen/openloop"
@@ -19,7 +24,7 @@ func TestTLS(t *testing.T) {
 	service.Config.ErrorLog = log.New(io.Discard, "", 0)
 	service.StartTLS()
 	defer service.Close()
-	insecure := start(t, New, service.URL, func(o *Options) { o.Insecure = true })
+	insecure := start(t, New, service.URL, func(o *Options) { o.TLS = &tls.Config{InsecureSkipVerify: true} })
 	if x := insecure.do(t); x.Status != 200 || proto != "HTTP/2.0" {
 		t.Errorf("%+v over %s", x, proto)
 	}
@@ -34,8 +39,91 @@ func TestTLSVersionRefused(t *testing.T) {
 	service.Config.ErrorLog = log.New(io.Discard, "", 0)
 	service.StartTLS()
 	defer service.Close()
-	if x := start(t, New, service.URL, func(o *Options) { o.Insecure = true }).do(t); x.Failure != TLS {
+	if x := start(t, New, service.URL, func(o *Options) { o.TLS = &tls.Config{InsecureSkipVerify: true} }).do(t); x.Failure != TLS {
 		t.Errorf("%+v", x)
+	}
+}
+
+// writePEM writes a file of PEM blocks and returns its name.
+func writePEM(t *testing.T, blocks ...*pem.Block) string {
+	t.Helper()
+	var all []byte
+	for _, b := range blocks {
+		all = append(all, pem.EncodeToMemory(b)...)
+	}
+	name := filepath.Join(t.TempDir(), "file.pem")
+	if err := os.WriteFile(name, all, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// A service with a private authority asks for a certificate of its clients.
+func TestCertificates(t *testing.T) {
+	var clients int
+	service := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { clients = len(r.TLS.PeerCertificates) }))
+	service.Config.ErrorLog = log.New(io.Discard, "", 0)
+	service.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert}
+	service.StartTLS()
+	defer service.Close()
+	own := service.TLS.Certificates[0]
+	key, err := x509.MarshalPKCS8PrivateKey(own.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certBlock, keyBlock := &pem.Block{Type: "CERTIFICATE", Bytes: own.Certificate[0]}, &pem.Block{Type: "PRIVATE KEY", Bytes: key}
+	cert, keyFile, both := writePEM(t, certBlock), writePEM(t, keyBlock), writePEM(t, certBlock, keyBlock)
+	for _, test := range []struct {
+		cert, key, ca string
+		want          openloop.Exchange
+	}{
+		{cert, keyFile, cert, openloop.Exchange{Status: 200}},
+		{both, "", cert, openloop.Exchange{Status: 200}},
+		{"", "", cert, openloop.Exchange{Failure: TLS}},
+		{both, "", "", openloop.Exchange{Failure: TLS}},
+	} {
+		config, err := TLSConfig(test.cert, test.key, test.ca, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		clients = 0
+		x := start(t, New, service.URL, func(o *Options) { o.TLS = config }).do(t)
+		if x.Status != test.want.Status || x.Failure != test.want.Failure || x.Status == 200 && clients != 1 {
+			t.Errorf("%+v: %+v with %d certificates, want %+v", test, x, clients, test.want)
+		}
+	}
+	for _, test := range []struct{ cert, key, ca, want string }{
+		{"", keyFile, "", "a key needs a certificate"},
+		{cert, "", "", "certificate " + cert + ": "},
+		{cert + "x", "", "", "certificate " + cert + "x: open "},
+		{"", "", cert + "x", "authorities: open "},
+		{"", "", keyFile, "authorities: " + keyFile + " has no certificate in PEM form"},
+	} {
+		if _, err := TLSConfig(test.cert, test.key, test.ca, false); err == nil || !strings.HasPrefix(err.Error(), test.want) {
+			t.Errorf("%+v: %v", test, err)
+		}
+	}
+}
+
+// A request follows as many redirects as it may.
+func TestRedirects(t *testing.T) {
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, r.URL.Path+"x", http.StatusFound)
+	}))
+	defer service.Close()
+	final := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/end" {
+			http.Redirect(w, r, "/end", http.StatusFound)
+		}
+	}))
+	defer final.Close()
+	for _, test := range []struct {
+		url             string
+		redirects, want int
+	}{{final.URL, 0, 302}, {final.URL, 1, 200}, {service.URL, 2, 302}} {
+		if x := start(t, New, test.url, func(o *Options) { o.Redirects = test.redirects }).do(t); x.Status != test.want || x.Failure != "" {
+			t.Errorf("%+v: %+v", test, x)
+		}
 	}
 }
 
