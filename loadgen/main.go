@@ -31,7 +31,7 @@ func run(ctx context.Context, p command.Process) int {
 		p.Args = p.Args[1:]
 		return mergeProgram(p).Execute(ctx, p)
 	}
-	return program(p, report.Terminal(p.Stdout, p.Stderr)).Execute(ctx, p)
+	return program(p, report.Terminal(p.Stderr)).Execute(ctx, p)
 }
 
 // program is loadgen without a subcommand. The live line goes to live.

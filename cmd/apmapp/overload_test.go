@@ -278,7 +278,8 @@ func (o *overloadBench) loadgen(p running, rps float64, clients int, duration ti
 		o.b.Fatalf("%v\n%s", err, out)
 	}
 	var result struct {
-		Elapsed time.Duration `json:"elapsed_ns"`
+		Sending time.Duration `json:"sending_ns"`
+		Waiting time.Duration `json:"waiting_ns"`
 		Total   struct {
 			Statuses map[string]float64
 			Failures map[string]float64
@@ -295,9 +296,10 @@ func (o *overloadBench) loadgen(p running, rps float64, clients int, duration ti
 	for _, n := range result.Total.Failures {
 		failed += n
 	}
-	seconds := result.Elapsed.Seconds()
+	elapsed := result.Sending + result.Waiting
+	seconds := elapsed.Seconds()
 	return traffic{
-		generator: "loadgen", asked: rps, elapsed: result.Elapsed, cpu: cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(),
+		generator: "loadgen", asked: rps, elapsed: elapsed, cpu: cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(),
 		ok: result.Total.Statuses["200"] / seconds, refused: result.Total.Statuses["503"] / seconds, failed: failed / seconds,
 	}
 }

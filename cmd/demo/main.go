@@ -38,7 +38,7 @@ sends to that one and has no pages.`,
 			return err
 		},
 		Run: func(ctx context.Context) error {
-			return demo(ctx, o, p.Stdout, p.Stderr, report.Terminal(p.Stdout, p.Stderr))
+			return demo(ctx, o, p.Stdout, p.Stderr, report.Terminal(p.Stderr))
 		},
 	}
 	return c.Execute(ctx, p)

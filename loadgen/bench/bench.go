@@ -251,7 +251,7 @@ func (b *bench) full(ctx context.Context, server *target, t tool) error {
 // lost returns the number of arrivals that the report does not account for. Dropped
 // arrivals are reported, so they are not lost.
 func lost(r *openloop.Result) int64 {
-	return int64(fullRate*r.Asked.Seconds()+0.5) - r.Total.Completed() - r.Total.Dropped
+	return int64(r.Scheduled+0.5) - r.Total.Completed() - r.Total.Dropped
 }
 
 // stall measures the 95th percentile of a run during which the server stops for a

@@ -25,10 +25,13 @@ type Exchange struct {
 	// Failure is the kind of error that prevented or interrupted the answer, ""
 	// if the answer is complete.
 	Failure string
+	// Detail is the text of that error, "" without a failure or if Failure has all
+	// that is known. It holds what went wrong and where, such as "dial tcp
+	// 127.0.0.1:5050: connection refused" or "chunk length \"zz\" is not a number".
+	// It must not hold header values, bodies or credentials. The engine keeps one
+	// example for each kind of failure and shortens it.
+	Detail string
 }
-
-// failed reports whether the request was not served.
-func (x Exchange) failed() bool { return x.Failure != "" || x.Status >= 500 }
 
 // Done receives how a request ended, when it was sent and when it ended.
 type Done func(r Request, sent, end time.Time, x Exchange)
@@ -62,6 +65,15 @@ type Config struct {
 	// Start is the time that the schedule counts from; zero means when Run is
 	// called.
 	Start time.Time
+	// Warmup is the first part of the schedule. Its requests are sent, but not
+	// counted: the result begins after it. It must be shorter than the schedule.
+	Warmup time.Duration
+	// Expect holds the statuses that count as served; nil means all below 500.
+	Expect Expect
+	// Abort, if set, is called every second while the schedule runs, after the
+	// warm-up. If it returns a reason, the run ends early, and its result has the
+	// reason.
+	Abort func(Snapshot) (reason string)
 	// Wait limits the wait for the outstanding answers at the end of the run: when
 	// it ends, their requests fail. Nil means that only the sender limits them.
 	Wait context.Context
@@ -85,6 +97,12 @@ func (c Config) check() error {
 	if c.MaxInFlight < 1 {
 		return fmt.Errorf("max-in-flight must be at least 1, got %d", c.MaxInFlight)
 	}
+	if c.Warmup < 0 {
+		return fmt.Errorf("warm-up must be at least 0s, got %s", c.Warmup)
+	}
+	if length := c.Schedule.Length(); length > 0 && c.Warmup >= length {
+		return fmt.Errorf("warm-up must be shorter than the run, got %s of %s", c.Warmup, length)
+	}
 	return nil
 }
 
@@ -102,7 +120,7 @@ func New(cfg Config) (*Engine, error) {
 	if cfg.Wait == nil {
 		cfg.Wait = context.Background()
 	}
-	return &Engine{cfg: cfg, record: newRecord(cfg.Paths)}, nil
+	return &Engine{cfg: cfg, record: newRecord(cfg)}, nil
 }
 
 // Run sends requests until the schedule or ctx ends, waits for the outstanding
@@ -115,14 +133,53 @@ func (e *Engine) Run(ctx context.Context) (*Result, error) {
 	}
 	start := time.Now()
 	if !e.cfg.Start.IsZero() {
-		// On the monotonic clock, like all later times.
-		start = start.Add(time.Until(e.cfg.Start))
-		e.cfg.Sender.SleepUntil(ctx, start)
+		// On the monotonic clock, like all later times. On the wall clock, it is
+		// exactly the given time: shards must agree about it.
+		start = start.Add(e.cfg.Start.Sub(start))
 	}
 	e.record.begin(start)
-	asked := e.dispatch(ctx, start)
+	ran := e.dispatch(ctx, start)
+	e.record.stop(ran)
 	e.cfg.Sender.Finish(e.cfg.Wait)
-	return e.record.result(asked), nil
+	return e.record.result(), nil
+}
+
+// abortPeriod is the time between two calls of Config.Abort: short enough to spare a
+// target in trouble, long enough for some answers in between.
+const abortPeriod = time.Second
+
+// watch calls cancel when Config.Abort returns a reason. The caller calls stop.
+func (e *Engine) watch(ctx context.Context, cancel context.CancelFunc) (stop func()) {
+	if e.cfg.Abort == nil {
+		return func() {}
+	}
+	ctx, end := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(abortPeriod)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return
+			}
+			s := e.Snapshot()
+			if s.Sending == 0 {
+				continue
+			}
+			if reason := e.cfg.Abort(s); reason != "" {
+				e.record.abort(reason)
+				cancel()
+				return
+			}
+		}
+	}()
+	return func() {
+		end()
+		<-ended
+	}
 }
 
 // Snapshot returns the current state of the run. Any goroutine may call it while
@@ -132,6 +189,9 @@ func (e *Engine) Snapshot() Snapshot { return e.record.snapshot() }
 // dispatch sends each request when it is due, and returns how long the schedule
 // ran.
 func (e *Engine) dispatch(ctx context.Context, start time.Time) time.Duration {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer e.watch(ctx, cancel)()
 	paths := newMix(e.cfg.Paths)
 	for n, offset := range e.cfg.Schedule.All() {
 		r := Request{Due: start.Add(offset), Path: paths.at(n)}
@@ -139,7 +199,7 @@ func (e *Engine) dispatch(ctx context.Context, start time.Time) time.Duration {
 		if ctx.Err() != nil {
 			return max(0, min(time.Since(start), offset))
 		}
-		ok, ended := e.record.admit(r, e.cfg.MaxInFlight)
+		ok, ended := e.record.admit(r)
 		if ok {
 			e.cfg.Sender.Send(r)
 		}

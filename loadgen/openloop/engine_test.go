@@ -7,6 +7,7 @@ import (
 	"math"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -30,17 +31,19 @@ func TestArrivalsFollowTheSchedule(t *testing.T) {
 		if r.Total.Arrivals != 1200 || r.Total.Dropped != 0 || r.Total.Statuses[200] != 1200 || r.Total.Bytes != 2400 {
 			t.Errorf("counted %+v", r.Total)
 		}
-		if !r.Start.Equal(start) || r.Asked != time.Minute {
-			t.Errorf("asked for %s from %s", r.Asked, r.Start)
+		if !r.Start.Equal(start) || r.Sending != time.Minute {
+			t.Errorf("sending for %s from %s", r.Sending, r.Start)
 		}
 		// The last answer arrives 10.025 s after the last arrival.
-		if want := time.Minute - 50*time.Millisecond + service; r.Elapsed != want {
-			t.Errorf("elapsed %s, want %s", r.Elapsed, want)
+		if want := time.Minute - 50*time.Millisecond + service; r.Elapsed() != want {
+			t.Errorf("elapsed %s, want %s", r.Elapsed(), want)
 		}
 		if got, want := r.AskedRate(), 20.0; got != want {
 			t.Errorf("asked %v/s, want %v/s", got, want)
 		}
-		if got, want := r.AchievedRate(), 1200/r.Elapsed.Seconds(); got != want {
+		// Arrivals of the last 10.025 s end after the schedule: 200 of them, and that
+		// at 49.95 s, which ends at 59.975 s, is the last one in time.
+		if got, want := r.AchievedRate(), 1000.0/60; got != want {
 			t.Errorf("achieved %v/s, want %v/s", got, want)
 		}
 		near(t, "response", r.Total.Response.Quantile(0.5), service, 0.002)
@@ -76,8 +79,8 @@ func TestLatenessCountsInResponseTime(t *testing.T) {
 		}
 		near(t, "slowest", r.Slowest[0].Response, 35*time.Millisecond, 0)
 		// The schedule ended on time; its sender woke up 30 ms later.
-		if r.Asked != 3*time.Second {
-			t.Errorf("asked for %s, want 3s", r.Asked)
+		if r.Sending != 3*time.Second {
+			t.Errorf("sending for %s, want 3s", r.Sending)
 		}
 	})
 }
@@ -146,8 +149,8 @@ func TestInterruptedRunKeepsItsResults(t *testing.T) {
 		if r.Total.Completed() != 3 || r.Total.Statuses[200] != 3 {
 			t.Errorf("%d answers, want those of 0 s, 1 s and 2 s: %v", r.Total.Completed(), r.Total.Statuses)
 		}
-		if r.Asked != 2*time.Second+time.Millisecond || r.Elapsed != 5500*time.Millisecond {
-			t.Errorf("asked for %s, elapsed %s", r.Asked, r.Elapsed)
+		if r.Sending != 2*time.Second+time.Millisecond || r.Elapsed() != 5500*time.Millisecond {
+			t.Errorf("sending for %s, elapsed %s", r.Sending, r.Elapsed())
 		}
 	})
 }
@@ -157,13 +160,13 @@ func TestRunInterruptedAfterItsLastArrival(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 2500*time.Millisecond)
 		defer cancel()
 		r := run(t, ctx, config(t, &server{answer: after(0)}, 0.5, 4*time.Second))
-		if r.Total.Completed() != 2 || r.Asked != 2500*time.Millisecond || r.Elapsed != r.Asked {
-			t.Errorf("%d answers, asked for %s, elapsed %s; want 2, 2.5s, 2.5s", r.Total.Completed(), r.Asked, r.Elapsed)
+		if r.Total.Completed() != 2 || r.Sending != 2500*time.Millisecond || r.Elapsed() != r.Sending {
+			t.Errorf("%d answers, sending for %s, elapsed %s; want 2, 2.5s, 2.5s", r.Total.Completed(), r.Sending, r.Elapsed())
 		}
 	})
 }
 
-// If the sender wakes up late after an interrupt, Asked still ends at a scheduled
+// If the sender wakes up late after an interrupt, Sending still ends at a scheduled
 // time.
 func TestInterruptNoticedLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -171,8 +174,8 @@ func TestInterruptNoticedLate(t *testing.T) {
 		defer cancel()
 		cfg := config(t, nil, 1, 0)
 		cfg.Sender = Workers(&server{answer: after(0)}, 1, lateClock(300*time.Millisecond))
-		if r := run(t, ctx, cfg); r.Asked != 2*time.Second || r.Total.Arrivals != 2 {
-			t.Errorf("%d arrivals, asked for %s, want 2 and 2s", r.Total.Arrivals, r.Asked)
+		if r := run(t, ctx, cfg); r.Sending != 2*time.Second || r.Total.Arrivals != 2 {
+			t.Errorf("%d arrivals, sending for %s, want 2 and 2s", r.Total.Arrivals, r.Sending)
 		}
 	})
 }
@@ -182,14 +185,14 @@ func TestStartInTheFuture(t *testing.T) {
 		s := &server{answer: after(0)}
 		cfg := config(t, s, 10, time.Second)
 		cfg.Start = time.Now().Add(time.Minute)
-		if r := run(t, t.Context(), cfg); !r.Start.Equal(cfg.Start) || !s.arrived[0].Equal(cfg.Start) || r.Total.Arrivals != 10 || r.Asked != time.Second {
-			t.Errorf("from %s for %s, first arrival at %s", r.Start, r.Asked, s.arrived[0])
+		if r := run(t, t.Context(), cfg); !r.Start.Equal(cfg.Start) || !s.arrived[0].Equal(cfg.Start) || r.Total.Arrivals != 10 || r.Sending != time.Second {
+			t.Errorf("from %s for %s, first arrival at %s", r.Start, r.Sending, s.arrived[0])
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		cfg = config(t, s, 10, time.Second)
 		cfg.Start = time.Now().Add(time.Minute)
-		if r := run(t, ctx, cfg); r.Total.Arrivals != 0 || r.Asked != 0 || r.Elapsed != 0 || r.AskedRate() != 0 || r.ErrorRate() != 0 {
+		if r := run(t, ctx, cfg); r.Total.Arrivals != 0 || r.Sending != 0 || r.Elapsed() != 0 || r.AskedRate() != 0 || r.ErrorRate() != 0 {
 			t.Errorf("interrupted before its start: %+v", r)
 		}
 	})
@@ -224,10 +227,10 @@ func TestSnapshot(t *testing.T) {
 		go func() {
 			time.Sleep(1100 * time.Millisecond)
 			// The arrival at 1 s was dropped.
-			check(Snapshot{Elapsed: 1100 * time.Millisecond, InFlight: 1, Dropped: 1}, 0)
+			check(Snapshot{Sending: 1100 * time.Millisecond, InFlight: 1, Arrivals: 2, Dropped: 1}, 0)
 			time.Sleep(2500 * time.Millisecond)
 			// The arrival at 3 s was dropped too; the one at 2 s ended at 3.5 s.
-			check(Snapshot{Elapsed: 3600 * time.Millisecond, Completed: 2, Failed: 1, Dropped: 2}, 2)
+			check(Snapshot{Sending: 3600 * time.Millisecond, Arrivals: 4, Completed: 2, Failed: 1, Dropped: 2, Achieved: 1}, 2)
 		}()
 		if _, err := e.Run(t.Context()); err != nil {
 			t.Error(err)
@@ -305,11 +308,11 @@ func TestFailuresAreCounted(t *testing.T) {
 		if r.Total.Failed() != 13 || r.ErrorRate() != 13.0/20 {
 			t.Errorf("%d failed, a share of %v, want 13 and 0.65", r.Total.Failed(), r.ErrorRate())
 		}
-		if got, want := r.AchievedRate(), 18/r.Elapsed.Seconds(); got != want {
-			t.Errorf("%v complete answers per second, want %v", got, want)
+		if got, want := r.AchievedRate(), 7.0/20; got != want {
+			t.Errorf("%v requests served per second, want %v", got, want)
 		}
-		if got := sum(t, r.Series); got.failed != 13 || got.ended != 18 || got.responses != 20 {
-			t.Errorf("the series counts %+v, want 13 failed, 18 ended, 20 response times", got)
+		if got := sum(t, r.Series); got.failed != 13 || got.served != 7 || got.responses != 20 {
+			t.Errorf("the series counts %+v, want 13 failed, 7 served, 20 response times", got)
 		}
 		if len(r.Failed) != samples || r.Failed[9].TraceID != "trace10" {
 			t.Errorf("failed: %+v", r.Failed)
@@ -326,6 +329,35 @@ func TestFailuresAreCounted(t *testing.T) {
 		}
 		if got := []Sample{r.Slowest[0], r.Slowest[6]}; !slices.Equal(got, want) {
 			t.Errorf("slowest: %+v, want %+v", got, want)
+		}
+	})
+}
+
+// The first text of each kind of failure stays, on one line, without what could change
+// a terminal.
+func TestErrorTexts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		texts := []Exchange{
+			{Failure: "closed"},
+			{Failure: "closed", Detail: "after\n1 byte\x1b[2J of \xff"},
+			{Failure: "closed", Detail: "the second of its kind"},
+			{Failure: "reset", Detail: strings.Repeat("é", 200)},
+			{Failure: "malformed", Detail: strings.Repeat("é", 201)},
+			{Status: 200, Detail: "no failure"},
+		}
+		n := 0
+		s := &server{answer: func(time.Time) Exchange { n++; time.Sleep(time.Millisecond); return texts[n-1] }}
+		r := read(t, run(t, t.Context(), config(t, s, 1, 6*time.Second)))
+		want := map[string]string{"closed": "after 1 byte\ufffd[2J of \ufffd", "reset": strings.Repeat("é", 200), "malformed": strings.Repeat("é", 200) + "…"}
+		if !reflect.DeepEqual(r.Errors, want) {
+			t.Errorf("got %q, want %q", r.Errors, want)
+		}
+		other := *r
+		other.Errors = map[string]string{"closed": "other", "dns": "no such host"}
+		m, err := Merge(r, &other)
+		want["dns"] = "no such host"
+		if err != nil || !reflect.DeepEqual(m.Errors, want) {
+			t.Errorf("merged: %v, %q, want %q", err, m.Errors, want)
 		}
 	})
 }
@@ -402,6 +434,8 @@ func TestInvalidConfig(t *testing.T) {
 		{func(c *Config) { c.Paths = []Path{{"/", 0}} }, "path /: weight must be greater than 0, got 0"},
 		{func(c *Config) { c.Sender = nil }, "sender must be set"},
 		{func(c *Config) { c.MaxInFlight = 0 }, "max-in-flight must be at least 1, got 0"},
+		{func(c *Config) { c.Warmup = -1 }, "warm-up must be at least 0s, got -1ns"},
+		{func(c *Config) { c.Warmup = time.Second }, "warm-up must be shorter than the run, got 1s of 1s"},
 	} {
 		cfg := good
 		test.change(&cfg)
@@ -409,7 +443,7 @@ func TestInvalidConfig(t *testing.T) {
 			t.Errorf("got %v, want open loop: %s", err, test.want)
 		}
 	}
-	good.MaxInFlight, good.Schedule.Shard, good.Schedule.Shards = 1, 2, 2
+	good.MaxInFlight, good.Schedule.Shard, good.Schedule.Shards, good.Warmup = 1, 2, 2, time.Second-1
 	if _, err := New(good); err != nil {
 		t.Errorf("at the limits: %v", err)
 	}

@@ -42,11 +42,7 @@ func (h *Histogram) Merge(other *Histogram) {
 }
 
 // Clone returns a copy.
-func (h *Histogram) Clone() *Histogram {
-	c := NewHistogram()
-	c.Merge(h)
-	return c
-}
+func (h *Histogram) Clone() *Histogram { return &Histogram{h.h.Clone(), h.longest} }
 
 // Count returns the number of durations.
 func (h *Histogram) Count() int64 { return h.h.TotalCount() }

@@ -13,6 +13,9 @@ import (
 type Profile interface {
 	// Rate returns the rate at a time of the run, in requests per second.
 	Rate(t time.Duration) float64
+	// Requests returns how many requests are asked for before a time of the run: the
+	// integral of Rate.
+	Requests(t time.Duration) float64
 	// Instant returns the time at which the n-th request is due: the inverse of the
 	// integral of Rate. It increases with n, and is the largest Duration if the
 	// profile never reaches n.
@@ -26,6 +29,9 @@ type Constant float64
 
 // Rate implements Profile.
 func (c Constant) Rate(time.Duration) float64 { return float64(c) }
+
+// Requests implements Profile.
+func (c Constant) Requests(t time.Duration) float64 { return float64(c) * t.Seconds() }
 
 // Instant implements Profile.
 func (c Constant) Instant(n float64) time.Duration { return seconds(n / float64(c)) }
@@ -54,6 +60,11 @@ type Piece struct {
 	Length   time.Duration
 }
 
+// rate returns the rate at a time of the piece.
+func (p Piece) rate(t time.Duration) float64 {
+	return p.From + (p.To-p.From)*(float64(t)/float64(p.Length))
+}
+
 // requests returns how many requests the piece asks for.
 func (p Piece) requests() float64 { return (p.From + p.To) / 2 * p.Length.Seconds() }
 
@@ -64,11 +75,24 @@ type Pieces []Piece
 func (ps Pieces) Rate(t time.Duration) float64 {
 	for _, p := range ps {
 		if t < p.Length {
-			return p.From + (p.To-p.From)*(float64(t)/float64(p.Length))
+			return p.rate(t)
 		}
 		t -= p.Length
 	}
 	return ps[len(ps)-1].To
+}
+
+// Requests implements Profile.
+func (ps Pieces) Requests(t time.Duration) float64 {
+	sum := 0.0
+	for _, p := range ps {
+		if t < p.Length {
+			return sum + Piece{p.From, p.rate(t), t}.requests()
+		}
+		sum += p.requests()
+		t -= p.Length
+	}
+	return sum + ps[len(ps)-1].To*t.Seconds()
 }
 
 // Instant implements Profile.

@@ -4,51 +4,86 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
+	"unicode"
 )
 
 // record collects the results of a run.
 type record struct {
+	cfg      Config
 	mu       sync.Mutex
 	r        Result
+	begun    time.Time // start of the schedule; r.Start is after the warm-up
+	end      time.Time // end of the schedule, zero if it has none
+	sent     bool      // the schedule has ended
 	inFlight int
 	last     time.Time // end of the last answer
 	series   *recorder
 	tidying  sync.WaitGroup
 }
 
-func newRecord(paths []Path) *record {
-	rec := &record{series: newRecorder(), r: Result{Lateness: NewHistogram(), Total: newPathResult("")}}
-	for _, p := range paths {
+func newRecord(cfg Config) *record {
+	rec := &record{cfg: cfg, series: newRecorder(), r: Result{
+		Lateness: NewHistogram(), Errors: map[string]string{}, Total: newPathResult("")}}
+	for _, p := range cfg.Paths {
 		rec.r.Paths = append(rec.r.Paths, newPathResult(p.Path))
 	}
 	return rec
 }
 
+// begin sets the start of the schedule, which may be in the future.
 func (rec *record) begin(start time.Time) {
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
-	rec.r.Start = start
+	rec.begun, rec.r.Start = start, start.Add(rec.cfg.Warmup)
+	if length := rec.cfg.Schedule.Length(); length > 0 {
+		rec.end = start.Add(length)
+	}
+}
+
+// stop sets how long the schedule ran.
+func (rec *record) stop(ran time.Duration) {
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	rec.end, rec.sent = rec.begun.Add(ran), true
+}
+
+// abort keeps why the run was ended early.
+func (rec *record) abort(reason string) {
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	rec.r.Aborted = reason
+}
+
+// warmup reports whether a request is due before requests are counted.
+func (rec *record) warmup(r Request) bool { return r.Due.Before(rec.r.Start) }
+
+// failed reports whether a request was not served.
+func (rec *record) failed(x Exchange) bool {
+	return x.Failure != "" || !rec.cfg.Expect.Has(x.Status)
 }
 
 // admit counts an arrival and reports whether it may be sent. The caller passes
 // ended to tidy after sending.
-func (rec *record) admit(r Request, maxInFlight int) (ok bool, ended []*openInterval) {
+func (rec *record) admit(r Request) (ok bool, ended []*openInterval) {
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
-	ok = rec.inFlight < maxInFlight
-	ended = rec.series.arrive(r.Due.Sub(rec.r.Start), ok)
+	ok = rec.inFlight < rec.cfg.MaxInFlight
+	if ok {
+		rec.inFlight++
+	}
+	if rec.warmup(r) {
+		return ok, nil
+	}
 	for _, p := range []*PathResult{&rec.r.Total, &rec.r.Paths[r.Path]} {
 		p.Arrivals++
 		if !ok {
 			p.Dropped++
 		}
 	}
-	if ok {
-		rec.inFlight++
-	}
-	return ok, ended
+	return ok, rec.series.arrive(r.Due.Sub(rec.r.Start), ok)
 }
 
 // done counts a completed request.
@@ -60,10 +95,17 @@ func (rec *record) done(r Request, sent, end time.Time, x Exchange) {
 	if end.After(rec.last) {
 		rec.last = end
 	}
-	rec.series.done(r.Due.Sub(rec.r.Start), response, x)
+	if rec.warmup(r) {
+		return
+	}
+	failed := rec.failed(x)
+	if !failed && (rec.end.IsZero() || !end.After(rec.end)) {
+		rec.r.Achieved++
+	}
+	rec.series.done(r.Due.Sub(rec.r.Start), response, failed)
 	rec.r.Lateness.Record(sent.Sub(r.Due))
 	for _, p := range []*PathResult{&rec.r.Total, &rec.r.Paths[r.Path]} {
-		p.add(response, end.Sub(sent), x)
+		p.add(response, end.Sub(sent), x, failed)
 	}
 	sample := Sample{
 		TraceID:  x.TraceID,
@@ -74,9 +116,36 @@ func (rec *record) done(r Request, sent, end time.Time, x Exchange) {
 		Response: response,
 	}
 	rec.r.Slowest = slowest(rec.r.Slowest, sample)
-	if x.failed() && len(rec.r.Failed) < samples {
+	if failed && len(rec.r.Failed) < samples {
 		rec.r.Failed = append(rec.r.Failed, sample)
 	}
+	if _, known := rec.r.Errors[x.Failure]; x.Failure != "" && x.Detail != "" && !known {
+		rec.r.Errors[x.Failure] = printable(x.Detail)
+	}
+}
+
+// maxDetail bounds the example of a kind of failure: a line or two.
+const maxDetail = 200
+
+// printable returns a text on one line and without control characters, which could
+// change what a terminal shows: a target may have written parts of it.
+func printable(s string) string {
+	s = strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsSpace(r):
+			return ' '
+		case !unicode.IsPrint(r):
+			return unicode.ReplacementChar
+		}
+		return r
+	}, s)
+	n := 0
+	for i := range s {
+		if n++; n > maxDetail {
+			return s[:i] + "…"
+		}
+	}
+	return s
 }
 
 // slowest keeps the samples with the longest response times, longest first.
@@ -104,24 +173,40 @@ func (rec *record) tidy(ended []*openInterval) {
 	})
 }
 
-func (rec *record) result(asked time.Duration) *Result {
+// result returns the result after all requests have ended.
+func (rec *record) result() *Result {
 	rec.tidying.Wait()
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
 	r := rec.r
-	r.Asked = asked
-	r.Series = rec.series.result()
-	// Answers after the end of the schedule make the run longer.
-	r.Elapsed = max(asked, rec.last.Sub(r.Start))
+	end := rec.end
+	if end.Before(r.Start) { // interrupted before requests are counted
+		end = r.Start
+	}
+	r.Sending = end.Sub(r.Start)
+	r.Waiting = max(0, rec.last.Sub(end))
+	asked := func(t time.Duration) float64 {
+		warmup := rec.cfg.Warmup
+		return rec.cfg.Schedule.Requests(warmup+min(t, r.Sending)) - rec.cfg.Schedule.Requests(warmup)
+	}
+	r.Scheduled = asked(r.Sending)
+	r.Series = rec.series.result(r.Sending, asked)
 	return &r
 }
 
 // Snapshot is the state of a run in progress.
 type Snapshot struct {
-	Elapsed  time.Duration
-	InFlight int
-	// Completed, Failed and Dropped count requests.
-	Completed, Failed, Dropped int64
+	// StartsIn is the time until the schedule starts, WarmUp the rest of the
+	// warm-up.
+	StartsIn, WarmUp time.Duration
+	// Sending is the time since then until the schedule ended, Waiting the time
+	// since the schedule ended.
+	Sending, Waiting time.Duration
+	InFlight         int
+	// Arrivals counts the requests that were due. Completed, Failed and Dropped
+	// count those that ended, failed and were not sent. Achieved counts those that
+	// were served before the schedule ended.
+	Arrivals, Completed, Failed, Dropped, Achieved int64
 	// Response holds the response times so far.
 	Response *Histogram
 }
@@ -130,10 +215,20 @@ func (rec *record) snapshot() Snapshot {
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
 	total := &rec.r.Total
-	s := Snapshot{InFlight: rec.inFlight, Completed: total.Completed(), Failed: total.Failed(), Dropped: total.Dropped,
-		Response: total.Response.Clone()}
-	if !rec.r.Start.IsZero() {
-		s.Elapsed = time.Since(rec.r.Start)
+	s := Snapshot{InFlight: rec.inFlight, Arrivals: total.Arrivals, Completed: total.Completed(), Failed: total.Failed(),
+		Dropped: total.Dropped, Achieved: rec.r.Achieved, Response: total.Response.Clone()}
+	if rec.begun.IsZero() {
+		return s
+	}
+	now := time.Now()
+	s.StartsIn = max(0, rec.begun.Sub(now))
+	if s.StartsIn == 0 {
+		s.WarmUp = max(0, rec.r.Start.Sub(now))
+	}
+	s.Sending = max(0, now.Sub(rec.r.Start))
+	if rec.sent {
+		s.Sending = max(0, rec.end.Sub(rec.r.Start))
+		s.Waiting = max(0, now.Sub(rec.end))
 	}
 	return s
 }

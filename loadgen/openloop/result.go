@@ -1,6 +1,7 @@
 package openloop
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -14,18 +15,29 @@ const samples = 10
 
 // Result is the outcome of a run. Its JSON has everything that Merge needs.
 type Result struct {
-	// Start is the time that the schedule counts from.
+	// Start is the time that requests are counted from: the start of the schedule,
+	// or the end of the warm-up.
 	Start time.Time `json:"start"`
-	// Asked is the time that the schedule ran. Elapsed also includes the wait for
-	// the last answer.
-	Asked   time.Duration `json:"asked_ns"`
-	Elapsed time.Duration `json:"elapsed_ns"`
+	// Sending is the time that the schedule ran from there. Waiting is the time from then
+	// to the last answer.
+	Sending time.Duration `json:"sending_ns"`
+	Waiting time.Duration `json:"waiting_ns"`
+	// Aborted is why Config.Abort ended the run early, "" if it did not.
+	Aborted string `json:"aborted,omitempty"`
+	// Scheduled is the number of requests that the schedule asks for: the integral
+	// of its rate over the time that it ran. Total.Arrivals differs from it by less
+	// than one for regular arrivals, and by chance for Poisson arrivals.
+	Scheduled float64 `json:"scheduled"`
+	// Achieved counts the requests that were served before the schedule ended.
+	Achieved int64 `json:"achieved"`
 	// Lateness holds the delays between the scheduled times of requests and when
 	// they were sent.
 	Lateness *Histogram `json:"lateness"`
 	// Total counts all requests, Paths the requests of each path.
 	Total PathResult   `json:"total"`
 	Paths []PathResult `json:"paths"`
+	// Errors has the text of one failure of each kind.
+	Errors map[string]string `json:"errors"`
 	// Slowest are the requests with the longest response times, longest first.
 	// Failed are the first requests that failed.
 	Slowest []Sample `json:"slowest"`
@@ -47,6 +59,9 @@ type PathResult struct {
 	// kind of error.
 	Statuses map[int]int64    `json:"statuses"`
 	Failures map[string]int64 `json:"failures"`
+	// Unexpected counts the complete answers that do not count as served, because
+	// of their status.
+	Unexpected int64 `json:"unexpected"`
 	// Response and Service hold the times of all requests that were sent,
 	// failed ones included.
 	Response *Histogram `json:"response"`
@@ -74,7 +89,7 @@ func newPathResult(path string) PathResult {
 	}
 }
 
-func (p *PathResult) add(response, service time.Duration, x Exchange) {
+func (p *PathResult) add(response, service time.Duration, x Exchange, failed bool) {
 	p.Response.Record(response)
 	p.Service.Record(service)
 	p.Bytes += x.Bytes
@@ -82,22 +97,21 @@ func (p *PathResult) add(response, service time.Duration, x Exchange) {
 		p.Failures[x.Failure]++
 	} else {
 		p.Statuses[x.Status]++
+		if failed {
+			p.Unexpected++
+		}
 	}
 }
 
 // Completed returns the number of requests that ended, failed ones included.
 func (p *PathResult) Completed() int64 { return p.Response.Count() }
 
-// Failed returns the number of requests without a complete answer or with a 5xx.
+// Failed returns the number of requests that were not served: those without a
+// complete answer, and answers with an unexpected status.
 func (p *PathResult) Failed() int64 {
-	var n int64
+	n := p.Unexpected
 	for _, count := range p.Failures {
 		n += count
-	}
-	for status, count := range p.Statuses {
-		if status >= 500 {
-			n += count
-		}
 	}
 	return n
 }
@@ -120,23 +134,23 @@ func (r *Result) ErrorRate() float64 {
 	return float64(r.Total.Failed()+r.Total.Dropped) / float64(r.Total.Arrivals)
 }
 
+// Elapsed returns the time from Start to the last answer.
+func (r *Result) Elapsed() time.Duration { return r.Sending + r.Waiting }
+
 // AskedRate returns the mean rate of the schedule in requests per second.
-func (r *Result) AskedRate() float64 { return rate(r.Total.Arrivals, r.Asked) }
+func (r *Result) AskedRate() float64 { return rate(r.Scheduled, r.Sending) }
 
-// AchievedRate returns the number of complete answers per second, 5xx included.
-func (r *Result) AchievedRate() float64 {
-	whole := r.Total.Completed()
-	for _, n := range r.Total.Failures {
-		whole -= n
-	}
-	return rate(whole, r.Elapsed)
-}
+// AchievedRate returns how many requests were served per second while the schedule
+// ran. Answers that arrive after the schedule ended do not count, nor does the time
+// spent waiting for them: one answer that never arrives would otherwise lower the rate
+// of all others.
+func (r *Result) AchievedRate() float64 { return rate(float64(r.Achieved), r.Sending) }
 
-func rate(n int64, d time.Duration) float64 {
+func rate(n float64, d time.Duration) float64 {
 	if d <= 0 {
 		return 0
 	}
-	return float64(n) / d.Seconds()
+	return n / d.Seconds()
 }
 
 // The limits of results that Check accepts. They are far beyond any run, and low
@@ -152,8 +166,11 @@ func (r *Result) Check() error {
 	if r.Start.IsZero() || r.Lateness == nil {
 		return errors.New("not the result of a run: start or lateness is missing")
 	}
-	if min(r.Asked, r.Elapsed) < 0 || max(r.Asked, r.Elapsed) > maxSpan {
-		return fmt.Errorf("asked and elapsed must be between 0s and %s, got %s and %s", maxSpan, r.Asked, r.Elapsed)
+	if min(r.Sending, r.Waiting) < 0 || max(r.Sending, r.Waiting) > maxSpan {
+		return fmt.Errorf("sending and waiting must be between 0s and %s, got %s and %s", maxSpan, r.Sending, r.Waiting)
+	}
+	if err := errors.Join(checkCounts(r.Achieved), checkScheduled(r.Scheduled)); err != nil {
+		return err
 	}
 	for _, p := range append([]PathResult{r.Total}, r.Paths...) {
 		if err := p.check(); err != nil {
@@ -170,7 +187,7 @@ func (p *PathResult) check() error {
 	if p.Response == nil || p.Service == nil || p.Statuses == nil || p.Failures == nil {
 		return errors.New("response, service, statuses or failures is missing")
 	}
-	counts := []int64{p.Arrivals, p.Dropped, p.Bytes, p.Response.Count(), p.Service.Count()}
+	counts := []int64{p.Arrivals, p.Dropped, p.Bytes, p.Unexpected, p.Response.Count(), p.Service.Count()}
 	counts = slices.AppendSeq(counts, maps.Values(p.Statuses))
 	counts = slices.AppendSeq(counts, maps.Values(p.Failures))
 	return checkCounts(counts...)
@@ -183,17 +200,28 @@ func checkCounts(counts ...int64) error {
 	return nil
 }
 
+func checkScheduled(n float64) error {
+	if !(n >= 0 && n <= maxCount) {
+		return fmt.Errorf("scheduled requests must be between 0 and %d, got %v", int64(maxCount), n)
+	}
+	return nil
+}
+
 // Merge returns the result that one run would have had that sent the requests of
 // both. It is exact: histograms are added, not averaged. Both results must pass
 // Check. Merge fails if their sum does not, for example because the runs are
 // years apart.
 func Merge(a, b *Result) (*Result, error) {
 	m := &Result{
-		Start:    a.Start,
-		Lateness: a.Lateness.Clone(),
-		Total:    mergePaths(a.Total, b.Total),
-		Slowest:  slowest(append([]Sample(nil), a.Slowest...), b.Slowest...),
-		Failed:   append(append([]Sample(nil), a.Failed...), b.Failed...),
+		Start:     a.Start,
+		Scheduled: a.Scheduled + b.Scheduled,
+		Achieved:  a.Achieved + b.Achieved,
+		Aborted:   cmp.Or(a.Aborted, b.Aborted),
+		Lateness:  a.Lateness.Clone(),
+		Total:     mergePaths(a.Total, b.Total),
+		Errors:    map[string]string{},
+		Slowest:   slowest(append([]Sample(nil), a.Slowest...), b.Slowest...),
+		Failed:    append(append([]Sample(nil), a.Failed...), b.Failed...),
 	}
 	if b.Start.Before(a.Start) {
 		m.Start = b.Start
@@ -203,15 +231,19 @@ func Merge(a, b *Result) (*Result, error) {
 	}
 	m.Lateness.Merge(b.Lateness)
 	m.Failed = m.Failed[:min(len(m.Failed), samples)]
+	maps.Copy(m.Errors, b.Errors)
+	maps.Copy(m.Errors, a.Errors)
 	var err error
-	if m.Series, err = mergeSeries(a.Series, b.Series, a.Start.Sub(m.Start), b.Start.Sub(m.Start)); err != nil {
+	if m.Series, err = mergeSeries(a, b, a.Start.Sub(m.Start), b.Start.Sub(m.Start)); err != nil {
 		return nil, err
 	}
+	var last time.Duration
 	for _, r := range []*Result{a, b} {
 		late := r.Start.Sub(m.Start)
-		m.Asked = max(m.Asked, late+r.Asked)
-		m.Elapsed = max(m.Elapsed, late+r.Elapsed)
+		m.Sending = max(m.Sending, late+r.Sending)
+		last = max(last, late+r.Elapsed())
 	}
+	m.Waiting = last - m.Sending
 	m.Paths = append(m.Paths, a.Paths...)
 	for _, p := range b.Paths {
 		i := 0
@@ -231,6 +263,7 @@ func mergePaths(a, b PathResult) PathResult {
 	a.Arrivals += b.Arrivals
 	a.Dropped += b.Dropped
 	a.Bytes += b.Bytes
+	a.Unexpected += b.Unexpected
 	a.Statuses = addAll(a.Statuses, b.Statuses)
 	a.Failures = addAll(a.Failures, b.Failures)
 	a.Response, a.Service = a.Response.Clone(), a.Service.Clone()

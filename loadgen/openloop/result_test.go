@@ -52,8 +52,8 @@ func TestMergeIsOneRun(t *testing.T) {
 			checkSum(t, m.Total, a.Total, b.Total)
 			checkHistogram(t, "lateness", m.Lateness, a.Lateness, b.Lateness)
 			near(t, "lateness", m.Lateness.Max(), 7*time.Millisecond, 0.01)
-			if !m.Start.Equal(a.Start) || m.Asked != 11*time.Second || m.Elapsed != max(a.Elapsed, b.Elapsed+time.Second) {
-				t.Errorf("from %s, asked for %s, elapsed %s", m.Start, m.Asked, m.Elapsed)
+			if !m.Start.Equal(a.Start) || m.Sending != 11*time.Second || m.Elapsed() != max(m.Sending, a.Elapsed(), b.Elapsed()+time.Second) {
+				t.Errorf("from %s, sending for %s, elapsed %s", m.Start, m.Sending, m.Elapsed())
 			}
 			if len(m.Paths) != 3 {
 				t.Fatalf("%d paths, want 3", len(m.Paths))
@@ -76,8 +76,7 @@ func TestMergeIsOneRun(t *testing.T) {
 			if len(m.Failed) != samples || m.Failed[0] != order[0].Failed[0] {
 				t.Errorf("failed: %+v", m.Failed)
 			}
-			want := sums{610, b.Total.Dropped, m.Total.Failed(), 0, m.Total.Completed()}
-			want.ended = m.Total.Completed() - m.Total.Failures["closed"]
+			want := sums{610, b.Total.Dropped, m.Total.Failed(), m.Total.Completed() - m.Total.Failed(), m.Total.Completed()}
 			if got := sum(t, m.Series); got != want {
 				t.Errorf("the series counts %+v, want %+v", got, want)
 			}
@@ -102,6 +101,7 @@ func checkSum(t *testing.T, got PathResult, parts ...PathResult) {
 		want.Arrivals += p.Arrivals
 		want.Dropped += p.Dropped
 		want.Bytes += p.Bytes
+		want.Unexpected += p.Unexpected
 		for status, n := range p.Statuses {
 			want.Statuses[status] += n
 		}
@@ -137,8 +137,7 @@ func emptyResult(intervals int, length time.Duration) *Result {
 		Total:    newPathResult(""),
 		Series:   Series{Length: length, Intervals: make([]Interval, intervals)},
 	}
-	r.Asked = length * time.Duration(intervals)
-	r.Elapsed = r.Asked
+	r.Sending = length * time.Duration(intervals)
 	return r
 }
 
@@ -195,7 +194,7 @@ func TestMergeRefuses(t *testing.T) {
 	}{
 		{emptyResult(1, time.Second), late, "runs must start within 87600h0m0s, got 2026-01-02T15:04:05Z and 2035-12-31T15:04:05Z"},
 		{late, emptyResult(1, time.Second), "runs must start within 87600h0m0s, got 2035-12-31T15:04:05Z and 2026-01-02T15:04:05Z"},
-		{emptyResult(1, time.Second), long, "asked and elapsed must be between 0s and 87600h0m0s, got 87600h0m1s and 87600h0m1s"},
+		{emptyResult(1, time.Second), long, "sending and waiting must be between 0s and 87600h0m0s, got 87600h0m1s and 0s"},
 		{many, many, `path "": counts must be between 0 and 1125899906842624, got 0 to 2251799813685248`},
 	} {
 		if _, err := Merge(test.a, test.b); err == nil || err.Error() != test.want {
@@ -213,10 +212,16 @@ func TestCheck(t *testing.T) {
 		{func(r *Result) {}, ""},
 		{func(r *Result) { r.Start = time.Time{} }, "not the result of a run: start or lateness is missing"},
 		{func(r *Result) { r.Lateness = nil }, "not the result of a run: start or lateness is missing"},
-		{func(r *Result) { r.Asked = -1 }, "asked and elapsed must be between 0s and 87600h0m0s, got -1ns and 1s"},
-		{func(r *Result) { r.Elapsed = -1 }, "asked and elapsed must be between 0s and 87600h0m0s, got 1s and -1ns"},
-		{func(r *Result) { r.Asked, r.Elapsed = 0, maxSpan }, ""},
-		{func(r *Result) { r.Elapsed = maxSpan + 1 }, "asked and elapsed must be between 0s and 87600h0m0s, got 1s and 87600h0m0.000000001s"},
+		{func(r *Result) { r.Sending = -1 }, "sending and waiting must be between 0s and 87600h0m0s, got -1ns and 0s"},
+		{func(r *Result) { r.Waiting = -1 }, "sending and waiting must be between 0s and 87600h0m0s, got 1s and -1ns"},
+		{func(r *Result) { r.Sending, r.Waiting = 0, maxSpan }, ""},
+		{func(r *Result) { r.Waiting = maxSpan + 1 }, "sending and waiting must be between 0s and 87600h0m0s, got 1s and 87600h0m0.000000001s"},
+		{func(r *Result) { r.Achieved = -1 }, counts + "-1 to -1"},
+		{func(r *Result) { r.Scheduled = maxCount }, ""},
+		{func(r *Result) { r.Scheduled = -0.1 }, "scheduled requests must be between 0 and 1125899906842624, got -0.1"},
+		{func(r *Result) { r.Scheduled = 1e300 }, "scheduled requests must be between 0 and 1125899906842624, got 1e+300"},
+		{func(r *Result) { r.Series.Intervals[0].Scheduled = -1 }, "series: interval 0: scheduled requests must be between 0 and 1125899906842624, got -1"},
+		{func(r *Result) { r.Total.Unexpected = -1 }, `path "": ` + counts + "-1 to 0"},
 		{func(r *Result) { r.Total.Response = nil }, `path "": response, service, statuses or failures is missing`},
 		{func(r *Result) { r.Total.Service = nil }, `path "": response, service, statuses or failures is missing`},
 		{func(r *Result) { r.Total.Statuses = nil }, `path "": response, service, statuses or failures is missing`},
@@ -233,7 +238,7 @@ func TestCheck(t *testing.T) {
 		{func(r *Result) { r.Series.Intervals = make([]Interval, 1201) }, "series: must have at most 1200 intervals and be at most 87600h0m0s long, got 1201 intervals of 1s"},
 		{func(r *Result) { r.Series = Series{Length: maxSpan / 2, Intervals: make([]Interval, 2)} }, ""},
 		{func(r *Result) { r.Series = Series{Length: maxSpan/2 + 1, Intervals: make([]Interval, 2)} }, "series: must have at most 1200 intervals and be at most 87600h0m0s long, got 2 intervals of 43800h0m0.000000001s"},
-		{func(r *Result) { r.Series.Intervals[0].Ended = -1 }, "series: interval 0: " + counts + "-1 to 0"},
+		{func(r *Result) { r.Series.Intervals[0].Served = -1 }, "series: interval 0: " + counts + "-1 to 0"},
 		{func(r *Result) { r.Series.Intervals[0].Response.HDR = "?" }, "series: interval 0: hdr: illegal base64 data at input byte 0"},
 		{func(r *Result) { r.Series.Intervals[0].Response.HDR = encoded(t, 2, 2*time.Hour) }, "series: interval 0: hdr: 1 durations are longer than 1h0m0s"},
 		{func(r *Result) { r.Series.Intervals[0].Response.HDR = encoded(t, 3, time.Minute) }, ""},
@@ -253,8 +258,9 @@ func TestCheck(t *testing.T) {
 // The fields that other programs read.
 func TestResultJSON(t *testing.T) {
 	r := emptyResult(1, time.Second)
+	r.Waiting, r.Scheduled, r.Achieved = 5, 20.5, 19
 	r.Failed = []Sample{{TraceID: "t", Path: "/", Offset: 1, Status: 500, Failure: "closed", Response: 2}}
-	r.Series.Intervals[0] = Interval{Arrivals: 1, Dropped: 2, Failed: 3, Ended: 4, Response: Summary{P50: 5, P99: 6, Max: 7}}
+	r.Series.Intervals[0] = Interval{Scheduled: 0.5, Arrivals: 1, Dropped: 2, Failed: 3, Served: 4, Response: Summary{P50: 5, P99: 6, Max: 7}}
 	data, err := json.Marshal(r)
 	if err != nil {
 		t.Fatal(err)
@@ -265,10 +271,12 @@ func TestResultJSON(t *testing.T) {
 	}
 	for field, want := range map[string]string{
 		"start":      "2026-01-02T15:04:05Z",
-		"asked_ns":   "1e+09",
-		"elapsed_ns": "1e+09",
+		"sending_ns": "1e+09",
+		"waiting_ns": "5",
+		"scheduled":  "20.5",
+		"achieved":   "19",
 		"failed":     "[map[failure:closed offset_ns:1 path:/ response_ns:2 status:500 trace_id:t]]",
-		"series":     "map[intervals:[map[arrivals:1 dropped:2 ended:4 failed:3 response:map[max_ns:7 p50_ns:5 p99_ns:6]]] length_ns:1e+09]",
+		"series":     "map[intervals:[map[arrivals:1 dropped:2 failed:3 response:map[max_ns:7 p50_ns:5 p99_ns:6] scheduled:0.5 served:4]] length_ns:1e+09]",
 	} {
 		if got := fmt.Sprint(got[field]); got != want {
 			t.Errorf("%s: got %s, want %s", field, got, want)

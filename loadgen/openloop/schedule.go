@@ -42,6 +42,15 @@ func (s Schedule) Length() time.Duration {
 	return s.Profile.Length()
 }
 
+// Requests returns how many requests the schedule, or its shard, asks for before a
+// time of the run: the integral of its rate. Poisson arrivals differ from it by chance.
+func (s Schedule) Requests(t time.Duration) float64 {
+	if length := s.Length(); length > 0 {
+		t = min(t, length)
+	}
+	return s.Profile.Requests(max(0, t)) / float64(max(1, s.Shards))
+}
+
 // Check returns an error if the schedule is invalid.
 func (s Schedule) Check() error {
 	if s.Profile == nil {

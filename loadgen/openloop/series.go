@@ -8,16 +8,19 @@ import (
 )
 
 // Interval is one time slice of a run. A request counts in the slice it was due
-// in, so a stall appears when it happened. Only Ended counts requests by when
+// in, so a stall appears when it happened. Only Served counts requests by when
 // they ended.
 type Interval struct {
+	// Scheduled is the number of requests that the schedule asks for: the integral
+	// of its rate over the part of the interval in which it ran.
+	Scheduled float64 `json:"scheduled"`
 	// Arrivals counts the requests that were due, Dropped those that were not
 	// sent, Failed those that failed.
 	Arrivals int64 `json:"arrivals"`
 	Dropped  int64 `json:"dropped,omitempty"`
 	Failed   int64 `json:"failed,omitempty"`
-	// Ended counts the requests whose complete answer ended in this interval.
-	Ended int64 `json:"ended"`
+	// Served counts the requests that were served in this interval.
+	Served int64 `json:"served"`
 	// Response holds the response times of the requests that were sent.
 	Response Summary `json:"response"`
 }
@@ -72,11 +75,12 @@ func mergeSummaries(a, b Summary) (Summary, error) {
 func mergeIntervals(a, b Interval) (Interval, error) {
 	response, err := mergeSummaries(a.Response, b.Response)
 	return Interval{
-		Arrivals: a.Arrivals + b.Arrivals,
-		Dropped:  a.Dropped + b.Dropped,
-		Failed:   a.Failed + b.Failed,
-		Ended:    a.Ended + b.Ended,
-		Response: response,
+		Scheduled: a.Scheduled + b.Scheduled,
+		Arrivals:  a.Arrivals + b.Arrivals,
+		Dropped:   a.Dropped + b.Dropped,
+		Failed:    a.Failed + b.Failed,
+		Served:    a.Served + b.Served,
+		Response:  response,
 	}, err
 }
 
@@ -98,7 +102,10 @@ func (s Series) check() error {
 		h := newSummaryHistogram()
 		err := i.Response.addTo(h)
 		if err == nil {
-			err = checkCounts(i.Arrivals, i.Dropped, i.Failed, i.Ended, h.TotalCount())
+			err = checkCounts(i.Arrivals, i.Dropped, i.Failed, i.Served, h.TotalCount())
+		}
+		if err == nil {
+			err = checkScheduled(i.Scheduled)
 		}
 		if err != nil {
 			return fmt.Errorf("interval %d: %w", n, err)
@@ -129,29 +136,56 @@ func (s *Series) coarsen() error {
 }
 
 // mergeSeries adds the series of two runs that started at lateA and lateB after a
-// common start.
-func mergeSeries(a, b Series, lateA, lateB time.Duration) (Series, error) {
-	m := Series{Length: max(a.Length, b.Length)}
-	end := max(lateA+a.Length*time.Duration(len(a.Intervals)), lateB+b.Length*time.Duration(len(b.Intervals)))
+// common start. Requests count in the interval in which their interval started. What
+// the schedules ask for is divided by time.
+func mergeSeries(a, b *Result, lateA, lateB time.Duration) (Series, error) {
+	m := Series{Length: max(a.Series.Length, b.Series.Length)}
+	end := max(lateA+a.Series.span(a.Sending), lateB+b.Series.span(b.Sending))
 	for end/m.Length >= maxIntervals {
 		m.Length *= 2
 	}
 	for _, of := range []struct {
-		series Series
-		late   time.Duration
+		run  *Result
+		late time.Duration
 	}{{a, lateA}, {b, lateB}} {
-		for i, interval := range of.series.Intervals {
-			at := int((of.late + time.Duration(i)*of.series.Length) / m.Length)
-			for len(m.Intervals) <= at {
-				m.Intervals = append(m.Intervals, Interval{})
-			}
+		length := of.run.Series.Length
+		for i, interval := range of.run.Series.Intervals {
+			start := time.Duration(i) * length
+			m.spread(interval.Scheduled, of.late+start, of.late+min(start+length, of.run.Sending))
+			interval.Scheduled = 0
+			at := m.at(of.late + start)
 			var err error
-			if m.Intervals[at], err = mergeIntervals(m.Intervals[at], interval); err != nil {
+			if *at, err = mergeIntervals(*at, interval); err != nil {
 				return Series{}, err
 			}
 		}
 	}
 	return m, nil
+}
+
+// span returns the end of the series of a run that sent for some time.
+func (s Series) span(sending time.Duration) time.Duration {
+	return max(sending, s.Length*time.Duration(len(s.Intervals)))
+}
+
+// at returns the interval at a time. It extends the series up to there.
+func (s *Series) at(t time.Duration) *Interval {
+	for len(s.Intervals) <= int(t/s.Length) {
+		s.Intervals = append(s.Intervals, Interval{})
+	}
+	return &s.Intervals[t/s.Length]
+}
+
+// spread divides scheduled requests between the intervals from start to end, by time.
+func (s *Series) spread(scheduled float64, start, end time.Duration) {
+	if scheduled == 0 {
+		return
+	}
+	for at := start; at < end; {
+		until := min(end, at.Truncate(s.Length)+s.Length)
+		s.at(at).Scheduled += scheduled * (float64(until-at) / float64(end-start))
+		at = until
+	}
 }
 
 // recorder builds the series of a run. A histogram takes 24 KB, so an interval
@@ -224,12 +258,12 @@ func (r *recorder) histogram() *hdr.Histogram {
 }
 
 // done counts a completed request that was due at offset.
-func (r *recorder) done(offset, response time.Duration, x Exchange) {
-	if x.Failure == "" {
-		r.series.Intervals[r.at(offset+response)].Ended++
+func (r *recorder) done(offset, response time.Duration, failed bool) {
+	if !failed {
+		r.series.Intervals[r.at(offset+response)].Served++
 	}
 	i := r.at(offset)
-	if x.failed() {
+	if failed {
 		r.series.Intervals[i].Failed++
 	}
 	o := r.open[i]
@@ -270,11 +304,19 @@ func (r *recorder) coarsen() {
 	}
 }
 
-// result returns the series; all requests must have ended.
-func (r *recorder) result() Series {
+// result returns the series of a run that sent for some time. asked returns how many
+// requests the schedule asks for before a time. All requests must have ended.
+func (r *recorder) result(sending time.Duration, asked func(time.Duration) float64) Series {
+	if sending > 0 {
+		r.at(sending - 1) // the schedule may end long after its last arrival
+	}
 	for i, o := range r.open {
 		delete(r.open, i)
 		r.store(o, summarize(o.histogram, o.longest))
+	}
+	for i := range r.series.Intervals {
+		start := time.Duration(i) * r.series.Length
+		r.series.Intervals[i].Scheduled = asked(start+r.series.Length) - asked(start)
 	}
 	return r.series
 }

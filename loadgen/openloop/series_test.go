@@ -6,7 +6,10 @@ import (
 	"time"
 )
 
-type sums struct{ arrivals, dropped, failed, ended, responses int64 }
+type sums struct{ arrivals, dropped, failed, served, responses int64 }
+
+// none is a schedule that asks for nothing.
+func none(time.Duration) float64 { return 0 }
 
 // sum adds up the intervals of a series.
 func sum(t *testing.T, s Series) (all sums) {
@@ -19,7 +22,7 @@ func sum(t *testing.T, s Series) (all sums) {
 		all.arrivals += i.Arrivals
 		all.dropped += i.Dropped
 		all.failed += i.Failed
-		all.ended += i.Ended
+		all.served += i.Served
 		all.responses += h.TotalCount()
 	}
 	return all
@@ -45,11 +48,11 @@ func TestSeriesShowsAStall(t *testing.T) {
 		if s.Length != time.Second || len(s.Intervals) != 8 {
 			t.Fatalf("%d intervals of %s", len(s.Intervals), s.Length)
 		}
-		for i, want := range []struct{ dropped, failed, ended int64 }{
-			{0, 0, 100}, {0, 0, 100}, {0, 0, 100}, {0, 100, 0}, {50, 50, 150}, {0, 0, 100}, {0, 0, 100}, {0, 0, 100},
+		for i, want := range []struct{ dropped, failed, served int64 }{
+			{0, 0, 100}, {0, 0, 100}, {0, 0, 100}, {0, 100, 0}, {50, 50, 0}, {0, 0, 100}, {0, 0, 100}, {0, 0, 100},
 		} {
 			got := s.Intervals[i]
-			if got.Arrivals != 100 || got.Dropped != want.dropped || got.Failed != want.failed || got.Ended != want.ended {
+			if got.Arrivals != 100 || got.Dropped != want.dropped || got.Failed != want.failed || got.Served != want.served {
 				t.Errorf("second %d: %+v, want %+v", i, got, want)
 			}
 		}
@@ -85,7 +88,7 @@ func TestLongRunsHaveLongerIntervals(t *testing.T) {
 		if r.Series.Length != 8*time.Second || len(r.Series.Intervals) != 900 {
 			t.Errorf("%d intervals of %s", len(r.Series.Intervals), r.Series.Length)
 		}
-		if got, want := sum(t, r.Series), (sums{arrivals: 1800, failed: 900, ended: 1800, responses: 1800}); got != want {
+		if got, want := sum(t, r.Series), (sums{arrivals: 1800, failed: 900, served: 900, responses: 1800}); got != want {
 			t.Errorf("the series counts %+v, want %+v", got, want)
 		}
 		for i, interval := range r.Series.Intervals {
@@ -123,12 +126,12 @@ func TestHistogramsOfFinishedIntervalsAreReused(t *testing.T) {
 		for _, o := range r.arrive(at, true) {
 			r.store(o, summarize(o.histogram, o.longest))
 		}
-		r.done(at, time.Millisecond, Exchange{Status: 200})
+		r.done(at, time.Millisecond, false)
 		if len(r.open)+len(r.spare) != 2 {
 			t.Fatalf("after %s: %d histograms in use, %d spare, want 2 in all", at, len(r.open), len(r.spare))
 		}
 	}
-	if got := sum(t, r.result()); got.responses != 100 {
+	if got := sum(t, r.result(100*time.Second, none)); got.responses != 100 {
 		t.Errorf("%d response times, want 100", got.responses)
 	}
 }
@@ -138,17 +141,17 @@ func TestIntervalWithARequestInFlightStaysOpen(t *testing.T) {
 	r := newRecorder()
 	r.arrive(0, true)
 	r.arrive(100*time.Millisecond, true)
-	r.done(100*time.Millisecond, time.Millisecond, Exchange{Status: 200})
+	r.done(100*time.Millisecond, time.Millisecond, false)
 	for i := 1; i < 4; i++ {
 		at := time.Duration(i) * time.Second
 		if i == 3 {
-			r.done(0, 2500*time.Millisecond, Exchange{Status: 200})
+			r.done(0, 2500*time.Millisecond, false)
 		}
 		ended := r.arrive(at, true)
 		if want := map[int]int{1: 0, 2: 1, 3: 2}[i]; len(ended) != want {
 			t.Fatalf("at %s: %d intervals ended, want %d", at, len(ended), want)
 		}
-		r.done(at, time.Millisecond, Exchange{Status: 200})
+		r.done(at, time.Millisecond, false)
 	}
 }
 
@@ -161,7 +164,7 @@ func TestRequestsInFlightWhileIntervalsDouble(t *testing.T) {
 	for i, at := range due {
 		ended = append(ended, r.arrive(at, true)...)
 		if i < 2 {
-			r.done(at, time.Duration(i+1)*time.Millisecond, Exchange{Status: 200})
+			r.done(at, time.Duration(i+1)*time.Millisecond, false)
 		}
 	}
 	if len(ended) != 1 {
@@ -169,11 +172,11 @@ func TestRequestsInFlightWhileIntervalsDouble(t *testing.T) {
 	}
 	summary := summarize(ended[0].histogram, ended[0].longest)
 	r.at(1200 * time.Second)
-	r.done(due[2], 5*time.Millisecond, Exchange{Status: 500})
+	r.done(due[2], 5*time.Millisecond, true)
 	r.store(ended[0], summary)
-	r.done(due[3], 2*time.Second, Exchange{Status: 200})
-	r.done(due[4], time.Millisecond, Exchange{Status: 200})
-	s := r.result()
+	r.done(due[3], 2*time.Second, false)
+	r.done(due[4], time.Millisecond, false)
+	s := r.result(1201*time.Second, none)
 	for i, want := range []struct {
 		arrivals, failed, responses int64
 		longest                     time.Duration

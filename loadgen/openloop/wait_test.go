@@ -31,8 +31,8 @@ func TestWaitEnds(t *testing.T) {
 		time.AfterFunc(2500*time.Millisecond, interrupt)
 		time.AfterFunc(4500*time.Millisecond, giveUp)
 		r := run(t, ctx, cfg)
-		if r.Total.Arrivals != 3 || r.Total.Failures["canceled"] != 3 || r.Asked != 2500*time.Millisecond || r.Elapsed != 4500*time.Millisecond {
-			t.Errorf("%d due, %v, asked for %s in %s; want 3 canceled, 2.5s in 4.5s", r.Total.Arrivals, r.Total.Failures, r.Asked, r.Elapsed)
+		if r.Total.Arrivals != 3 || r.Total.Failures["canceled"] != 3 || r.Sending != 2500*time.Millisecond || r.Elapsed() != 4500*time.Millisecond {
+			t.Errorf("%d due, %v, sending for %s in %s; want 3 canceled, 2.5s in 4.5s", r.Total.Arrivals, r.Total.Failures, r.Sending, r.Elapsed())
 		}
 	})
 }

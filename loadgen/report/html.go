@@ -59,10 +59,10 @@ type run struct {
 	P50      []*time.Duration `json:"p50"` // nil where no request was sent
 	P99      []*time.Duration `json:"p99"`
 	Max      []*time.Duration `json:"max"`
-	Asked    []float64        `json:"asked"`
-	Achieved []float64        `json:"achieved"`
-	Failed   []float64        `json:"failed"`
-	Dropped  []float64        `json:"dropped"`
+	Asked    []*float64       `json:"asked"` // nil after the end of the schedule
+	Achieved []*float64       `json:"achieved"`
+	Failed   []*float64       `json:"failed"`
+	Dropped  []*float64       `json:"dropped"`
 	// Inverse is 1/(1-q) of each quantile q.
 	Inverse  []float64       `json:"inverse"`
 	Response []time.Duration `json:"response"`
@@ -81,6 +81,8 @@ func newView(r *openloop.Result) view {
 			{"not served", format.Percent(r.ErrorRate()), r.ErrorRate() > 0},
 			{"asked", format.Rate(r.AskedRate()), false},
 			{"achieved", format.Rate(r.AchievedRate()), false},
+			{"time of sending", format.Duration(r.Sending), false},
+			{"wait for the last answers", format.Duration(r.Waiting), false},
 			{"answers", answers(t), false},
 			{"sent late, p99", format.Duration(r.Lateness.Quantile(0.99)), false},
 		},
@@ -91,6 +93,9 @@ func newView(r *openloop.Result) view {
 	}
 	if len(t.Failures) > 0 {
 		v.Figures = append(v.Figures, figure{"errors", errorCounts(t.Failures), true})
+	}
+	if r.Aborted != "" {
+		v.Figures = append(v.Figures, figure{"aborted", r.Aborted, true})
 	}
 	for _, q := range openloop.Quantiles {
 		v.Quantiles = append(v.Quantiles, openloop.PercentileName(q))
@@ -126,30 +131,23 @@ func newSamples(samples []openloop.Sample) []sample {
 }
 
 func newRun(r *openloop.Result) run {
-	n := len(r.Series.Intervals)
+	points := r.Points()
+	n := len(points)
 	out := run{
 		Seconds: make([]float64, 0, n), P50: make([]*time.Duration, 0, n), P99: make([]*time.Duration, 0, n), Max: make([]*time.Duration, 0, n),
-		Asked: make([]float64, 0, n), Achieved: make([]float64, 0, n), Failed: make([]float64, 0, n), Dropped: make([]float64, 0, n),
+		Asked: make([]*float64, 0, n), Achieved: make([]*float64, 0, n), Failed: make([]*float64, 0, n), Dropped: make([]*float64, 0, n),
 		Inverse: []float64{}, Response: []time.Duration{}, Service: []time.Duration{},
 	}
-	for i, interval := range r.Series.Intervals {
-		start := time.Duration(i) * r.Series.Length
-		if i > 0 && start >= r.Asked && r.Elapsed-start < r.Series.Length/2 {
-			// Too short for a rate: it has the answers just after the end.
-			out.Achieved[i-1] += float64(interval.Ended) / r.Series.Length.Seconds()
-			break
-		}
-		out.Seconds = append(out.Seconds, start.Seconds())
-		out.P50 = append(out.P50, known(interval.Response.P50))
-		out.P99 = append(out.P99, known(interval.Response.P99))
-		out.Max = append(out.Max, known(interval.Response.Max))
-		// The last interval may be shorter.
-		length := min(r.Series.Length, max(r.Elapsed-start, 1)).Seconds()
-		asked := min(r.Series.Length, max(r.Asked-start, 1)).Seconds()
-		out.Asked = append(out.Asked, float64(interval.Arrivals)/asked)
-		out.Achieved = append(out.Achieved, float64(interval.Ended)/length)
-		out.Failed = append(out.Failed, float64(interval.Failed)/asked)
-		out.Dropped = append(out.Dropped, float64(interval.Dropped)/asked)
+	for _, p := range points {
+		sent := p.Sending > 0
+		out.Seconds = append(out.Seconds, p.Start.Seconds())
+		out.P50 = append(out.P50, known(p.Response.P50))
+		out.P99 = append(out.P99, known(p.Response.P99))
+		out.Max = append(out.Max, known(p.Response.Max))
+		out.Asked = append(out.Asked, perSecond(p.Asked, sent))
+		out.Achieved = append(out.Achieved, perSecond(p.Achieved, true))
+		out.Failed = append(out.Failed, perSecond(p.Failed, sent))
+		out.Dropped = append(out.Dropped, perSecond(p.Dropped, sent))
 	}
 	// Twenty points for each nine, up to the slowest request.
 	for k := 0; ; k++ {
@@ -161,6 +159,16 @@ func newRun(r *openloop.Result) run {
 		out.Response = append(out.Response, r.Total.Response.Quantile(1-1/x))
 		out.Service = append(out.Service, r.Total.Service.Quantile(1-1/x))
 	}
+}
+
+// perSecond returns a rate without the noise of its last digits, and nil if there is
+// none.
+func perSecond(rate float64, ok bool) *float64 {
+	if !ok {
+		return nil
+	}
+	rate = math.Round(rate*1e6) / 1e6
+	return &rate
 }
 
 // known returns nil for 0, which is the summary of no requests.

@@ -39,17 +39,17 @@ func FuzzMerge(f *testing.F) {
 			return
 		}
 		path := map[string]any{
-			"path": kind, "arrivals": count, "dropped": count, "bytes": count,
+			"path": kind, "arrivals": count, "dropped": count, "bytes": count, "unexpected": count,
 			"statuses": map[int]int64{status: count}, "failures": map[string]int64{kind: count},
 			"response": json.RawMessage(histogram), "service": json.RawMessage(histogram),
 		}
 		interval := map[string]any{
-			"arrivals": count, "dropped": count, "failed": count, "ended": count,
+			"arrivals": count, "dropped": count, "failed": count, "served": count, "scheduled": float64(asked) / 1e9,
 			"response": map[string]any{"p50_ns": length, "p99_ns": asked, "max_ns": elapsed, "hdr": hdr},
 		}
 		sample := map[string]any{"trace_id": hdr, "path": kind, "offset_ns": asked, "response_ns": elapsed, "failure": kind, "status": status}
 		data, err := json.Marshal(map[string]any{
-			"start": time.Unix(start, 0).UTC(), "asked_ns": asked, "elapsed_ns": elapsed,
+			"start": time.Unix(start, 0).UTC(), "sending_ns": asked, "waiting_ns": elapsed, "achieved": count, "scheduled": float64(elapsed) / 1e9,
 			"lateness": json.RawMessage(histogram), "total": path, "paths": []any{path, path},
 			"slowest": slices.Repeat([]any{sample}, 11), "failed": []any{sample},
 			"series": map[string]any{"length_ns": length, "intervals": slices.Repeat([]any{interval}, int(intervals)%1300)},

@@ -47,14 +47,16 @@ func durations(n int, step time.Duration) *openloop.Histogram {
 // newResult is a result in which every number is another one.
 func newResult() *openloop.Result {
 	return &openloop.Result{
-		Start:    time.Date(2026, 1, 2, 15, 4, 5, 0, time.FixedZone("", 3600)),
-		Asked:    4500 * time.Millisecond,
-		Elapsed:  5200 * time.Millisecond,
-		Lateness: durations(1190, time.Microsecond),
+		Start:     time.Date(2026, 1, 2, 15, 4, 5, 0, time.FixedZone("", 3600)),
+		Sending:   4500 * time.Millisecond,
+		Waiting:   700 * time.Millisecond,
+		Scheduled: 1210,
+		Achieved:  1013,
+		Lateness:  durations(1190, time.Microsecond),
 		Total: openloop.PathResult{
 			Arrivals: 1200, Dropped: 10, Bytes: 23456,
 			Statuses: map[int]int64{200: 1011, 204: 100, 302: 30, 404: 20, 500: 6, 503: 5},
-			Failures: map[string]int64{"reset": 8, "closed": 7, "timeout": 3},
+			Failures: map[string]int64{"reset": 8, "closed": 7, "timeout": 3}, Unexpected: 11,
 			Response: durations(1190, time.Millisecond),
 			Service:  durations(1190, 100*time.Microsecond),
 		},
@@ -68,13 +70,14 @@ func newResult() *openloop.Result {
 			{Path: "/search?q=<b>", Offset: 2 * time.Second, Status: 200, Failure: "reset", Response: 987 * time.Millisecond},
 		},
 		Failed: []openloop.Sample{{TraceID: "33333333333333334444444444444444", Path: "/", Offset: 40 * time.Millisecond, Status: 503, Response: 650 * time.Microsecond}},
+		Errors: map[string]string{"reset": "read tcp 192.0.2.1:5050: connection reset by peer"},
 		Series: openloop.Series{Length: time.Second, Intervals: []openloop.Interval{
-			{Arrivals: 100, Ended: 95, Failed: 3, Dropped: 2, Response: openloop.Summary{P50: 5, P99: 6, Max: 7}},
-			{Arrivals: 200},
-			{Arrivals: 300, Ended: 301, Response: openloop.Summary{P50: 8, P99: 9, Max: 10}},
-			{Arrivals: 400, Ended: 402, Response: openloop.Summary{P50: 11, P99: 12, Max: 13}},
-			{Arrivals: 200, Ended: 150, Failed: 10, Dropped: 5, Response: openloop.Summary{P50: 14, P99: 15, Max: 16}},
-			{Ended: 4},
+			{Scheduled: 101, Arrivals: 100, Served: 95, Failed: 3, Dropped: 2, Response: openloop.Summary{P50: 5, P99: 6, Max: 7}},
+			{Scheduled: 201, Arrivals: 200},
+			{Scheduled: 301, Arrivals: 300, Served: 301, Response: openloop.Summary{P50: 8, P99: 9, Max: 10}},
+			{Scheduled: 401, Arrivals: 400, Served: 402, Response: openloop.Summary{P50: 11, P99: 12, Max: 13}},
+			{Scheduled: 206, Arrivals: 200, Served: 150, Failed: 10, Dropped: 5, Response: openloop.Summary{P50: 14, P99: 15, Max: 16}},
+			{Served: 4},
 		}},
 	}
 }

@@ -20,8 +20,14 @@ func Text(w io.Writer, r *openloop.Result) error {
 	t := &r.Total
 	fmt.Fprintf(b, "requests  %s due, %s sent, %s dropped, %s failed (%s not served)\n", format.Count(t.Arrivals),
 		format.Count(t.Arrivals-t.Dropped), format.Count(t.Dropped), format.Count(t.Failed()), format.Percent(r.ErrorRate()))
-	fmt.Fprintf(b, "rate      %s asked, %s achieved, in %s\n",
-		format.Rate(r.AskedRate()), format.Rate(r.AchievedRate()), format.Duration(r.Elapsed))
+	fmt.Fprintf(b, "rate      %s asked, %s achieved, in %s", format.Rate(r.AskedRate()), format.Rate(r.AchievedRate()), format.Duration(r.Sending))
+	if r.Waiting > 0 {
+		fmt.Fprintf(b, ", then waited %s for the last answers", format.Duration(r.Waiting))
+	}
+	fmt.Fprintln(b)
+	if r.Aborted != "" {
+		fmt.Fprintf(b, "aborted   %s\n", r.Aborted)
+	}
 	fmt.Fprintf(b, "answers   %s, %s\n", answers(t), format.Bytes(t.Bytes))
 	if len(t.Failures) > 0 {
 		fmt.Fprintf(b, "errors    %s\n", errorCounts(t.Failures))

@@ -1,0 +1,62 @@
+package openloop
+
+import "time"
+
+// Point is an interval of a run with rates per second.
+type Point struct {
+	Start time.Duration
+	// Sending is how long the schedule ran in the interval, 0 after its end. Asked,
+	// Failed and Dropped are rates of that time.
+	Sending                time.Duration
+	Asked, Failed, Dropped float64
+	Achieved               float64
+	Response               Summary
+}
+
+// Points returns the series as rates. A rest that is shorter than half an interval is
+// too short for a rate: one request in 10 ms would be 100 per second. It belongs to the
+// point before it. That holds for the rest of the schedule, and for the rest of the
+// wait for the last answers.
+func (r *Result) Points() []Point {
+	type slice struct {
+		Interval
+		sending, length time.Duration
+	}
+	length := r.Series.Length
+	within := func(end time.Duration, i int) time.Duration {
+		return max(0, min(length, end-time.Duration(i)*length))
+	}
+	var slices []slice
+	for i, interval := range r.Series.Intervals {
+		s := slice{interval, within(r.Sending, i), within(r.Elapsed(), i)}
+		if n := len(slices); n > 0 && s.sending > 0 && s.sending < length/2 {
+			before := &slices[n-1]
+			before.sending += s.sending
+			before.Scheduled += s.Scheduled
+			before.Failed += s.Failed
+			before.Dropped += s.Dropped
+			s.sending = 0
+		}
+		if n := len(slices); n > 0 && s.length < length/2 {
+			before := &slices[n-1]
+			before.length += s.length
+			before.Served += s.Served
+			if s.Response.HDR != "" {
+				if both, err := mergeSummaries(before.Response, s.Response); err == nil { // Check reads them
+					before.Response = both
+				}
+			}
+			break
+		}
+		slices = append(slices, s)
+	}
+	points := make([]Point, 0, len(slices))
+	for i, s := range slices {
+		points = append(points, Point{
+			Start: time.Duration(i) * length, Sending: s.sending,
+			Asked: rate(s.Scheduled, s.sending), Failed: rate(float64(s.Failed), s.sending), Dropped: rate(float64(s.Dropped), s.sending),
+			Achieved: rate(float64(s.Served), s.length), Response: s.Response,
+		})
+	}
+	return points
+}
