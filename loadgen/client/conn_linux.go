@@ -169,7 +169,8 @@ func (h *http1) fail(c *conn, err error) {
 		h.dial(x)
 		return
 	}
-	end := openloop.Exchange{Failure: failure, Bytes: r.Bytes}
+	end := failed(err)
+	end.Bytes = r.Bytes
 	if r.began {
 		end.Status, end.TraceID = r.Status, r.TraceID
 	}

@@ -11,8 +11,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"apmapp/loadgen/openloop"
 )
 
 // connectWait is the time that the start of a run waits for its first connection:
@@ -91,7 +89,7 @@ func (h *http1) notConnected(x *exchange, err error) {
 	if literal, _ := h.o.literal(); literal == nil && time.Since(h.lookedUp) >= lookupPause {
 		h.lookUp()
 	}
-	h.end(x, time.Now(), openloop.Exchange{Failure: kind(err)})
+	h.end(x, time.Now(), failed(err))
 }
 
 // open begins to connect to an address. The poller reports the end of that.
@@ -201,7 +199,7 @@ func (h *http1) takeFound() {
 		switch {
 		case x.over:
 		case h.addresses == nil:
-			h.end(x, time.Now(), openloop.Exchange{Failure: kind(f.err)})
+			h.end(x, time.Now(), failed(f.err))
 		default:
 			h.connect(x, h.addresses)
 		}

@@ -133,6 +133,17 @@ func (timedOut) Timeout() bool   { return true }
 func (timedOut) Temporary() bool { return true }
 
 // The kinds have the names that docs/loadgen.md lists.
+// The detail of a failure names what went wrong, but not the URL.
+func TestDetails(t *testing.T) {
+	secret := &url.Error{Op: "Get", URL: "http://h/?token=secret", Err: errors.New("broken")}
+	if x := failed(secret); x.Detail != "broken" || x.Failure != Malformed {
+		t.Errorf("%+v", x)
+	}
+	if x := failed(malformed("a field without a colon")); x.Detail != "malformed response: a field without a colon" || x.Failure != Malformed {
+		t.Errorf("%+v", x)
+	}
+}
+
 func TestKinds(t *testing.T) {
 	type test struct {
 		err  error

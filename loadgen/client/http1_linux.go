@@ -205,7 +205,7 @@ func (h *http1) expire(now time.Time) {
 // abort ends an exchange and its connection, if it has one.
 func (h *http1) abort(x *exchange, now time.Time, err error) {
 	if x.conn == nil {
-		h.end(x, now, openloop.Exchange{Failure: kind(err)})
+		h.end(x, now, failed(err))
 		return
 	}
 	x.conn.others = nil

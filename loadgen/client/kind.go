@@ -9,8 +9,11 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"syscall"
+
+	"apmapp/loadgen/openloop"
 )
 
 // Kinds of failure. Refused: no program listens on the target's port or socket.
@@ -30,6 +33,17 @@ const (
 	// Malformed is an answer that is not HTTP, and every other error.
 	Malformed = "malformed"
 )
+
+// failed returns the end of a request that an error prevented or interrupted.
+func failed(err error) openloop.Exchange {
+	// The error of net/http begins with the URL, which may have secrets.
+	var of *url.Error
+	detail := err
+	if errors.As(err, &of) {
+		detail = of.Err
+	}
+	return openloop.Exchange{Failure: kind(err), Detail: detail.Error()}
+}
 
 // kind returns the kind of the error that prevented or interrupted an answer.
 func kind(err error) string {

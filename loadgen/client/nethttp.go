@@ -100,17 +100,18 @@ func (o Options) dial(ctx context.Context, network, address string) (net.Conn, e
 func (c *netHTTP) Do(ctx context.Context, path string) openloop.Exchange {
 	req, err := c.o.request(ctx, path)
 	if err != nil {
-		return openloop.Exchange{Failure: kind(err)}
+		return failed(err)
 	}
 	resp, err := c.client.Do(req)
 	if err != nil {
-		return openloop.Exchange{Failure: kind(err)}
+		return failed(err)
 	}
 	defer resp.Body.Close()
 	n, err := io.Copy(io.Discard, resp.Body)
-	x := openloop.Exchange{Status: resp.StatusCode, Bytes: n, TraceID: traceID(resp.Header.Get("Traceresponse"))}
+	x := openloop.Exchange{}
 	if err != nil {
-		x.Failure = kind(err)
+		x = failed(err)
 	}
+	x.Status, x.Bytes, x.TraceID = resp.StatusCode, n, traceID(resp.Header.Get("Traceresponse"))
 	return x
 }

@@ -133,7 +133,7 @@ func TestInvalidPath(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if x := newNetHTTP(o).Do(t.Context(), "/%zz"); x != (openloop.Exchange{Failure: Malformed}) {
+	if x := newNetHTTP(o).Do(t.Context(), "/%zz"); x != (openloop.Exchange{Failure: Malformed, Detail: `invalid URL escape "%zz"`}) {
 		t.Errorf("%+v", x)
 	}
 }

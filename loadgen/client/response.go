@@ -3,6 +3,7 @@ package client
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"strconv"
@@ -13,6 +14,10 @@ import (
 
 // errMalformed reports a response that violates RFC 9112.
 var errMalformed = errors.New("malformed response")
+
+// malformed returns an error with the reason. It quotes nothing of the response,
+// which may have secrets.
+func malformed(reason string) error { return fmt.Errorf("%w: %s", errMalformed, reason) }
 
 const (
 	// maxHead limits the head of a response, and its trailers. Go's own client
@@ -25,8 +30,11 @@ const (
 	maxInterim = 5
 )
 
-// response parses one HTTP/1.1 response strictly, in pieces of any size:
-// https://www.rfc-editor.org/rfc/rfc9112. The body is counted and discarded.
+// response parses one HTTP/1.1 response, in pieces of any size:
+// https://www.rfc-editor.org/rfc/rfc9112. It is strict, except where the standard
+// tells or allows a client to accept something: later minor versions, lines of the
+// head that end with LF alone, folded fields, and chunks beside a length. The body is
+// counted and discarded.
 type response struct {
 	Status  int
 	Bytes   int64
@@ -39,6 +47,7 @@ type response struct {
 	head    bool                                             // it answers HEAD
 	began   bool
 	partial []byte // the beginning of an incomplete line
+	field   []byte // the last field line, which the next line may continue
 	left    int    // bytes that the head, or a chunk's line, may still have
 	interim int    // 1xx responses so far
 
@@ -50,7 +59,7 @@ type response struct {
 
 // reset prepares r for the answer to a request.
 func (r *response) reset(method string) {
-	*r = response{head: method == "HEAD", step: (*response).statusLine, partial: r.partial[:0], left: maxHead, length: -1}
+	*r = response{head: method == "HEAD", step: (*response).statusLine, partial: r.partial[:0], field: r.field[:0], left: maxHead, length: -1}
 }
 
 // feed parses received data. It returns the data after the end of the response.
@@ -81,13 +90,35 @@ func (r *response) end() { r.step = nil }
 
 // line returns the next line without its CRLF, or nil while it is incomplete.
 func (r *response) line(data []byte) (line, rest []byte, err error) {
+	line, rest, err = r.lineLF(data)
+	if line == nil {
+		return nil, rest, err
+	}
+	line, found := bytes.CutSuffix(line, []byte("\r"))
+	if !found {
+		return nil, nil, malformed("a line of the body ends without CR")
+	}
+	return line, rest, nil
+}
+
+// headLine is like line, but the CR may be missing: RFC 9112, section 2.2.
+func (r *response) headLine(data []byte) (line, rest []byte, err error) {
+	line, rest, err = r.lineLF(data)
+	if line == nil {
+		return nil, rest, err
+	}
+	return bytes.TrimSuffix(line, []byte("\r")), rest, nil
+}
+
+// lineLF returns the next line without its LF, or nil while it is incomplete.
+func (r *response) lineLF(data []byte) (line, rest []byte, err error) {
 	end := bytes.IndexByte(data, '\n')
 	n := end + 1
 	if end < 0 {
 		n = len(data)
 	}
 	if r.left -= n; r.left < 0 {
-		return nil, nil, errMalformed
+		return nil, nil, malformed("head, trailers or the line before a chunk are too long")
 	}
 	if end < 0 {
 		r.partial = append(r.partial, data...)
@@ -99,57 +130,75 @@ func (r *response) line(data []byte) (line, rest []byte, err error) {
 		line = r.partial
 		r.partial = r.partial[:0]
 	}
-	line, found := bytes.CutSuffix(line, []byte("\r\n"))
-	if !found {
-		return nil, nil, errMalformed
-	}
-	return line, data[n:], nil
+	return line[:len(line)-1], data[n:], nil
 }
 
 func (r *response) statusLine(data []byte) ([]byte, error) {
-	line, rest, err := r.line(data)
+	line, rest, err := r.headLine(data)
 	if line == nil {
 		return rest, err
 	}
 	// HTTP/1.1 200 OK; the reason may be empty.
-	if len(line) < len("HTTP/1.1 200") || string(line[:7]) != "HTTP/1." || line[7] != '0' && line[7] != '1' || line[8] != ' ' ||
-		len(line) > 12 && line[12] != ' ' || !httpguts.ValidHeaderFieldValue(string(line[12:])) {
-		return nil, errMalformed
+	if len(line) < len("HTTP/1.1 200") || string(line[:7]) != "HTTP/1." || line[7] < '0' || line[7] > '9' || line[8] != ' ' {
+		return nil, malformed("it does not begin with HTTP/1.x and a status")
+	}
+	if len(line) > 12 && line[12] != ' ' || !httpguts.ValidHeaderFieldValue(string(line[12:])) {
+		return nil, malformed("invalid text after the status")
 	}
 	r.minor = int(line[7] - '0')
-	r.KeepAlive = r.minor == 1
+	r.KeepAlive = r.minor > 0
 	for _, digit := range line[9:12] {
 		if digit < '0' || digit > '9' {
-			return nil, errMalformed
+			return nil, malformed("status is not a number of three digits")
 		}
 		r.Status = 10*r.Status + int(digit-'0')
 	}
 	if r.Status < 100 {
-		return nil, errMalformed
+		return nil, malformed("status is below 100")
 	}
 	r.step = (*response).headerLine
 	return rest, nil
 }
 
 func (r *response) headerLine(data []byte) ([]byte, error) {
-	line, rest, err := r.line(data)
+	line, rest, err := r.headLine(data)
 	if line == nil {
 		return rest, err
+	}
+	if len(line) > 0 && (line[0] == ' ' || line[0] == '\t') { // a folded field: RFC 9112, section 5.2
+		if len(r.field) == 0 {
+			return nil, malformed("white space before the first field")
+		}
+		r.field = append(append(r.field, ' '), bytes.TrimLeft(line, " \t")...)
+		return rest, nil
+	}
+	if err := r.endField(); err != nil {
+		return nil, err
 	}
 	if len(line) == 0 {
 		return rest, r.headEnded()
 	}
-	name, value, err := field(line)
+	r.field = append(r.field, line...)
+	return rest, nil
+}
+
+// endField reads the last field, which is complete.
+func (r *response) endField() error {
+	if len(r.field) == 0 {
+		return nil
+	}
+	name, value, err := field(r.field)
+	r.field = r.field[:0]
 	if err != nil {
-		return nil, err
+		return err
 	}
 	switch {
 	case is(name, "Content-Length"):
-		return rest, r.contentLength(string(value))
-	case is(name, "Transfer-Encoding"):
+		return r.contentLength(string(value))
+	case is(name, "Transfer-Encoding") && r.minor > 0: // HTTP/1.0 does not have it
 		// The request allows no other encoding.
-		if r.chunked || r.minor == 0 || !is(value, "chunked") {
-			return nil, errMalformed
+		if r.chunked || !is(value, "chunked") {
+			return malformed("Transfer-Encoding is not chunked")
 		}
 		r.chunked = true
 	case is(name, "Connection"):
@@ -157,7 +206,7 @@ func (r *response) headerLine(data []byte) ([]byte, error) {
 	case is(name, "Traceresponse"):
 		r.TraceID = traceID(string(value))
 	}
-	return rest, nil
+	return nil
 }
 
 // is compares and ignores case.
@@ -169,16 +218,24 @@ func is(got []byte, want string) bool {
 func field(line []byte) (name, value []byte, err error) {
 	name, value, found := bytes.Cut(line, []byte(":"))
 	value = bytes.Trim(value, " \t")
-	if !found || !httpguts.ValidHeaderFieldName(string(name)) || !httpguts.ValidHeaderFieldValue(string(value)) {
-		return nil, nil, errMalformed
+	switch {
+	case !found:
+		return nil, nil, malformed("a field without a colon")
+	case !httpguts.ValidHeaderFieldName(string(name)):
+		return nil, nil, malformed("a field with an invalid name")
+	case !httpguts.ValidHeaderFieldValue(string(value)):
+		return nil, nil, malformed("a field with control characters")
 	}
 	return name, value, nil
 }
 
 func (r *response) contentLength(value string) error {
 	n, err := strconv.ParseUint(value, 10, 63)
-	if err != nil || r.length >= 0 && r.length != int64(n) {
-		return errMalformed
+	if err != nil {
+		return malformed("Content-Length is not a number")
+	}
+	if r.length >= 0 && r.length != int64(n) {
+		return malformed("two different Content-Length")
 	}
 	r.length = int64(n)
 	return nil
@@ -198,20 +255,23 @@ func (r *response) connection(value string) {
 // headEnded determines the length of the body: RFC 9112, section 6.3.
 func (r *response) headEnded() error {
 	switch {
-	case r.chunked && r.length >= 0, r.Status == 101: // the request asks for no upgrade
-		return errMalformed
+	case r.Status == 101:
+		return malformed("the request asked for no upgrade")
 	case r.Status < 200:
 		if r.interim++; r.interim > maxInterim {
-			return errMalformed
+			return malformed("too many interim responses")
 		}
 		interim := r.interim
 		head := r.head
 		r.reset("")
 		r.head, r.interim, r.began = head, interim, true
-	case r.head, r.Status == 204, r.Status == 304, r.length == 0:
+	case r.head, r.Status == 204, r.Status == 304:
 		r.end()
-	case r.chunked:
+	case r.chunked: // wins over a length, but maybe not for others on the way
+		r.KeepAlive = r.KeepAlive && r.length < 0
 		r.step, r.left = (*response).chunkLine, maxChunkLine
+	case r.length == 0:
+		r.end()
 	case r.length > 0:
 		r.step, r.body = (*response).bodyData, r.length
 	default:
@@ -244,7 +304,7 @@ func (r *response) chunkLine(data []byte) ([]byte, error) {
 	size, _, _ := bytes.Cut(line, []byte(";"))
 	n, err := strconv.ParseUint(string(bytes.TrimRight(size, " \t")), 16, 62)
 	if err != nil {
-		return nil, errMalformed
+		return nil, malformed("the size of a chunk is not a hexadecimal number")
 	}
 	if n == 0 {
 		r.step, r.left = (*response).trailerLine, maxHead
@@ -260,7 +320,7 @@ func (r *response) chunkEnd(data []byte) ([]byte, error) {
 		return rest, err
 	}
 	if len(line) > 0 {
-		return nil, errMalformed
+		return nil, malformed("a chunk is longer than its size")
 	}
 	r.step, r.left = (*response).chunkLine, maxChunkLine
 	return rest, nil

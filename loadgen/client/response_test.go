@@ -85,6 +85,14 @@ var wellFormed = map[string]responseTest{
 	"HTTP/1.0, not kept":     {"GET", "HTTP/1.0 200 OK\r\nConnection: x\r\nContent-Length: 0\r\n\r\n", 200, 0, false, ""},
 	"after early hints":      {"GET", "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nh", 200, 1, true, ""},
 	"HEAD and early hints":   {"HEAD", "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n", 200, 0, true, ""},
+	"lines without CR":       {"GET", "HTTP/1.1 200 OK\nA: b\n c\nContent-Length: 1\n\nh", 200, 1, true, ""},
+	"a folded field":         {"GET", ok + "A: b\r\n c\r\n\td\r\nContent-Length:\r\n  1\r\n\r\nh", 200, 1, true, ""},
+	"folded at the end":      {"GET", ok + "Content-Length: 1\r\nConnection: x,\r\n close\r\n\r\nh", 200, 1, false, ""},
+	"a length and chunks":    {"GET", ok + "Content-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nh\r\n0\r\n\r\n", 200, 1, false, ""},
+	"chunks, a length of 0":  {"GET", ok + "Transfer-Encoding: chunked\r\nContent-Length: 0\r\n\r\n1\r\nh\r\n0\r\n\r\n", 200, 1, false, ""},
+	"chunks of HTTP/1.0":     {"GET", "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nhello", 200, 5, false, ""},
+	"HTTP/1.2":               {"GET", "HTTP/1.2 200 OK\r\nContent-Length: 0\r\n\r\n", 200, 0, true, ""},
+	"HTTP/1.9":               {"GET", "HTTP/1.9 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 200, 0, true, ""},
 	"with more after it":     {"GET", "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nhmore", 200, 1, true, "more"},
 }
 
@@ -133,8 +141,6 @@ func TestMalformedResponses(t *testing.T) {
 		"a character before the digits":    "HTTP/1.1 2/0 OK\r\n\r\n",
 		"a character after the digits":     "HTTP/1.1 2:0 OK\r\n\r\n",
 		"a status below 100":               "HTTP/1.1 099 OK\r\n\r\n",
-		"a line feed alone":                "HTTP/1.1 200 OK\n\n",
-		"a folded field":                   ok + "A: b\r\n c\r\n\r\n",
 		"no colon":                         ok + "A b\r\n\r\n",
 		"a blank before it":                ok + "Content-Length : 1\r\n\r\nh",
 		"a control character":              ok + "A: \x01\r\n\r\n",
@@ -143,9 +149,7 @@ func TestMalformedResponses(t *testing.T) {
 		"a length too long":                ok + "Content-Length: 9223372036854775808\r\n\r\n",
 		"two lengths":                      ok + "Content-Length: 1\r\nContent-Length: 2\r\n\r\n",
 		"a list of lengths":                ok + "Content-Length: 1, 1\r\n\r\n",
-		"a length and chunks":              ok + "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
 		"another encoding":                 ok + "Transfer-Encoding: gzip, chunked\r\n\r\n",
-		"chunks of HTTP/1.0":               "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
 		"a chunk without size":             ok + "Transfer-Encoding: chunked\r\n\r\n\r\n",
 		"a chunk not in hex":               ok + "Transfer-Encoding: chunked\r\n\r\nxyz\r\n",
 		"a chunk too long":                 ok + "Transfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n",
@@ -159,19 +163,21 @@ func TestMalformedResponses(t *testing.T) {
 		"a length and more":                ok + "Content-Length: 1~\r\n\r\nh",
 		"a size of a chunk and more":       chunked + "1~\r\nh\r\n0\r\n\r\n",
 		"two lengths, the first is 0":      ok + "Content-Length: 0\r\nContent-Length: 1\r\n\r\nh",
-		"a length of 0 and chunks":         ok + "Content-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
 		"a chunk of 4 EiB":                 chunked + "4000000000000000\r\n",
 		"three bytes after a chunk":        chunked + "1\r\nh\rxx",
 		"a reason not split off":           "HTTP/1.1 200OK\r\n\r\n",
 		"a reason with control":            "HTTP/1.1 200 O\x01K\r\n\r\n",
 		"a line feed after a chunk's size": chunked + "1;x\nh\r\n0\r\n\r\n",
-		"HTTP/1.2":                         "HTTP/1.2 200 OK\r\n\r\n",
+		"a fold before the first field":    ok + " A: b\r\n\r\n",
+		"two lengths by folding":           ok + "Content-Length: 1\r\n 2\r\n\r\nh",
+		"HTTP/1.x":                         "HTTP/1.x 200 OK\r\n\r\n",
+		"a trailer without CR":             chunked + "0\r\nA: b\n\r\n",
 		"no blank":                         "HTTP/1.1_200 OK\r\n\r\n",
 		"two encodings":                    ok + "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
 		"a trailer without colon":          chunked + "0\r\nA b\r\n\r\n",
 	} {
 		for _, size := range []int{1, 1 << 20} {
-			if r, _, err := parse("GET", text, size); !errors.Is(err, errMalformed) {
+			if r, _, err := parse("GET", text, size); !errors.Is(err, errMalformed) || err.Error() == errMalformed.Error() {
 				t.Errorf("%s, in pieces of %d: %+v, %v", name, size, r.Status, err)
 			}
 		}
@@ -184,7 +190,7 @@ func TestResponseCutOff(t *testing.T) {
 	for name, test := range wellFormed {
 		complete := strings.TrimSuffix(test.text, test.rest)
 		for n := range len(complete) {
-			if r, _, err := parse(test.method, complete[:n], 1<<20); err == nil && !(name == "until the end" && n >= len(ok+"\r\n")) {
+			if r, _, err := parse(test.method, complete[:n], 1<<20); err == nil && !((name == "until the end" || name == "chunks of HTTP/1.0") && n >= strings.Index(complete, "\r\n\r\n")+4) {
 				t.Errorf("%s, cut off after %q: %+v", name, complete[:n], r.Status)
 			}
 		}
