@@ -3,6 +3,7 @@ package openloop
 import (
 	"context"
 	"runtime"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -18,9 +19,12 @@ type FineClock struct{}
 const fineStretch = 3 * time.Millisecond
 
 // Bind implements Clock: the goroutine gets its own thread, which the kernel
-// wakes exactly on time and not together with others, up to 50 µs later.
+// wakes exactly on time and not together with others, up to 50 µs later. A thread
+// that sleeps in the kernel may keep one of Go's processors (P); with GOMAXPROCS=1
+// every other goroutine would wait for it, so the thread adds one.
 func (FineClock) Bind() (release func()) {
 	runtime.LockOSThread()
+	addProcessors(1)
 	slack, err := unix.PrctlRetInt(unix.PR_GET_TIMERSLACK, 0, 0, 0, 0)
 	// Where either call is forbidden, arrivals are up to 50 µs later; lateness is
 	// measured and shows it.
@@ -29,8 +33,18 @@ func (FineClock) Bind() (release func()) {
 		if err == nil {
 			_ = unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(slack), 0, 0, 0)
 		}
+		addProcessors(-1)
 		runtime.UnlockOSThread()
 	}
+}
+
+// processors guards GOMAXPROCS against two clocks that change it at the same time.
+var processors sync.Mutex
+
+func addProcessors(n int) {
+	processors.Lock()
+	defer processors.Unlock()
+	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + n)
 }
 
 // SleepUntil implements Clock.
