@@ -65,6 +65,7 @@ type bench struct {
 	tools []tool
 	wrk   string
 	skips []string
+	only  string // part, "" for all
 
 	// figures has a value per round, by figure and tool.
 	figures map[string][]float64
@@ -151,26 +152,58 @@ type outcome struct {
 }
 
 func execute(ctx context.Context, stdin, program string, args ...string) (outcome, error) {
+	return executeWith(ctx, 0, stdin, program, args...)
+}
+
+// executeWith limits the program to a number of CPUs; 0 means no limit.
+func executeWith(ctx context.Context, cpus int, stdin, program string, args ...string) (outcome, error) {
 	cmd := exec.CommandContext(ctx, program, args...)
+	if cpus > 0 {
+		cmd.Env = append(os.Environ(), fmt.Sprint("GOMAXPROCS=", cpus))
+	}
 	var stdout, stderr bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &stdout, &stderr
 	if err := cmd.Run(); err != nil {
-		return outcome{}, fmt.Errorf("%s %s: %w: %s", program, strings.Join(args, " "), err, &stderr)
+		return outcome{stdout: stdout.Bytes()}, fmt.Errorf("%s %s: %w: %s", program, strings.Join(args, " "), err, &stderr)
 	}
 	return outcome{stdout.Bytes(), cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()}, nil
 }
 
 func (t tool) run(ctx context.Context, url string, rps float64, d time.Duration) (outcome, error) {
+	return t.runWith(ctx, 0, url, rps, d)
+}
+
+func (t tool) runWith(ctx context.Context, cpus int, url string, rps float64, d time.Duration) (outcome, error) {
 	stdin := ""
 	if t.stdin != nil {
 		stdin = t.stdin(url)
 	}
-	return execute(ctx, stdin, t.program, t.args(url, rps, d)...)
+	return executeWith(ctx, cpus, stdin, t.program, t.args(url, rps, d)...)
 }
+
+// The parts of a round.
+const (
+	schedules   = "schedules"
+	connections = "connections"
+)
+
+func (b *bench) measures(part string) bool { return b.only == "" || b.only == part }
 
 // round measures each tool once, one after the other.
 func (b *bench) round(ctx context.Context) error {
-	server, err := listen()
+	if b.measures(schedules) {
+		if err := b.schedules(ctx); err != nil {
+			return err
+		}
+	}
+	if b.measures(connections) {
+		return b.connections(ctx)
+	}
+	return nil
+}
+
+func (b *bench) schedules(ctx context.Context) error {
+	server, err := listen(plain)
 	if err != nil {
 		return err
 	}
@@ -271,20 +304,29 @@ func (b *bench) stall(ctx context.Context, server *target, t tool) error {
 	return nil
 }
 
-func (b *bench) vegetaP95(stdout []byte) (time.Duration, error) {
+// latencies are percentiles of a report.
+type latencies struct {
+	P50 time.Duration `json:"50th"`
+	P95 time.Duration `json:"95th"`
+	P99 time.Duration `json:"99th"`
+}
+
+// vegetaLatencies reads the results of vegeta attack. They count from sending.
+func (b *bench) vegetaLatencies(stdout []byte) (latencies, error) {
 	o, err := execute(context.Background(), string(stdout), filepath.Join(b.bin, "vegeta"), "report", "-type=json")
 	if err != nil {
-		return 0, err
+		return latencies{}, err
 	}
 	var r struct {
-		Latencies struct {
-			P95 time.Duration `json:"95th"`
-		} `json:"latencies"`
+		Latencies latencies `json:"latencies"`
 	}
-	if err := json.Unmarshal(o.stdout, &r); err != nil {
-		return 0, err
-	}
-	return r.Latencies.P95, nil
+	err = json.Unmarshal(o.stdout, &r)
+	return r.Latencies, err
+}
+
+func (b *bench) vegetaP95(stdout []byte) (time.Duration, error) {
+	l, err := b.vegetaLatencies(stdout)
+	return l.P95, err
 }
 
 var heyLine = regexp.MustCompile(`95%+ in ([0-9.]+) secs`)
@@ -300,7 +342,7 @@ func heyP95(stdout []byte) (time.Duration, error) {
 // memory runs loadgen for a long time and compares its resident memory after a
 // minute and at the end.
 func (b *bench) memory(ctx context.Context, d time.Duration) error {
-	server, err := listen()
+	server, err := listen(plain)
 	if err != nil {
 		return err
 	}
@@ -347,8 +389,18 @@ func resident(pid int) (float64, error) {
 	return kb / 1024, err
 }
 
-// print writes the medians as a table.
+// print writes the medians as tables.
 func (b *bench) print(w io.Writer) {
+	if b.measures(connections) {
+		b.printConnections(w)
+	}
+	if b.measures(schedules) {
+		b.printSchedules(w)
+	}
+	fmt.Fprintf(w, "skipped: %s\n\n", strings.Join(b.skips, ", "))
+}
+
+func (b *bench) printSchedules(w io.Writer) {
 	out := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprint(out, "\t")
 	columns := []string{}
@@ -379,7 +431,7 @@ func (b *bench) print(w io.Writer) {
 	row(number(fullRate)+"/s asked, arrived", "full", "/s")
 	row("p95 of a run with a stall", "stall", " µs")
 	out.Flush()
-	fmt.Fprintf(w, "skipped: %s\n\n", strings.Join(b.skips, ", "))
+	fmt.Fprintln(w)
 }
 
 // goals writes which goals are met, and reports whether all are.
@@ -394,6 +446,18 @@ func (b *bench) goals(w io.Writer) bool {
 		if other, ok := b.median(figure, tool); ok {
 			goal(own <= most*other, "%s: %.2f times the figure of %s, at most %.2f", figure, own/other, tool, most)
 		}
+	}
+	for _, behavior := range behaviors {
+		for _, rps := range connectionRates {
+			for _, cpus := range cpuLimits {
+				for _, p := range []string{"p50", "p99"} {
+					ratio(service(behavior, rps, cpus, p), servicePeer, serviceLimit)
+				}
+			}
+		}
+	}
+	if !b.measures(schedules) {
+		return all
 	}
 	for _, rps := range rates {
 		most := 1.0 / 5

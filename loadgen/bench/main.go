@@ -33,11 +33,16 @@ func run(ctx context.Context, args []string) int {
 	bin := fs.String("bin", "../../bin", "`directory` of loadgen, vegeta and hey; wrk is looked up in PATH")
 	rounds := fs.Int("rounds", 5, "number of rounds; the median counts")
 	each := fs.Duration("each", 5*time.Second, "length of one measurement")
+	only := fs.String("only", "", "measure only the `part` "+schedules+" or "+connections)
 	memory := fs.Duration("memory", 10*time.Minute, "length of the memory measurement; 0 skips it")
 	if err := fs.Parse(args); err != nil {
 		return 2
 	}
-	b := &bench{bin: *bin, each: *each}
+	if *only != "" && *only != schedules && *only != connections {
+		fmt.Fprintf(os.Stderr, "bench: -only must be %s or %s, got %q\n", schedules, connections, *only)
+		return 2
+	}
+	b := &bench{bin: *bin, each: *each, only: *only}
 	if err := b.find(); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		return 1
@@ -49,7 +54,7 @@ func run(ctx context.Context, args []string) int {
 			return 1
 		}
 	}
-	if *memory > 0 {
+	if *memory > 0 && b.measures(schedules) {
 		fmt.Fprintf(os.Stderr, "memory, for %s\n", *memory)
 		if err := b.memory(ctx, *memory); err != nil {
 			fmt.Fprintln(os.Stderr, "bench:", err)

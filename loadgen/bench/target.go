@@ -9,20 +9,32 @@ import (
 	"time"
 )
 
+// behavior is how a target treats a request.
+type behavior struct {
+	name   string
+	work   time.Duration // before the answer
+	answer string
+	close  bool // the connection, after the answer
+}
+
+// plain is the behavior of a usual service: it keeps connections.
+var plain = behavior{name: "kept connections", answer: "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 3\r\n\r\nok\n"}
+
 // target is a bare HTTP server that records when each request arrives.
 type target struct {
+	behavior
 	listener    net.Listener
 	mu          sync.Mutex
 	arrivals    []time.Time
 	frozenUntil func(time.Time) time.Time
 }
 
-func listen() (*target, error) {
+func listen(b behavior) (*target, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	t := &target{listener: l}
+	t := &target{behavior: b, listener: l}
 	go t.accept()
 	return t, nil
 }
@@ -38,8 +50,6 @@ func (t *target) accept() {
 		go t.serve(conn)
 	}
 }
-
-const answer = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 3\r\n\r\nok\n"
 
 // serve answers one request at a time. Requests have no body, and clients do not
 // pipeline.
@@ -64,7 +74,10 @@ func (t *target) serve(conn net.Conn) {
 		if frozen != nil {
 			time.Sleep(time.Until(frozen(now)))
 		}
-		if _, err := io.WriteString(conn, answer); err != nil {
+		if t.work > 0 {
+			time.Sleep(t.work)
+		}
+		if _, err := io.WriteString(conn, t.answer); err != nil || t.close {
 			return
 		}
 	}
