@@ -7,23 +7,31 @@
 //
 // It exits with 0 after a run, 1 when more requests failed than -max-error-rate
 // allows, nothing answered or the report could not be written, and 2 when its
-// command line is wrong. The first interrupt ends the run with its report. A second
-// one, more than a second later, kills the program.
+// command line is wrong. The first interrupt ends the sending. A second one ends
+// the wait for outstanding answers; the report is still written. A third one kills
+// the program.
 package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
+	"os/signal"
+	"syscall"
 
 	"apmapp/internal/command"
+	"apmapp/internal/format"
 	"apmapp/loadgen/client"
 	"apmapp/loadgen/openloop"
 	"apmapp/loadgen/report"
 )
 
-func main() { command.Main(run) }
+func main() {
+	// The files of the report are written even if nobody reads standard output or
+	// standard error any more.
+	signal.Ignore(syscall.SIGPIPE)
+	command.MainInSteps(run)
+}
 
 // run is main without the process: it returns the exit status.
 func run(ctx context.Context, p command.Process) int {
@@ -49,23 +57,20 @@ func program(p command.Process, live io.Writer) command.Command {
 		Modules: []string{"gopkg.in/DataDog/dd-trace-go.v1", "github.com/DataDog/dd-trace-go/v2", "github.com/HdrHistogram/hdrhistogram-go"},
 		Flags:   r.flags,
 		Check: func([]string) (err error) {
-			o, err = r.options()
+			o, err = r.options(p)
 			return err
 		},
-		Run: func(ctx context.Context) error { return load(ctx, o, p.Stdout, p.Stderr, live) },
+		Run: func(ctx context.Context) error { return load(ctx, o, p, live) },
 	}
 }
 
 // load runs the schedule and writes its report.
-func load(ctx context.Context, o options, stdout, warnings, live io.Writer) error {
-	if err := o.outputs.create(); err != nil {
+func load(ctx context.Context, o options, p command.Process, live io.Writer) error {
+	result, err := send(ctx, o, p, live)
+	if err != nil {
 		return err
 	}
-	result, err := send(ctx, o, warnings, live)
-	if err != nil {
-		return errors.Join(err, o.outputs.discard())
-	}
-	if err := o.outputs.write(stdout, result); err != nil {
+	if err := o.outputs.write(p.Stdout, result); err != nil {
 		return err
 	}
 	switch t := &result.Total; {
@@ -77,9 +82,9 @@ func load(ctx context.Context, o options, stdout, warnings, live io.Writer) erro
 	return nil
 }
 
-func send(ctx context.Context, o options, warnings, live io.Writer) (*openloop.Result, error) {
+func send(ctx context.Context, o options, p command.Process, live io.Writer) (*openloop.Result, error) {
 	if o.trace {
-		stop := startTracer(warnings)
+		stop := startTracer(p.Stderr)
 		defer stop()
 		o.client.Wrap = traced
 	}
@@ -93,11 +98,48 @@ func send(ctx context.Context, o options, warnings, live io.Writer) (*openloop.R
 		Paths:       o.paths,
 		Sender:      sender,
 		MaxInFlight: o.client.MaxInFlight,
+		Wait:        p.GiveUp,
 	})
 	if err != nil {
 		return nil, err
 	}
 	stop := report.Watch(live, engine.Snapshot)
 	defer stop()
+	defer whenInterrupted(ctx, func() {
+		if n := engine.Snapshot().InFlight; n > 0 {
+			// The live line may be on this terminal.
+			fmt.Fprintf(p.Stderr, "%sloadgen: waiting up to %s for %s in flight; interrupt again to stop waiting, and once more to end without a report\n",
+				eraseLine(live), o.client.Timeout, requests(n))
+		}
+	})()
 	return engine.Run(ctx)
+}
+
+// whenInterrupted calls f when ctx ends. leave undoes that, and returns after f if
+// it was called.
+func whenInterrupted(ctx context.Context, f func()) (leave func()) {
+	called := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(called)
+		f()
+	})
+	return func() {
+		if !stop() {
+			<-called
+		}
+	}
+}
+
+func eraseLine(live io.Writer) string {
+	if live == io.Discard {
+		return ""
+	}
+	return "\r\x1b[K"
+}
+
+func requests(n int) string {
+	if n == 1 {
+		return "1 request"
+	}
+	return format.Count(int64(n)) + " requests"
 }

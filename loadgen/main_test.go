@@ -278,14 +278,6 @@ func TestShardsMergeIntoOneRun(t *testing.T) {
 	}
 }
 
-func TestFileThatCannotBeWritten(t *testing.T) {
-	url, requests := serve(t, 0)
-	status, _, stderr := execute(t.Context(), "-url", url, "-o", filepath.Join(t.TempDir(), "none", "run.json"))
-	if status != 1 || !strings.Contains(stderr, "-o: ") || requests.Load() != 0 {
-		t.Errorf("status %d after %d requests: %s", status, requests.Load(), stderr)
-	}
-}
-
 func TestHelp(t *testing.T) {
 	status, stdout, _ := execute(t.Context(), "-help")
 	for _, flag := range []string{"-rps", "-duration", "-url", "-paths", "-timeout", "-max-in-flight", "-arrivals", "-seed", "-json", "-o file", "-max-error-rate", "-profile", "-hgrm", "-shard", "-start-at", "-trace"} {

@@ -30,7 +30,7 @@ func mergeProgram(p command.Process) command.Command {
 			if runs = arguments; len(runs) == 0 {
 				return errors.New("no files: name those that loadgen -json or -o run.json wrote")
 			}
-			out, err = flags.read()
+			out, err = flags.read(p)
 			return err
 		},
 		Run: func(context.Context) error { return merge(runs, out, p.Stdout) },
@@ -49,9 +49,6 @@ func merge(runs []string, out outputs, stdout io.Writer) error {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 		merged = r
-	}
-	if err := out.create(); err != nil {
-		return err
 	}
 	return out.write(stdout, merged)
 }

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"apmapp/internal/command"
 	"apmapp/loadgen/openloop"
@@ -24,22 +27,27 @@ func (r *outputFlags) add(fs *command.Flags) {
 	fs.StringVar(&r.hgrm, "hgrm", "", "also write the percentiles of the response times to a `file` that HdrHistogram plotters read")
 }
 
-func (r outputFlags) read() (outputs, error) {
+// read returns the outputs, or an error if one cannot be written or two are the
+// same file. Inputs are the files that the run reads, by flag.
+func (r outputFlags) read(p command.Process, inputs ...named) (outputs, error) {
 	out := outputs{show: report.Text}
 	if r.json {
 		out.show = report.JSON
 	}
 	if r.file != "" {
 		show, ok := map[string]shower{".html": report.HTML, ".json": report.JSON, ".txt": report.Text}[filepath.Ext(r.file)]
-		if !ok {
+		if at, err := locate(r.file); !ok && (err != nil || !at.isSpecial()) {
 			return outputs{}, fmt.Errorf("-o: %q must end in .html, .json or .txt", r.file)
 		}
-		out.files = append(out.files, &file{flag: "o", name: r.file, show: show})
+		if !ok { // a device such as /dev/stderr
+			show = out.show
+		}
+		out.files = append(out.files, file{named{"-o", r.file}, show})
 	}
 	if r.hgrm != "" {
-		out.files = append(out.files, &file{flag: "hgrm", name: r.hgrm, show: report.Percentiles})
+		out.files = append(out.files, file{named{"-hgrm", r.hgrm}, report.Percentiles})
 	}
-	return out, nil
+	return out, out.check(p, inputs)
 }
 
 // shower writes a report.
@@ -48,55 +56,98 @@ type shower func(io.Writer, *openloop.Result) error
 // outputs are the places that the report of a run goes to.
 type outputs struct {
 	show  shower // on standard output
-	files []*file
+	files []file
 }
 
-// file is an output file. Until the report is complete, it has the suffix
-// .partial.
+// named is a file of the command line.
+type named struct{ flag, name string }
+
+// file is an output file.
 type file struct {
-	flag, name string
-	show       shower
-	partial    *os.File
+	named
+	show shower
 }
 
-// create opens the files before the run, so that a file that cannot be written
-// does not cost a run. The report of an earlier run stays until this run's report
-// replaces it.
-func (o outputs) create() error {
-	for _, f := range o.files {
-		var err error
-		if f.partial, err = os.Create(f.name + ".partial"); err != nil {
-			return errors.Join(fmt.Errorf("-%s: %w", f.flag, err), o.discard())
+// check makes sure, before the run, that the files can be written and that none
+// would overwrite another one.
+func (o outputs) check(p command.Process, inputs []named) (err error) {
+	type used struct {
+		by     string
+		info   fs.FileInfo
+		stream bool
+	}
+	var all []used
+	for name, w := range map[string]io.Writer{"standard output": p.Stdout, "standard error": p.Stderr} {
+		if f, ok := w.(*os.File); ok {
+			if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+				all = append(all, used{name, info, true})
+			}
 		}
+	}
+	for _, in := range inputs {
+		if info, err := os.Stat(in.name); err == nil && info.Mode().IsRegular() {
+			all = append(all, used{in.flag, info, false})
+		}
+	}
+	for _, f := range o.files {
+		at, err := locate(f.name)
+		if err != nil {
+			return fmt.Errorf("%s: %w", f.flag, err)
+		}
+		info, remove, err := at.probe()
+		if err != nil {
+			return fmt.Errorf("%s: %w", f.flag, err)
+		}
+		// Only when all are known: two names may create the same file.
+		defer remove()
+		for _, u := range all {
+			// Writing to a descriptor does not overwrite, nor does writing to a terminal.
+			harmless := u.stream && at.descriptor >= 0 || info.Mode()&fs.ModeCharDevice != 0
+			if os.SameFile(info, u.info) && !harmless {
+				return fmt.Errorf("%s: %q is also the file of %s: give each its own", f.flag, f.name, u.by)
+			}
+		}
+		all = append(all, used{f.flag, info, false})
 	}
 	return nil
 }
 
-// write writes the report to standard output and to the files.
+// write writes the report to the files and to standard output. Regular files come
+// first: nothing that happens to a pipe or a terminal costs them. FIFOs, which may
+// wait for a reader, come last.
 func (o outputs) write(stdout io.Writer, r *openloop.Result) error {
-	err := o.show(stdout, r)
+	var errs []error
+	var special []func() error
 	for _, f := range o.files {
-		err = errors.Join(err, f.write(r))
+		var b bytes.Buffer
+		at, err := locate(f.name)
+		if err == nil {
+			err = f.show(&b, r)
+		}
+		put := func() error {
+			if err := at.put(b.Bytes()); err != nil {
+				return fmt.Errorf("%s: %w", f.flag, err)
+			}
+			return nil
+		}
+		switch {
+		case err != nil:
+			errs = append(errs, fmt.Errorf("%s: %w", f.flag, err))
+		case at.isSpecial():
+			special = append(special, put)
+		default:
+			errs = append(errs, put())
+		}
 	}
-	if err != nil {
+	// A reader that has seen enough is no failure of the run.
+	if err := o.show(stdout, r); !errors.Is(err, syscall.EPIPE) {
+		errs = append(errs, err)
+	}
+	for _, put := range special {
+		errs = append(errs, put())
+	}
+	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("write the report: %w", err)
 	}
 	return nil
-}
-
-func (f *file) write(r *openloop.Result) error {
-	if err := errors.Join(f.show(f.partial, r), f.partial.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.partial.Name(), f.name)
-}
-
-// discard removes the partial files after a run without a report.
-func (o outputs) discard() (err error) {
-	for _, f := range o.files {
-		if f.partial != nil {
-			err = errors.Join(err, f.partial.Close(), os.Remove(f.partial.Name()))
-		}
-	}
-	return err
 }
