@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/DataDog/datadog-api-client-go/v2/api/datadog"
 )
@@ -29,6 +30,27 @@ func (p Problem) String() string {
 // everything: they set aside unknown fields and values at any depth, and send them
 // on. Check reports these, with their paths.
 func Check(kind Kind, document []byte) []Problem {
+	// A run checks each definition several times, and that is slow: the models of the
+	// client try each type of widget.
+	key := checkedKey{kind, string(document)}
+	if problems, ok := checked.Load(key); ok {
+		return slices.Clone(problems.([]Problem))
+	}
+	problems := checkDocument(kind, document)
+	checked.Store(key, problems)
+	return slices.Clone(problems)
+}
+
+// checked has the problems of the documents that were checked, by checkedKey. There
+// are as many as a run has definitions and objects of the account.
+var checked sync.Map
+
+type checkedKey struct {
+	kind     Kind
+	document string
+}
+
+func checkDocument(kind Kind, document []byte) []Problem {
 	t := apis[kind].model
 	problems := check(t, document, "")
 	if len(problems) > 0 {
