@@ -74,6 +74,10 @@ type Config struct {
 	// warm-up. If it returns a reason, the run ends early, and its result has the
 	// reason.
 	Abort func(Snapshot) (reason string)
+	// Observe, if set, receives each request that the result counts, when it has
+	// ended, and whether it counts as failed. The sender's goroutines call it, so it
+	// must be fast and safe for concurrent use.
+	Observe func(r Request, sent, end time.Time, x Exchange, failed bool)
 	// Wait limits the wait for the outstanding answers at the end of the run: when
 	// it ends, their requests fail. Nil means that only the sender limits them.
 	Wait context.Context

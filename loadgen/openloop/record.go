@@ -88,6 +88,15 @@ func (rec *record) admit(r Request) (ok bool, ended []*openInterval) {
 
 // done counts a completed request.
 func (rec *record) done(r Request, sent, end time.Time, x Exchange) {
+	counted, failed := rec.count(r, sent, end, x)
+	if counted && rec.cfg.Observe != nil {
+		rec.cfg.Observe(r, sent, end, x, failed)
+	}
+}
+
+// count counts a completed request, except one of the warm-up, and reports whether it
+// failed.
+func (rec *record) count(r Request, sent, end time.Time, x Exchange) (counted, failed bool) {
 	response := end.Sub(r.Due)
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
@@ -96,9 +105,9 @@ func (rec *record) done(r Request, sent, end time.Time, x Exchange) {
 		rec.last = end
 	}
 	if rec.warmup(r) {
-		return
+		return false, false
 	}
-	failed := rec.failed(x)
+	failed = rec.failed(x)
 	if !failed && (rec.end.IsZero() || !end.After(rec.end)) {
 		rec.r.Achieved++
 	}
@@ -122,6 +131,7 @@ func (rec *record) done(r Request, sent, end time.Time, x Exchange) {
 	if _, known := rec.r.Errors[x.Failure]; x.Failure != "" && x.Detail != "" && !known {
 		rec.r.Errors[x.Failure] = printable(x.Detail)
 	}
+	return true, failed
 }
 
 // maxDetail bounds the example of a kind of failure: a line or two.
