@@ -91,7 +91,7 @@ var forms = map[string]form{
 	"DD_TRACE_AGENT_URL":   {want: "http://host:port, https://host:port or unix:///path/to/socket", correct: address("http", "https", "unix")},
 	"DD_DOGSTATSD_HOST":    host,
 	"DD_DOGSTATSD_PORT":    port,
-	"DD_DOGSTATSD_URL":     {want: "udp://host:port, host:port or unix:///path/to/socket", correct: dogStatsD},
+	"DD_DOGSTATSD_URL":     {want: "udp://host:port, host:port or unix:///path/to/socket", correct: DogStatsD},
 	"DD_PROFILING_URL":     httpURL,
 	"DD_SITE":              host,
 	"DD_PROFILING_ENABLED": {want: "true, false or auto", correct: is(func(v string) bool { return v == "auto" || valid(boolean, v) })},
@@ -250,9 +250,10 @@ func address(schemes ...string) func(string) (string, bool) {
 	})
 }
 
-// dogStatsD accepts the documented udp://host:port, which the tracer does not know,
-// and what the tracer knows.
-func dogStatsD(v string) (string, bool) {
+// DogStatsD parses DD_DOGSTATSD_URL: the documented udp://host:port, which the tracer
+// does not know, and what the tracer knows. It returns the address in the tracer's
+// form, and false if it is wrong.
+func DogStatsD(v string) (string, bool) {
 	for _, scheme := range []string{"unix://", "unixgram://", "unixstream://"} {
 		if path, ok := strings.CutPrefix(v, scheme); ok {
 			return v, strings.HasPrefix(path, "/")
