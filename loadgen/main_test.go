@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"net/http"
 	"net/http/httptest"
@@ -70,6 +71,22 @@ func TestReport(t *testing.T) {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("no %q in\n%s", want, stdout)
 		}
+	}
+}
+
+// Queries are sent as they are typed.
+func TestQueries(t *testing.T) {
+	var mu sync.Mutex
+	got := map[string]int{}
+	service := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		got[r.RequestURI]++
+	}))
+	defer service.Close()
+	status, _, stderr := execute(t.Context(), "-url", service.URL, "-rps", "100", "-duration", "100ms", "-paths", "/info?id=7,3:/search?q=a,b=3,/c=1")
+	if want := map[string]int{"/info?id=7": 2, "/search?q=a,b=3": 6, "/c": 2}; status != 0 || !maps.Equal(got, want) {
+		t.Errorf("status %d: %s, requested %v, want %v", status, stderr, got, want)
 	}
 }
 

@@ -50,7 +50,7 @@ func (r *raw) flags(fs *command.Flags) {
 	o := &r.parsed
 	fs.Group("Schedule", func() {
 		fs.Float64Var(&r.rps, "rps", 20, "`rate` in requests per second; fractions are allowed")
-		fs.StringVar(&r.profile, "profile", "", "`rate` over time, instead of -rps: steps:20,100,500@30s, ramp:0..500@2m or spike:20..500@10s")
+		fs.StringVar(&r.profile, "profile", "", "`rate` over time, instead of -rps: 20@1m,100..500@5m (stages), steps:20,100,500@30s, ramp:0..500@2m or spike:20..500@10s")
 		fs.DurationVar(&o.schedule.Duration, "duration", 0, "length of the run; 0 means the length of the profile, or until interrupted")
 		fs.StringVar(&r.arrivals, "arrivals", string(openloop.Regular), "`distribution` of arrivals: constant (evenly spaced) or poisson (independent callers)")
 		fs.Uint64Var(&o.schedule.Seed, "seed", 1, "seed of poisson arrivals; equal seeds make equal schedules")
@@ -59,7 +59,7 @@ func (r *raw) flags(fs *command.Flags) {
 	})
 	fs.Group("Requests", func() {
 		fs.StringVar(&r.url, "url", "http://127.0.0.1:5050", "base `URL` of the target")
-		fs.StringVar(&r.paths, "paths", "/=1,/api/trace=1,/api/apm=1", "`paths` to request, each with its weight")
+		fs.StringVar(&r.paths, "paths", "/=1,/api/trace=1,/api/apm=1", "`paths` to request, each with its weight: /a=2,/b=1; with a query the weight precedes: 2:/a?id=7,/b")
 		fs.StringVar(&o.client.Method, "method", http.MethodGet, "HTTP `method`")
 		fs.Func("header", "header to send, as `Name: value`; may be given several times", func(s string) error {
 			name, value, ok := strings.Cut(s, ":")

@@ -124,7 +124,7 @@ func TestSecondInterruptStopsWaiting(t *testing.T) {
 			poll.True(t, "requests in flight", func() bool { return waiting.Load() >= 3 })
 			p.signal(syscall.SIGINT)
 			line := regexp.MustCompile(`^loadgen: waiting up to 1m0s for \d+ requests in flight; interrupt again to stop waiting, and once more to end without a report\n`)
-			poll.True(t, "a line that says what is waited for", func() bool { return line.MatchString(firstLoadgenLine(p.stderr.String())) })
+			poll.True(t, "a line about the requests in flight", func() bool { return line.MatchString(firstLoadgenLine(p.stderr.String())) })
 			p.insist(syscall.SIGINT, "the end of the requests in flight", func() bool { return left.Load() > 0 })
 			p.exits(0)
 			if names(t, dir) != "run.json" {

@@ -102,11 +102,11 @@ func ExampleParseProfile() {
 }
 
 func ExampleParsePaths() {
-	paths, err := openloop.ParsePaths("/=3,/search?q=go=1")
+	paths, err := openloop.ParsePaths("/=3,2:/search?q=go")
 	fmt.Println(paths, err)
 	_, err = openloop.ParsePaths("/=0")
 	fmt.Println(err)
 	// Output:
-	// [{/ 3} {/search?q=go 1}] <nil>
+	// [{/ 3} {/search?q=go 2}] <nil>
 	// "/=0": weight must be a number greater than 0, got "0"
 }

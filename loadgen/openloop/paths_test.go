@@ -35,10 +35,34 @@ func TestParsePaths(t *testing.T) {
 		{"/", "[{/ 1}]"},
 		{"/=1,/api/trace=2", "[{/ 1} {/api/trace 2}]"},
 		{"/a=0.5, /b", "[{/a 0.5} {/b 1}]"},
-		{"/search?q=go=3", "[{/search?q=go 3}]"},
-		{"/search?q=a%2Cb", `"/search?q=a%2Cb": weight must be a number greater than 0, got "a%2Cb"`},
+		// Every equals sign after a question mark belongs to the query.
+		{"/info?id=7", "[{/info?id=7 1}]"},
+		{"/search?q=go", "[{/search?q=go 1}]"},
+		{"/search?t=YQ==", "[{/search?t=YQ== 1}]"},
+		{"/a?x=1=2", "[{/a?x=1=2 1}]"},
+		{"/search?q=a%2Cb", "[{/search?q=a%2Cb 1}]"},
+		{"/a?", "[{/a? 1}]"},
+		// A weight with a query precedes it.
+		{"3:/info?id=7", "[{/info?id=7 3}]"},
+		{"0.5:/a?x=1, 2:/b?y=2 ,/c=4", "[{/a?x=1 0.5} {/b?y=2 2} {/c 4}]"},
+		{"2:/m=1", "[{/m=1 2}]"},
+		{"/at=12:/x", `"/at=12:/x": weight must be a number greater than 0, got "12:/x"`},
+		{"/at?t=12:/x", "[{/at?t=12:/x 1}]"},
+		// A comma in a query belongs to it, unless a path follows.
+		{"/search?q=a,b=3", "[{/search?q=a,b=3 1}]"},
+		{"/search?q=a,3", "[{/search?q=a,3 1}]"},
+		{"/search?q=a,,b,", "[{/search?q=a,,b, 1}]"},
+		{"/a?x=1,/b", "[{/a?x=1 1} {/b 1}]"},
+		{"/a?x=1,2,3:/b?y=4,5", "[{/a?x=1,2 1} {/b?y=4,5 3}]"},
+		{"/a?x=1,/b=2", "[{/a?x=1 1} {/b 2}]"},
+		{"/a?x=1,http://b", "[{/a?x=1,http://b 1}]"},
+		{"/a,b", `path must start with a slash, got "b"`},
+		{"0:/a?x", `"0:/a?x": weight must be a number greater than 0, got "0"`},
+		{"-1:/a", `"-1:/a": weight must be a number greater than 0, got "-1"`},
+		{":/a", `":/a": weight must be a number greater than 0, got ""`},
+		{"many:/a", `path must start with a slash, got "many:/a"`},
+		{"/a?x,/a?x", `path "/a?x" is listed twice`},
 		{" /a = 0.5 , /b", `"/a = 0.5": weight must be a number greater than 0, got " 0.5"`},
-		{"/search?q=go", `"/search?q=go": weight must be a number greater than 0, got "go"`},
 		{"/=0", `"/=0": weight must be a number greater than 0, got "0"`},
 		{"/=-1", `"/=-1": weight must be a number greater than 0, got "-1"`},
 		{"/=NaN", `"/=NaN": weight must be a number greater than 0, got "NaN"`},
@@ -66,7 +90,7 @@ func TestParsePaths(t *testing.T) {
 }
 
 func FuzzParsePaths(f *testing.F) {
-	for _, seed := range []string{"/=1,/api/trace=1", "/a?b=c=2", "=", ",", "/=1e999"} {
+	for _, seed := range []string{"/=1,/api/trace=1", "/a?b=c=2", "3:/a?b=c,d,/e", "=", ",", "/=1e999"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

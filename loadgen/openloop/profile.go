@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -136,7 +137,7 @@ func (ps Pieces) check() error {
 	if len(ps) == 0 {
 		return errors.New("profile must have at least one piece")
 	}
-	asked := 0.0
+	asked, length := 0.0, time.Duration(0)
 	for _, p := range ps {
 		for _, rate := range []float64{p.From, p.To} {
 			if err := checkRate(rate); err != nil {
@@ -147,6 +148,9 @@ func (ps Pieces) check() error {
 			return fmt.Errorf("length must be greater than 0s, got %s", p.Length)
 		}
 		asked += p.requests()
+		if length += p.Length; length < 0 {
+			return fmt.Errorf("profile must last at most %s", never)
+		}
 	}
 	if asked == 0 {
 		return errors.New("profile must have a rate greater than 0")
@@ -156,6 +160,7 @@ func (ps Pieces) check() error {
 
 // ParseProfile reads a profile:
 //
+//	20@1m,100..500@5m     20 for 1 min, then from 100 to 500 in 5 min
 //	steps:20,100,500@30s  each rate for 30 s
 //	ramp:0..500@2m        from 0 to 500 in 2 min
 //	spike:20..500@10s     20 for 10 s, then 500 for 10 s, then 20 for 10 s
@@ -171,46 +176,104 @@ func ParseProfile(s string) (Profile, error) {
 }
 
 func parsePieces(s string) (Pieces, error) {
-	kind, rest, _ := strings.Cut(s, ":")
+	kind, rest, hasKind := strings.Cut(s, ":")
+	if !hasKind {
+		return parseStages(s)
+	}
+	switch kind {
+	case "steps", "ramp", "spike":
+	default:
+		return nil, fmt.Errorf("unknown kind %q: use steps, ramp or spike, or stages such as 20@1m,100..500@5m", kind)
+	}
 	values, after, found := strings.Cut(rest, "@")
 	if !found {
-		return nil, errors.New("want the form steps:20,100@30s, ramp:0..500@2m or spike:20..500@10s")
+		return nil, fmt.Errorf("no length: append it, such as %s@30s", s)
 	}
-	length, err := time.ParseDuration(after)
+	length, err := parseLength(after)
 	if err != nil {
-		return nil, fmt.Errorf("%q is not a duration", after)
-	}
-	separator := ".."
-	switch kind {
-	case "ramp", "spike":
-	case "steps":
-		separator = ","
-	default:
-		return nil, fmt.Errorf("unknown kind %q: use steps, ramp or spike", kind)
-	}
-	var rates []float64
-	for value := range strings.SplitSeq(values, separator) {
-		rate, err := strconv.ParseFloat(value, 64)
-		if err != nil {
-			return nil, fmt.Errorf("%q is not a rate", value)
-		}
-		rates = append(rates, rate)
-	}
-	if kind != "steps" && len(rates) != 2 {
-		return nil, fmt.Errorf("ramp and spike need two rates, such as 20..500, got %q", values)
+		return nil, err
 	}
 	var ps Pieces
 	switch kind {
 	case "steps":
-		for _, rate := range rates {
+		for value := range strings.SplitSeq(values, ",") {
+			rate, err := parseRate(value)
+			if err != nil {
+				return nil, err
+			}
 			ps = append(ps, Piece{rate, rate, length})
 		}
-	case "ramp":
-		ps = Pieces{{rates[0], rates[1], length}}
-	case "spike":
-		ps = Pieces{{rates[0], rates[0], length}, {rates[1], rates[1], length}, {rates[0], rates[0], length}}
+	default:
+		from, to, err := parseRates(values)
+		if err != nil {
+			return nil, err
+		}
+		if kind == "ramp" {
+			return Pieces{{from, to, length}}, nil
+		}
+		ps = Pieces{{from, from, length}, {to, to, length}, {from, from, length}}
 	}
 	return ps, nil
+}
+
+// parseStages reads stages that have a length each.
+func parseStages(s string) (Pieces, error) {
+	var ps Pieces
+	for stage := range strings.SplitSeq(s, ",") {
+		stage = strings.TrimSpace(stage)
+		rates, after, found := strings.Cut(stage, "@")
+		if !found {
+			return nil, fmt.Errorf("stage %q has no length: use stages such as 20@1m,100..500@5m, or steps:20,100@30s, ramp:0..500@2m or spike:20..500@10s", stage)
+		}
+		length, err := parseLength(after)
+		if err != nil {
+			return nil, err
+		}
+		from, err := parseRate(rates)
+		to := from
+		if err != nil && (strings.Contains(rates, "..") || anySeparator.MatchString(rates)) {
+			from, to, err = parseRates(rates)
+		}
+		if err != nil {
+			return nil, err
+		}
+		ps = append(ps, Piece{from, to, length})
+	}
+	return ps, nil
+}
+
+func parseLength(s string) (time.Duration, error) {
+	d, err := time.ParseDuration(s)
+	if err != nil {
+		return 0, fmt.Errorf("%q is not a duration with a unit, such as 30s or 2m", s)
+	}
+	return d, nil
+}
+
+func parseRate(s string) (float64, error) {
+	rate, err := strconv.ParseFloat(s, 64)
+	if err != nil {
+		return 0, fmt.Errorf("%q is not a rate in requests per second", s)
+	}
+	return rate, nil
+}
+
+// anySeparator matches what people write between two rates.
+var anySeparator = regexp.MustCompile(`^([0-9.]+)(?:-|–|,|:|->|→|\.\.\.|…| to )([0-9.]+)$`)
+
+// parseRates reads two rates, such as 20..500.
+func parseRates(s string) (from, to float64, err error) {
+	first, last, found := strings.Cut(s, "..")
+	if found && !strings.HasPrefix(last, ".") {
+		if from, err = parseRate(first); err == nil {
+			to, err = parseRate(last)
+		}
+		return from, to, err
+	}
+	if m := anySeparator.FindStringSubmatch(s); m != nil {
+		return 0, 0, fmt.Errorf("%q: separate the rates by two dots: %s..%s", s, m[1], m[2])
+	}
+	return 0, 0, fmt.Errorf("%q is not two rates, such as 20..500", s)
 }
 
 // seconds rounds to the nearest nanosecond, and to never beyond the range of a

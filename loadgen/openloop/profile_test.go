@@ -50,6 +50,7 @@ func TestProfiles(t *testing.T) {
 		{"ramp:0..400@4s", 4 * time.Second, []int{50, 150, 250, 350}},
 		{"ramp:100..0@2s", 2 * time.Second, []int{75, 25}},
 		{"spike:20..500@1s", 3 * time.Second, []int{20, 500, 20}},
+		{"20@2s, 100..300@1s,0@1s,0.5..0.5@4s", 8 * time.Second, []int{20, 20, 200, 0, 1, 0, 1, 0}},
 		{"ramp:0.5..0.5@4s", 4 * time.Second, []int{1, 0, 1, 0}},
 	} {
 		p, err := ParseProfile(test.text)
@@ -122,25 +123,37 @@ func TestProfileInstantInvertsRate(t *testing.T) {
 }
 
 func TestInvalidProfiles(t *testing.T) {
-	const form = "want the form steps:20,100@30s, ramp:0..500@2m or spike:20..500@10s"
+	const forms = "use stages such as 20@1m,100..500@5m, or steps:20,100@30s, ramp:0..500@2m or spike:20..500@10s"
 	for _, test := range []struct{ in, want string }{
-		{"", form},
-		{"steps:20", form},
-		{"steps:20@", `"" is not a duration`},
-		{"steps:20@5", `"5" is not a duration`},
+		{"", `stage "" has no length: ` + forms},
+		{"100", `stage "100" has no length: ` + forms},
+		{"20@1m,500", `stage "500" has no length: ` + forms},
+		{"20@1m,", `stage "" has no length: ` + forms},
+		{"20@1m,100..@5m", `"" is not a rate in requests per second`},
+		{"20@1m,100-500@5m", `"100-500": separate the rates by two dots: 100..500`},
+		{"20/s@1m", `"20/s" is not a rate in requests per second`},
+		{"20@60", `"60" is not a duration with a unit, such as 30s or 2m`},
+		{"0@1m", "profile must have a rate greater than 0"},
+		{"1@2000000h,1@2000000h", "profile must last at most 2562047h47m16.854775807s"},
+		{"steps:20", "no length: append it, such as steps:20@30s"},
+		{"steps:20@", `"" is not a duration with a unit, such as 30s or 2m`},
+		{"steps:20@5", `"5" is not a duration with a unit, such as 30s or 2m`},
 		{"steps:20@-5s", "length must be greater than 0s, got -5s"},
-		{"steps:@5s", `"" is not a rate`},
-		{"steps:20,x@5s", `"x" is not a rate`},
+		{"steps:@5s", `"" is not a rate in requests per second`},
+		{"steps:20,x@5s", `"x" is not a rate in requests per second`},
 		{"steps:0,0@5s", "profile must have a rate greater than 0"},
 		{"steps:-1@5s", "rate must be a finite number of requests per second, at least 0, got -1"},
 		{"steps:NaN@5s", "rate must be a finite number of requests per second, at least 0, got NaN"},
-		{"ramp:1..2..3@5s", `ramp and spike need two rates, such as 20..500, got "1..2..3"`},
-		{"ramp:5@5s", `ramp and spike need two rates, such as 20..500, got "5"`},
+		{"ramp:1..2..3@5s", `"2..3" is not a rate in requests per second`},
+		{"ramp:5@5s", `"5" is not two rates, such as 20..500`},
 		{"spike:1..Inf@5s", "rate must be a finite number of requests per second, at least 0, got +Inf"},
-		{"wave:1..2@5s", `unknown kind "wave": use steps, ramp or spike`},
+		{"wave:1..2@5s", `unknown kind "wave": use steps, ramp or spike, or stages such as 20@1m,100..500@5m`},
 		{"ramp:1..2@0s", "length must be greater than 0s, got 0s"},
-		{"ramp:1,2@1s", `"1,2" is not a rate`},
-		{"ramp:0..500@2m@2m", `"2m@2m" is not a duration`},
+		{"ramp:1,2@1s", `"1,2": separate the rates by two dots: 1..2`},
+		{"ramp:0-500@2m", `"0-500": separate the rates by two dots: 0..500`},
+		{"spike:20->500@2m", `"20->500": separate the rates by two dots: 20..500`},
+		{"spike:1.5...500@2m", `"1.5...500": separate the rates by two dots: 1.5..500`},
+		{"ramp:0..500@2m@2m", `"2m@2m" is not a duration with a unit, such as 30s or 2m`},
 	} {
 		want := `"` + test.in + `": ` + test.want
 		if p, err := ParseProfile(test.in); err == nil || err.Error() != want {
@@ -150,7 +163,7 @@ func TestInvalidProfiles(t *testing.T) {
 }
 
 func FuzzParseProfile(f *testing.F) {
-	for _, seed := range []string{"steps:20,100,500@30s", "ramp:0..500@2m", "spike:20..500@10s", "ramp:1e300..0@1ns"} {
+	for _, seed := range []string{"steps:20,100,500@30s", "ramp:0..500@2m", "spike:20..500@10s", "20@1m, 100..500@5m", "ramp:1e300..0@1ns"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, in string) {
