@@ -99,6 +99,12 @@ type Command struct {
 	Examples []Example
 	// Notes is the end of -help.
 	Notes string
+	// Hints are for flags that similar programs have and this one does not: what to
+	// use instead, by name.
+	Hints map[string]string
+	// Unexpected returns the error for an argument of a command without Arguments.
+	// If it is nil or returns nil, the error only quotes the argument.
+	Unexpected func(argument string) error
 	// Modules are the Go modules whose versions -version prints.
 	Modules []string
 	// Flags defines the flags.
@@ -162,6 +168,11 @@ func (c Command) Execute(ctx context.Context, p Process) int {
 
 func (c Command) check(arguments []string) error {
 	if c.Arguments == "" && len(arguments) > 0 {
+		if c.Unexpected != nil {
+			if err := c.Unexpected(arguments[0]); err != nil {
+				return err
+			}
+		}
 		return fmt.Errorf("unexpected argument %q: flags begin with -", arguments[0])
 	}
 	if c.Check == nil {
@@ -172,7 +183,7 @@ func (c Command) check(arguments []string) error {
 
 // flags returns the command's flags, with -version.
 func (c Command) flags() (fs *Flags, version *bool) {
-	fs = &Flags{FlagSet: flag.NewFlagSet(c.Name, flag.ContinueOnError), variables: map[string]string{}, group: map[string]string{}}
+	fs = &Flags{FlagSet: flag.NewFlagSet(c.Name, flag.ContinueOnError), variables: map[string]string{}, group: map[string]string{}, hints: c.Hints}
 	if c.Flags != nil {
 		c.Flags(fs)
 	}

@@ -29,6 +29,7 @@ func program(s *settings, err error) Command {
 		Examples: []Example{{"tool -rate 3 a.txt", "three a second"}, {"tool", "the defaults"}},
 		Notes:    "More is in the manual.",
 		Modules:  []string{"golang.org/x/term"},
+		Hints:    map[string]string{"n": "the work has no number", "worker-count": "use -workers"},
 		Flags: func(fs *Flags) {
 			fs.Group("Speed", func() {
 				fs.Float64Var(&s.rate, "rate", 20, "requests per second")
@@ -99,6 +100,11 @@ func TestErrors(t *testing.T) {
 	}{
 		{"unknown flag", "-frobnicate", nil, nil, Usage, "unknown flag -frobnicate"},
 		{"mistyped flag", "-worker 3", nil, nil, Usage, "unknown flag -worker; did you mean -workers?"},
+		{"flag of another program", "-n 3", nil, nil, Usage, "unknown flag -n: the work has no number"},
+		{"with its value", "-n3", nil, nil, Usage, "unknown flag -n3: the work has no number"},
+		{"with its letters", "-nX", nil, nil, Usage, "unknown flag -nX: the work has no number"},
+		{"another flag that begins like it", "-nope", nil, nil, Usage, "unknown flag -nope"},
+		{"long flag of another program", "--worker-count=3", nil, nil, Usage, "unknown flag -worker-count: use -workers"},
 		{"no value", "-rate", nil, nil, Usage, "-rate needs a value"},
 		{"not a number", "-rate many", nil, nil, Usage, `-rate: "many" is not a number`},
 		{"not a whole number", "-workers 1.5", nil, nil, Usage, `-workers: "1.5" is not a whole number`},
@@ -147,8 +153,15 @@ func TestStatusPrintsNothing(t *testing.T) {
 func TestArgumentsAreRefusedUnlessDescribed(t *testing.T) {
 	c := program(new(settings), nil)
 	c.Arguments = ""
-	status, _, stderr := execute(t, c, nil, "20")
-	if status != Usage || !strings.Contains(stderr, `unexpected argument "20"`) {
+	for range 2 {
+		status, _, stderr := execute(t, c, nil, "20")
+		if status != Usage || stderr != "tool: unexpected argument \"20\": flags begin with -\nRun tool -help for all flags.\n" {
+			t.Errorf("status %d: %s", status, stderr)
+		}
+		c.Unexpected = func(string) error { return nil }
+	}
+	c.Unexpected = func(s string) error { return errors.New(s + " is not a file") }
+	if status, _, stderr := execute(t, c, nil, "20", "30"); status != Usage || !strings.HasPrefix(stderr, "tool: 20 is not a file\n") {
 		t.Errorf("status %d: %s", status, stderr)
 	}
 }

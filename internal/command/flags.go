@@ -20,6 +20,7 @@ type Flags struct {
 	group     map[string]string // of flags, by name
 	groups    []string          // in the order of their definition
 	given     map[string]bool   // flags of the command line
+	hints     map[string]string // see Command.Hints
 }
 
 // Variable lets an environment variable set a flag. The flag wins over the
@@ -63,7 +64,7 @@ func (f *Flags) parse(args []string, getenv func(string) string) (arguments []st
 		case set == nil && (name == "h" || name == "help"):
 			return nil, flag.ErrHelp
 		case set == nil:
-			return nil, fmt.Errorf("unknown flag -%s%s", name, f.suggest(name))
+			return nil, fmt.Errorf("unknown flag -%s%s", name, f.instead(name))
 		case hasValue:
 		case isBool(set):
 			value = "true"
