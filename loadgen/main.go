@@ -99,6 +99,7 @@ func send(ctx context.Context, o options, p command.Process, live io.Writer) (*o
 		Sender:      sender,
 		MaxInFlight: o.client.MaxInFlight,
 		Wait:        p.GiveUp,
+		Run:         o.run,
 	})
 	if err != nil {
 		return nil, err

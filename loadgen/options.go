@@ -24,6 +24,7 @@ type options struct {
 	maxErrorRate float64
 	trace        bool
 	outputs      outputs
+	run          openloop.Run // what reports name
 }
 
 // raw are the flags' values before they are checked.
@@ -126,6 +127,7 @@ func (r *raw) options(p command.Process) (options, error) {
 	if err := o.schedule.Check(); err != nil {
 		return options{}, fmt.Errorf("-rps, -arrivals, -duration: %w", err)
 	}
+	o.run = describe(r.set, o)
 	var err error
 	o.outputs, err = r.outputs.read(p)
 	return o, err

@@ -242,7 +242,7 @@ func TestPercentilesOnStandardOutput(t *testing.T) {
 	p := startProcess(t, func(c *exec.Cmd) { c.Stdout = out }, short(url, "-hgrm", "/dev/stdout")...)
 	p.exits(0)
 	content, err := os.ReadFile(out.Name())
-	if err != nil || !bytes.HasPrefix(content, []byte("before\nrequests  3 due")) || !bytes.Contains(content, []byte("\n"+hgrm)) || !bytes.Contains(content, []byte("#[Max     =")) {
+	if err != nil || !bytes.HasPrefix(content, []byte("before\ntarget    GET http://")) || !bytes.Contains(content, []byte("\n"+hgrm)) || !bytes.Contains(content, []byte("#[Max     =")) {
 		t.Errorf("%v, %s", err, content)
 	}
 }

@@ -65,6 +65,8 @@ type Config struct {
 	// Start is the time that the schedule counts from; zero means when Run is
 	// called.
 	Start time.Time
+	// Run describes the run in the result.
+	Run Run
 	// Warmup is the first part of the schedule. Its requests are sent, but not
 	// counted: the result begins after it. It must be shorter than the schedule.
 	Warmup time.Duration

@@ -353,6 +353,7 @@ func TestErrorTexts(t *testing.T) {
 			t.Errorf("got %q, want %q", r.Errors, want)
 		}
 		other := *r
+		other.Runs = nil
 		other.Errors = map[string]string{"closed": "other", "dns": "no such host"}
 		m, err := Merge(r, &other)
 		want["dns"] = "no such host"

@@ -5,8 +5,8 @@ import "time"
 // Point is an interval of a run with rates per second.
 type Point struct {
 	Start time.Duration
-	// Sending is how long the schedule ran in the interval, 0 after its end. Asked,
-	// Failed and Dropped are rates of that time.
+	// Sending is the time that the schedule ran in the interval, 0 after its end.
+	// Asked, Failed and Dropped are rates of that time.
 	Sending                time.Duration
 	Asked, Failed, Dropped float64
 	Achieved               float64

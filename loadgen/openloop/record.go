@@ -38,6 +38,7 @@ func (rec *record) begin(start time.Time) {
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
 	rec.begun, rec.r.Start = start, start.Add(rec.cfg.Warmup)
+	rec.r.Runs = []Run{rec.cfg.run(start)}
 	if length := rec.cfg.Schedule.Length(); length > 0 {
 		rec.end = start.Add(length)
 	}

@@ -15,6 +15,8 @@ const samples = 10
 
 // Result is the outcome of a run. Its JSON has everything that Merge needs.
 type Result struct {
+	// Runs describes the runs that the result is of: one, or those that were merged.
+	Runs []Run `json:"runs"`
 	// Start is the time that requests are counted from: the start of the schedule,
 	// or the end of the warm-up.
 	Start time.Time `json:"start"`
@@ -209,10 +211,15 @@ func checkScheduled(n float64) error {
 
 // Merge returns the result that one run would have had that sent the requests of
 // both. It is exact: histograms are added, not averaged. Both results must pass
-// Check. Merge fails if their sum does not, for example because the runs are
-// years apart.
+// Check. Merge fails if they have a run in common or different targets, or if their
+// sum does not pass Check, for example because the runs are years apart.
 func Merge(a, b *Result) (*Result, error) {
+	runs, err := mergeRuns(a.Runs, b.Runs)
+	if err != nil {
+		return nil, err
+	}
 	m := &Result{
+		Runs:      runs,
 		Start:     a.Start,
 		Scheduled: a.Scheduled + b.Scheduled,
 		Achieved:  a.Achieved + b.Achieved,
@@ -233,7 +240,6 @@ func Merge(a, b *Result) (*Result, error) {
 	m.Failed = m.Failed[:min(len(m.Failed), samples)]
 	maps.Copy(m.Errors, b.Errors)
 	maps.Copy(m.Errors, a.Errors)
-	var err error
 	if m.Series, err = mergeSeries(a, b, a.Start.Sub(m.Start), b.Start.Sub(m.Start)); err != nil {
 		return nil, err
 	}

@@ -55,6 +55,9 @@ func TestMergeIsOneRun(t *testing.T) {
 			if !m.Start.Equal(a.Start) || m.Sending != 11*time.Second || m.Elapsed() != max(m.Sending, a.Elapsed(), b.Elapsed()+time.Second) {
 				t.Errorf("from %s, sending for %s, elapsed %s", m.Start, m.Sending, m.Elapsed())
 			}
+			if len(m.Runs) != 2 || m.Runs[0] != order[0].Runs[0] || m.Runs[1] != order[1].Runs[0] {
+				t.Errorf("runs %+v", m.Runs)
+			}
 			if len(m.Paths) != 3 {
 				t.Fatalf("%d paths, want 3", len(m.Paths))
 			}

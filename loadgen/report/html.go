@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"embed"
 	"html/template"
 	"io"
@@ -26,7 +27,10 @@ func HTML(w io.Writer, r *openloop.Result) error {
 // view is what the page shows.
 type view struct {
 	Start, Interval string
+	About           []figure
+	Warnings        []string
 	Figures         []figure
+	Errors          []figure // an example of each kind
 	Quantiles       []string
 	Tables          []table
 	Lists           []sampleList
@@ -84,12 +88,16 @@ func newView(r *openloop.Result) view {
 			{"time of sending", format.Duration(r.Sending), false},
 			{"wait for the last answers", format.Duration(r.Waiting), false},
 			{"answers", answers(t), false},
+			{"statuses", cmp.Or(statuses(t), "none"), false},
 			{"sent late, p99", format.Duration(r.Lateness.Quantile(0.99)), false},
 		},
-		Run:     newRun(r),
-		Style:   template.CSS(file(uplot.Files, "uPlot.min.css") + file(files, "page/report.css")),
-		Library: template.JS(file(uplot.Files, "uPlot.iife.min.js")),
-		Script:  template.JS(file(files, "page/report.js")),
+		About:    about(r),
+		Warnings: r.Warnings(),
+		Errors:   examples(r),
+		Run:      newRun(r),
+		Style:    template.CSS(file(uplot.Files, "uPlot.min.css") + file(files, "page/report.css")),
+		Library:  template.JS(file(uplot.Files, "uPlot.iife.min.js")),
+		Script:   template.JS(file(files, "page/report.js")),
 	}
 	if len(t.Failures) > 0 {
 		v.Figures = append(v.Figures, figure{"errors", errorCounts(t.Failures), true})

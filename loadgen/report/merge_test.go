@@ -20,7 +20,7 @@ func FuzzMerge(f *testing.F) {
 	for i := range valid.Paths {
 		valid.Paths[i].Statuses, valid.Paths[i].Failures = map[int]int64{200: 1}, map[string]int64{}
 	}
-	full, empty := marshal(f, valid), marshal(f, newEmptyResult())
+	full, empty := reportJSON(f, valid), reportJSON(f, newEmptyResult())
 	histogram := marshal(f, durations(3, time.Second))
 	var summary struct{ HDR string }
 	if err := json.Unmarshal([]byte(histogram), &summary); err != nil {
@@ -49,6 +49,7 @@ func FuzzMerge(f *testing.F) {
 		}
 		sample := map[string]any{"trace_id": hdr, "path": kind, "offset_ns": asked, "response_ns": elapsed, "failure": kind, "status": status}
 		data, err := json.Marshal(map[string]any{
+			"format": 1, "runs": []any{map[string]any{"id": hdr, "target": kind, "shard": count}}, "errors": map[string]string{kind: hdr},
 			"start": time.Unix(start, 0).UTC(), "sending_ns": asked, "waiting_ns": elapsed, "achieved": count, "scheduled": float64(elapsed) / 1e9,
 			"lateness": json.RawMessage(histogram), "total": path, "paths": []any{path, path},
 			"slowest": slices.Repeat([]any{sample}, 11), "failed": []any{sample},
@@ -73,10 +74,19 @@ func FuzzMerge(f *testing.F) {
 				t.Error(err)
 			}
 		}
-		if _, err := ReadJSON(strings.NewReader(marshal(t, m))); err != nil {
+		if _, err := ReadJSON(strings.NewReader(reportJSON(t, m))); err != nil {
 			t.Error(err)
 		}
 	})
+}
+
+func reportJSON(t testing.TB, r *openloop.Result) string {
+	t.Helper()
+	var b strings.Builder
+	if err := JSON(&b, r); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
 }
 
 func marshal(t testing.TB, v any) string {

@@ -47,6 +47,14 @@ func durations(n int, step time.Duration) *openloop.Histogram {
 // newResult is a result in which every number is another one.
 func newResult() *openloop.Result {
 	return &openloop.Result{
+		Runs: []openloop.Run{{
+			ID: "00000000000000a1", Start: time.Date(2026, 1, 2, 14, 4, 5, 0, time.UTC), Target: "http://shop.example:8080/base", Method: "POST",
+			Schedule: "0..500@2m for 3m", Arrivals: openloop.Poisson, Seed: 7, Shard: 1, Shards: 2, Warmup: "10s", Expect: "2xx,404", MaxInFlight: 1000,
+			Version: "0.2.0", Host: "generator-1", Command: "loadgen -header 'Authorization: …' -rps 20",
+		}, {
+			ID: "00000000000000b2", Start: time.Date(2026, 1, 2, 14, 4, 5, 0, time.UTC), Target: "http://shop.example:8080/base", Method: "POST",
+			Schedule: "20/s", Arrivals: openloop.Regular, MaxInFlight: 10, Version: "0.2.0", Host: "generator-2",
+		}},
 		Start:     time.Date(2026, 1, 2, 15, 4, 5, 0, time.FixedZone("", 3600)),
 		Sending:   4500 * time.Millisecond,
 		Waiting:   700 * time.Millisecond,
@@ -123,8 +131,14 @@ func TestJSON(t *testing.T) {
 	if err := JSON(&b, r); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.HasPrefix(b.String(), "{\n  \"start\": \"2026-01-02T15:04:05+01:00\",\n") {
+	if !strings.HasPrefix(b.String(), "{\n  \"format\": 1,\n  \"runs\": [\n") {
 		t.Errorf("not indented:\n%.100s", b.String())
+	}
+	for _, want := range []string{`"asked_per_second": 268.8888888888889`, `"achieved_per_second": 225.11111111111111`, `"error_rate": 0.0325`,
+		`"sending_ns": 4500000000`, `"waiting_ns": 700000000`, `"warnings": []`} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("no %s", want)
+		}
 	}
 	got, err := ReadJSON(&b)
 	if err != nil {
@@ -146,9 +160,16 @@ func TestInvalidJSON(t *testing.T) {
 	}
 	for _, test := range []struct{ in, want string }{
 		{"", "EOF"},
-		{"{}", "not the result of a run: start or lateness is missing"},
-		{"[]", "json: cannot unmarshal array into Go value of type openloop.Result"},
-		{`{"start":"2026-01-01T00:00:00Z","lateness":{"hdr":"?"}}`, "hdr: illegal base64 data at input byte 0"},
+		{"{", "unexpected EOF"},
+		{"{}", "format is missing: not a report, or loadgen 0.1 wrote it; run it again with this version"},
+		{`{"start":"2026-01-01T00:00:00Z","lateness":{"hdr":"?"}}`, "format is missing: not a report, or loadgen 0.1 wrote it; run it again with this version"},
+		{`{"format":2,"start":7}`, "format must be 1, got 2: read it with the version of loadgen that wrote it"},
+		{`{"format":0}`, "format must be 1, got 0: read it with the version of loadgen that wrote it"},
+		{`{"format":"1"}`, "not a report: want an object with a number as its format"},
+		{"[]", "not a report: want an object with a number as its format"},
+		{`{"format":1}`, "not the result of a run: start or lateness is missing"},
+		{`{"format":1,"start":7}`, "Time.UnmarshalJSON: input is not a JSON string"},
+		{`{"format":1,"start":"2026-01-01T00:00:00Z","lateness":{"hdr":"?"}}`, "hdr: illegal base64 data at input byte 0"},
 		{good.String() + good.String(), "unexpected data after the report"},
 		{good.String() + "x", "unexpected data after the report"},
 	} {

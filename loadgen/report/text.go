@@ -18,6 +18,12 @@ import (
 func Text(w io.Writer, r *openloop.Result) error {
 	b := bufio.NewWriter(w)
 	t := &r.Total
+	for _, f := range about(r) {
+		fmt.Fprintf(b, "%-9s %s\n", f.Name, f.Value)
+	}
+	for _, w := range r.Warnings() {
+		fmt.Fprintf(b, "warning   %s\n", w)
+	}
 	fmt.Fprintf(b, "requests  %s due, %s sent, %s dropped, %s failed (%s not served)\n", format.Count(t.Arrivals),
 		format.Count(t.Arrivals-t.Dropped), format.Count(t.Dropped), format.Count(t.Failed()), format.Percent(r.ErrorRate()))
 	fmt.Fprintf(b, "rate      %s asked, %s achieved, in %s", format.Rate(r.AskedRate()), format.Rate(r.AchievedRate()), format.Duration(r.Sending))
@@ -29,8 +35,14 @@ func Text(w io.Writer, r *openloop.Result) error {
 		fmt.Fprintf(b, "aborted   %s\n", r.Aborted)
 	}
 	fmt.Fprintf(b, "answers   %s, %s\n", answers(t), format.Bytes(t.Bytes))
+	if len(t.Statuses) > 0 {
+		fmt.Fprintf(b, "statuses  %s\n", statuses(t))
+	}
 	if len(t.Failures) > 0 {
 		fmt.Fprintf(b, "errors    %s\n", errorCounts(t.Failures))
+	}
+	for _, e := range examples(r) {
+		fmt.Fprintf(b, "          %s: %s\n", e.Name, e.Value)
 	}
 	fmt.Fprintf(b, "sent late %s\n", lateness(r.Lateness))
 
@@ -105,6 +117,61 @@ func answers(p *openloop.PathResult) string {
 		return "none"
 	}
 	return strings.Join(parts, ", ")
+}
+
+// statuses returns the number of complete answers by status.
+func statuses(p *openloop.PathResult) string {
+	var parts []string
+	for _, status := range slices.Sorted(maps.Keys(p.Statuses)) {
+		parts = append(parts, fmt.Sprintf("%d (%s)", status, format.Count(p.Statuses[status])))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// examples returns the text of one failure of each kind.
+func examples(r *openloop.Result) (all []figure) {
+	for _, kind := range slices.Sorted(maps.Keys(r.Errors)) {
+		all = append(all, figure{Name: kind, Value: r.Errors[kind]})
+	}
+	return all
+}
+
+// about returns what was run. Of a result without a target, which a program other than
+// loadgen made, there is nothing to say that its caller does not know.
+func about(r *openloop.Result) (all []figure) {
+	for i, run := range r.Runs {
+		if run.Target == "" {
+			continue
+		}
+		if i == 0 || run.Target != r.Runs[i-1].Target || run.Method != r.Runs[i-1].Method {
+			all = append(all, figure{Name: "target", Value: strings.TrimSpace(run.Method + " " + run.Target)})
+		}
+		all = append(all, figure{Name: "run", Value: schedule(run)},
+			figure{Name: "sent by", Value: fmt.Sprintf("loadgen %s on %s, started %s, run %s",
+				run.Version, run.Host, run.Start.UTC().Format("2006-01-02 15:04:05 UTC"), run.ID)})
+		if run.Command != "" {
+			all = append(all, figure{Name: "command", Value: run.Command})
+		}
+	}
+	return all
+}
+
+// schedule returns which requests a run sent.
+func schedule(run openloop.Run) string {
+	parts := []string{run.Schedule, string(run.Arrivals) + " arrivals"}
+	if run.Arrivals == openloop.Poisson {
+		parts = append(parts, fmt.Sprintf("seed %d", run.Seed))
+	}
+	if run.Shards > 0 {
+		parts = append(parts, fmt.Sprintf("shard %d/%d", run.Shard, run.Shards))
+	}
+	if run.Warmup != "" {
+		parts = append(parts, "warm-up "+run.Warmup)
+	}
+	if run.Expect != "" {
+		parts = append(parts, "expected "+run.Expect)
+	}
+	return strings.Join(append(parts, fmt.Sprintf("at most %s in flight", format.Count(int64(run.MaxInFlight)))), ", ")
 }
 
 func errorCounts(failures map[string]int64) string {
