@@ -88,6 +88,9 @@ func readContract(t *testing.T) contract {
 	for _, row := range table("DogStatsD metrics") {
 		c.metrics[row[0]] = metric{tags: []string{"env", "service", "version", "host"}, service: "apmapp"}
 	}
+	for _, row := range table("Metrics of loadgen") {
+		c.metrics[row[0]] = metric{tags: []string{"env", "service", "version", "host", "path", "status_class"}, service: "loadgen", distribution: row[1] == "distribution"}
+	}
 	for _, row := range table("Metrics of the Agent") {
 		c.metrics[row[0]] = metric{tags: []string{"env", "host"}}
 	}
@@ -387,6 +390,34 @@ func TestQueriesReadEmittedTelemetry(t *testing.T) {
 	}
 }
 
+// The cumulative dashboard shows what clients see beside what the service sees, each
+// pair in one graph. Refused requests have no span, so they are added to the service's
+// numbers.
+func TestClientBesideService(t *testing.T) {
+	var graphs []string // their queries
+	for _, d := range definitions(t) {
+		if d.File != "dashboard.cumulative.json" {
+			continue
+		}
+		for _, group := range list(filled(t, d)["widgets"]) {
+			for _, w := range list(group.(map[string]any)["definition"].(map[string]any)["widgets"]) {
+				graphs = append(graphs, string(marshal(w)))
+			}
+		}
+	}
+	for _, pair := range [][]string{
+		{"sum:loadgen.requests{", "sum:trace.http.request.hits{", "sum:apmapp.requests.refused{"},
+		{"p95:loadgen.response_time{", "p95:trace.http.request{"},
+		{"sum:loadgen.errors{", "sum:trace.http.request.errors{", "sum:apmapp.requests.refused{"},
+	} {
+		if !slices.ContainsFunc(graphs, func(graph string) bool {
+			return !slices.ContainsFunc(pair, func(query string) bool { return !strings.Contains(graph, query) })
+		}) {
+			t.Errorf("no graph has %q", pair)
+		}
+	}
+}
+
 // Each of these mistakes would make a graph without a line.
 func TestWrongQueriesAreNoticed(t *testing.T) {
 	c := readContract(t)
@@ -406,6 +437,8 @@ func TestWrongQueriesAreNoticed(t *testing.T) {
 		{"dashboard.trace-analytics.json", "operation_name:http.request", "operation_name:web.request", "lacks the operation web.request"},
 		{"dashboard.trace-analytics.json", "status:error", "error:true", "unknown term error:true"},
 		{"dashboard.cumulative.json", "mysql.can_connect", "mysql.connect", "nothing sends the service check"},
+		{"dashboard.cumulative.json", "p95:loadgen.response_time{", "p95:loadgen.requests{", "p95 of loadgen.requests"},
+		{"dashboard.cumulative.json", "sum:loadgen.errors{$env,service:loadgen}", "sum:loadgen.errors{$env,service:apmapp}", "the service is loadgen, not apmapp"},
 		{"monitor.mysql-down.json", `.by(\"host\")`, `.by(\"shard\")`, "lacks the tag shard"},
 		{"monitor.my-metric.json", "my_metric{", "my.metric{", "nothing sends my.metric"},
 		{"monitor.my-metric.json", "env:dev", "env:prod", "env is prod"},

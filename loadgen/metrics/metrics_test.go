@@ -318,7 +318,7 @@ func TestAddress(t *testing.T) {
 	}
 }
 
-// A host that nobody knows is an error.
+// An unknown host is an error.
 func TestUnknownHost(t *testing.T) {
 	if c, err := Dial(Config{Address: "agent.invalid:8125"}); err == nil {
 		c.Close()

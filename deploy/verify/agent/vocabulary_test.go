@@ -170,7 +170,7 @@ func (v vocabulary) readTelemetry(t *testing.T) {
 		switch section {
 		case "Services":
 			v.services.add(found[1])
-		case "Trace metrics", "DogStatsD metrics":
+		case "Trace metrics", "DogStatsD metrics", "Metrics of loadgen":
 			v.metrics.add(found[1])
 		}
 	}

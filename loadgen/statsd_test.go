@@ -1,0 +1,189 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"apmapp/internal/localagent"
+	"apmapp/internal/testing/poll"
+	"apmapp/loadgen/metrics"
+)
+
+// dogStatsD sums what arrives at a UDP port, by name and tags, except the tags version
+// and env.
+type dogStatsD struct {
+	addr string
+	mu   sync.Mutex
+	sums map[string]float64
+	all  string
+}
+
+func listenDogStatsD(t *testing.T) *dogStatsD {
+	t.Helper()
+	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &dogStatsD{addr: conn.LocalAddr().String(), sums: map[string]float64{}}
+	ends := make(chan struct{})
+	t.Cleanup(func() {
+		conn.Close()
+		<-ends
+	})
+	go func() {
+		defer close(ends)
+		packet := make([]byte, 1<<16)
+		for {
+			n, _, err := conn.ReadFrom(packet)
+			if err != nil {
+				return
+			}
+			d.add(t, string(packet[:n]))
+		}
+	}()
+	return d
+}
+
+func (d *dogStatsD) add(t *testing.T, packet string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.all += packet
+	for line := range strings.SplitSeq(strings.TrimSpace(packet), "\n") {
+		s, err := localagent.ParseSample(line)
+		if err != nil {
+			t.Errorf("%q: %v", line, err)
+		}
+		tags := map[string]string{}
+		for _, tag := range s.Tags {
+			key, value, _ := strings.Cut(tag, ":")
+			tags[key] = value
+		}
+		for _, v := range s.Values {
+			if s.Name == metrics.ResponseTime {
+				v = 1 // their number
+			}
+			d.sums[s.Name+" "+tags["path"]+" "+tags["status_class"]] += v
+			d.sums[s.Name] += v
+		}
+	}
+}
+
+// want waits until the sums have these values.
+func (d *dogStatsD) want(t *testing.T, want map[string]float64) {
+	t.Helper()
+	poll.Until(t, func() error {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		for name, n := range want {
+			if d.sums[name] != n {
+				return fmt.Errorf("%s is %v, want %v of %v", name, d.sums[name], n, d.sums)
+			}
+		}
+		return nil
+	})
+}
+
+// -statsd sends what the report counts.
+func TestStatsd(t *testing.T) {
+	url, _ := serve(t, 10) // each tenth answer is a 500
+	d := listenDogStatsD(t)
+	t.Setenv("DD_ENV", "test")
+	status, stdout, stderr := execute(t.Context(), "-url", url, "-rps", "200", "-duration", "500ms", "-paths", "/a=3,/b%3Fsecret", "-statsd", "udp://"+d.addr)
+	if status != 0 || stderr != "" || !strings.Contains(stdout, "100 sent, 0 dropped, 10 failed") {
+		t.Fatalf("status %d: %s%s", status, stdout, stderr)
+	}
+	d.want(t, map[string]float64{metrics.Requests: 100, metrics.Errors: 10, metrics.ResponseTime: 100})
+	for _, tag := range []string{"env:test", "service:loadgen", "version:", "path:/a", "status_class:5xx"} {
+		if !strings.Contains(d.all, tag) {
+			t.Errorf("no tag %s in %s", tag, d.all)
+		}
+	}
+}
+
+// The last packets are sent when a run is interrupted, too.
+func TestStatsdOfAnInterruptedRun(t *testing.T) {
+	url, requests := serve(t, 0)
+	d := listenDogStatsD(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		for requests.Load() < 20 {
+		}
+		cancel()
+	}()
+	if status, _, stderr := execute(ctx, "-url", url, "-rps", "500", "-paths", "/", "-statsd", d.addr); status != 0 {
+		t.Fatalf("status %d: %s", status, stderr)
+	}
+	n := float64(requests.Load())
+	d.want(t, map[string]float64{metrics.Requests + " / 2xx": n, metrics.ResponseTime + " / 2xx": n, metrics.Errors: 0})
+}
+
+// Requests without an answer are visible in the metrics: the service does not count
+// them.
+func TestStatsdWithoutAnswers(t *testing.T) {
+	d := listenDogStatsD(t)
+	status, stdout, _ := execute(t.Context(), "-url", "http://127.0.0.1:1", "-rps", "100", "-duration", "100ms", "-paths", "/", "-statsd", d.addr)
+	if status != 1 || !strings.Contains(stdout, "10 refused") {
+		t.Fatalf("status %d: %s", status, stdout)
+	}
+	d.want(t, map[string]float64{metrics.Requests + " / none": 10, metrics.Errors + " / none": 10, metrics.ResponseTime + " / none": 10})
+}
+
+// Metrics that get lost are one line. The run goes on.
+func TestStatsdWithoutAnAgent(t *testing.T) {
+	url, _ := serve(t, 0)
+	for _, c := range []struct{ address, want string }{
+		{"unix://" + filepath.Join(t.TempDir(), "dsd.socket"), "no such file"},
+		{"agent.invalid:8125", "agent.invalid"},
+	} {
+		status, stdout, stderr := execute(t.Context(), "-url", url, "-rps", "100", "-duration", "100ms", "-statsd", c.address)
+		if status != 0 || !strings.Contains(stdout, "10 sent, 0 dropped, 0 failed") {
+			t.Errorf("%s: status %d: %s", c.address, status, stdout)
+		}
+		if strings.Count(stderr, "\n") != 1 || !strings.HasPrefix(stderr, "loadgen: warning: -statsd: metrics are lost: ") || !strings.Contains(stderr, c.want) || !strings.Contains(stderr, "go run ./cmd/localagent") {
+			t.Errorf("%s: stderr is %q, want one line with the reason and what to do", c.address, stderr)
+		}
+	}
+}
+
+// A wrong address is an error of the command line that names the forms.
+func TestStatsdAddress(t *testing.T) {
+	for _, address := range []string{"localhost", "8125", "http://localhost:8125", "unix://dsd.socket", "localhost:70000"} {
+		status, _, stderr := execute(t.Context(), "-url", "http://127.0.0.1:1", "-rps", "10", "-duration", "100ms", "-statsd", address)
+		if want := "-statsd: " + strconv.Quote(address) + " is not an address of DogStatsD: use host:port, udp://host:port or unix:///path/to/socket"; status != 2 || !strings.Contains(stderr, want) {
+			t.Errorf("%s: status %d, want 2 and %q: %s", address, status, want, stderr)
+		}
+	}
+}
+
+// docs/telemetry.md lists the metrics with their tags, and no other metric of loadgen.
+func TestTelemetryContract(t *testing.T) {
+	page, err := os.ReadFile("../docs/telemetry.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, found := strings.Cut(string(page), "\n## Metrics of loadgen\n")
+	if !found {
+		t.Fatal("no section Metrics of loadgen")
+	}
+	section, _, _ = strings.Cut(section, "\n## ")
+	for name, kind := range map[string]string{metrics.Requests: "count", metrics.Errors: "count", metrics.ResponseTime: "distribution"} {
+		if !strings.Contains(section, "\n| `"+name+"` | "+kind+" | ") {
+			t.Errorf("no row of %s, a %s", name, kind)
+		}
+	}
+	if n := strings.Count(section, "\n| `loadgen."); n != 3 {
+		t.Errorf("%d rows of metrics, want 3", n)
+	}
+	for _, tag := range []string{"path", "status_class", "env", "service", "version"} {
+		if !strings.Contains(section, "`"+tag+"`") {
+			t.Errorf("no tag %s", tag)
+		}
+	}
+}
