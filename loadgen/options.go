@@ -12,7 +12,6 @@ import (
 
 	"apmapp/internal/command"
 	"apmapp/loadgen/client"
-	"apmapp/loadgen/metrics"
 	"apmapp/loadgen/openloop"
 )
 
@@ -24,7 +23,6 @@ type options struct {
 	client       client.Options
 	maxErrorRate float64
 	trace        bool
-	statsd       string // an address of DogStatsD, or ""
 	outputs      outputs
 	run          openloop.Run // what reports name
 }
@@ -33,7 +31,7 @@ type options struct {
 type raw struct {
 	set          *command.Flags
 	parsed       options // the flags that need no parsing
-	rps          float64
+	rps          rate
 	profile      string
 	shard        string
 	startAt      string
@@ -46,13 +44,13 @@ type raw struct {
 	outputs      outputFlags
 }
 
-func newRaw() *raw { return &raw{header: http.Header{}} }
+func newRaw() *raw { return &raw{rps: 20, header: http.Header{}} }
 
 func (r *raw) flags(fs *command.Flags) {
 	r.set = fs
 	o := &r.parsed
 	fs.Group("Schedule", func() {
-		fs.Float64Var(&r.rps, "rps", 20, "`rate` in requests per second; fractions are allowed")
+		fs.Var(&r.rps, "rps", "`rate` in requests per second; fractions are allowed")
 		fs.StringVar(&r.profile, "profile", "", "`rate` over time, instead of -rps: 20@1m,100..500@5m (stages), steps:20,100,500@30s, ramp:0..500@2m or spike:20..500@10s")
 		fs.DurationVar(&o.schedule.Duration, "duration", 0, "length of the run; 0 means the length of the profile, or until interrupted")
 		fs.StringVar(&r.arrivals, "arrivals", string(openloop.Regular), "`distribution` of arrivals: constant (evenly spaced) or poisson (independent callers)")
@@ -84,7 +82,6 @@ func (r *raw) flags(fs *command.Flags) {
 	})
 	fs.Group("Report", func() {
 		r.outputs.add(fs)
-		fs.StringVar(&o.statsd, "statsd", "", "`address` of DogStatsD, to which metrics of the requests are sent: host:port, udp://host:port or unix:///path/to/socket")
 		fs.StringVar(&r.maxErrorRate, "max-error-rate", "100%", "exit with 1 if a larger `share` of requests fails or is dropped: 0 to 1, or in percent")
 	})
 }
@@ -94,7 +91,7 @@ func (r *raw) options(p command.Process) (options, error) {
 	o := r.parsed
 	o.client.Header = r.header
 	o.schedule.Arrivals = openloop.Arrivals(r.arrivals)
-	o.schedule.Profile = openloop.Constant(r.rps)
+	o.schedule.Profile = openloop.Constant(float64(r.rps))
 	profile := r.set.Given("profile")
 	if profile && r.set.Given("rps") {
 		return options{}, errors.New("-rps and -profile name two rates: give one")
@@ -115,12 +112,6 @@ func (r *raw) options(p command.Process) (options, error) {
 		{"url", func() (err error) { o.client.Target, err = target(r.url); return err }},
 		{"paths", func() (err error) { o.paths, err = openloop.ParsePaths(r.paths); return err }},
 		{"max-error-rate", func() (err error) { o.maxErrorRate, err = share(r.maxErrorRate); return err }},
-		{"statsd", func() (err error) {
-			if o.statsd != "" {
-				o.statsd, err = metrics.Address(o.statsd)
-			}
-			return err
-		}},
 		{"max-in-flight", func() error { return atLeast(1, o.client.MaxInFlight) }},
 		{"timeout", func() error {
 			if o.client.Timeout <= 0 {
@@ -133,6 +124,9 @@ func (r *raw) options(p command.Process) (options, error) {
 			return options{}, fmt.Errorf("-%s: %w", of.name, err)
 		}
 	}
+	if err := checkClient(o.client); err != nil {
+		return options{}, err
+	}
 	if err := o.schedule.Check(); err != nil {
 		return options{}, fmt.Errorf("-rps, -arrivals, -duration: %w", err)
 	}
@@ -140,6 +134,25 @@ func (r *raw) options(p command.Process) (options, error) {
 	var err error
 	o.outputs, err = r.outputs.read(p)
 	return o, err
+}
+
+// checkClient returns the client's own error about a flag.
+func checkClient(o client.Options) error {
+	c := client.Options{Target: o.Target, Timeout: o.Timeout, MaxInFlight: o.MaxInFlight}
+	for _, of := range []struct {
+		name string
+		set  func()
+	}{
+		{"url", func() {}},
+		{"method", func() { c.Method = o.Method }},
+		{"header", func() { c.Header = o.Header }},
+	} {
+		of.set()
+		if _, err := client.New(c); err != nil {
+			return fmt.Errorf("-%s: %s", of.name, strings.TrimPrefix(err.Error(), "client: "))
+		}
+	}
+	return nil
 }
 
 // shard reads i/n or i+1/n. Whatever starts the generators may count them from 0
@@ -184,10 +197,19 @@ func startAt(s string, now time.Time) (time.Time, error) {
 }
 
 func target(s string) (*url.URL, error) {
+	if !strings.Contains(s, "://") && !strings.HasPrefix(s, "unix:") && s != "" {
+		if strings.Contains(s, "@") { // maybe after a password
+			return nil, errors.New("no scheme: write http:// before it")
+		}
+		return nil, fmt.Errorf("%q has no scheme: write http://%s", s, strings.TrimPrefix(s, "//"))
+	}
 	u, err := url.Parse(s)
 	if err != nil {
 		// The parser's error quotes the whole URL, with a password.
 		return nil, errors.New("not a valid URL")
+	}
+	if path, ok := strings.CutPrefix(s, "unix:"); ok {
+		return nil, fmt.Errorf("%q must be http:// or https:// and a host; for a socket, use -unix-socket %s", s, strings.TrimPrefix(path, "//"))
 	}
 	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		return nil, fmt.Errorf("%q must be http:// or https:// and a host", u.Redacted())
