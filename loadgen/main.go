@@ -54,7 +54,7 @@ func program(p command.Process, live io.Writer) command.Command {
 			{Line: "loadgen -profile spike:50..1500@10s -o run.html", Comment: "a spike of traffic, and a page with charts"},
 			{Line: "loadgen merge -o all.html 1.json 2.json", Comment: "one report of several runs; see loadgen merge -help"},
 		},
-		Modules: []string{"gopkg.in/DataDog/dd-trace-go.v1", "github.com/DataDog/dd-trace-go/v2", "github.com/HdrHistogram/hdrhistogram-go"},
+		Modules: []string{"gopkg.in/DataDog/dd-trace-go.v1", "github.com/DataDog/dd-trace-go/v2", "github.com/DataDog/datadog-go/v5", "github.com/HdrHistogram/hdrhistogram-go"},
 		Flags:   r.flags,
 		Hints:   hints, Unexpected: unexpected,
 		Check: func([]string) (err error) {
@@ -89,6 +89,10 @@ func send(ctx context.Context, o options, p command.Process, live io.Writer) (*o
 		defer stop()
 		o.client.Wrap = traced
 	}
+	observe, stopMetrics := startMetrics(o, func(format string, args ...any) {
+		fmt.Fprintf(p.Stderr, eraseLine(live)+format, args...)
+	})
+	defer stopMetrics()
 	sender, err := client.New(o.client)
 	if err != nil {
 		return nil, err
@@ -99,6 +103,7 @@ func send(ctx context.Context, o options, p command.Process, live io.Writer) (*o
 		Paths:       o.paths,
 		Sender:      sender,
 		MaxInFlight: o.client.MaxInFlight,
+		Observe:     observe,
 		Wait:        p.GiveUp,
 		Run:         o.run,
 	})

@@ -12,6 +12,7 @@ import (
 
 	"apmapp/internal/command"
 	"apmapp/loadgen/client"
+	"apmapp/loadgen/metrics"
 	"apmapp/loadgen/openloop"
 )
 
@@ -23,6 +24,7 @@ type options struct {
 	client       client.Options
 	maxErrorRate float64
 	trace        bool
+	statsd       string // an address of DogStatsD, or ""
 	outputs      outputs
 	run          openloop.Run // what reports name
 }
@@ -82,6 +84,7 @@ func (r *raw) flags(fs *command.Flags) {
 	})
 	fs.Group("Report", func() {
 		r.outputs.add(fs)
+		fs.StringVar(&o.statsd, "statsd", "", "`address` of DogStatsD, to which metrics of the requests are sent: host:port, udp://host:port or unix:///path/to/socket")
 		fs.StringVar(&r.maxErrorRate, "max-error-rate", "100%", "exit with 1 if a larger `share` of requests fails or is dropped: 0 to 1, or in percent")
 	})
 }
@@ -112,6 +115,12 @@ func (r *raw) options(p command.Process) (options, error) {
 		{"url", func() (err error) { o.client.Target, err = target(r.url); return err }},
 		{"paths", func() (err error) { o.paths, err = openloop.ParsePaths(r.paths); return err }},
 		{"max-error-rate", func() (err error) { o.maxErrorRate, err = share(r.maxErrorRate); return err }},
+		{"statsd", func() (err error) {
+			if o.statsd != "" {
+				o.statsd, err = metrics.Address(o.statsd)
+			}
+			return err
+		}},
 		{"max-in-flight", func() error { return atLeast(1, o.client.MaxInFlight) }},
 		{"timeout", func() error {
 			if o.client.Timeout <= 0 {
