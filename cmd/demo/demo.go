@@ -15,10 +15,13 @@ import (
 	"syscall"
 	"time"
 
+	"apmapp/internal/build"
 	"apmapp/internal/localagent"
 	"apmapp/internal/mysqld"
 	"apmapp/internal/service"
+	"apmapp/internal/telemetry"
 	"apmapp/loadgen/client"
+	"apmapp/loadgen/metrics"
 	"apmapp/loadgen/openloop"
 	"apmapp/loadgen/report"
 )
@@ -119,7 +122,7 @@ func demo(ctx context.Context, o options, stdout, stderr, live io.Writer) (err e
 		fmt.Fprintf(stdout, "try       curl -i %s/api/trace  (its Link header is the page of its trace)\n", target)
 	}
 	fmt.Fprintln(stdout)
-	return drive(ctx, o.schedule, target, stdout, live)
+	return drive(ctx, o.schedule, target, slog.New(slog.NewTextHandler(logs, nil)), stdout, live)
 }
 
 // awaitReady waits until /readyz answers 200. It returns nil if ctx ends first.
@@ -153,18 +156,27 @@ func awaitReady(ctx context.Context, target *url.URL) error {
 // maxInFlight is twice the number of requests that the service serves at once.
 const maxInFlight = 256
 
-// drive sends traffic until the schedule or ctx ends, and prints the report.
-func drive(ctx context.Context, schedule openloop.Schedule, target *url.URL, stdout, live io.Writer) error {
+// drive sends traffic until the schedule or ctx ends, and prints the report. Metrics of
+// the traffic go where those of the service go.
+func drive(ctx context.Context, schedule openloop.Schedule, target *url.URL, logger *slog.Logger, stdout, live io.Writer) error {
 	sender, err := client.New(client.Options{Target: target, Timeout: 10 * time.Second, MaxInFlight: maxInFlight})
 	if err != nil {
 		return err
 	}
-	engine, err := openloop.New(openloop.Config{
+	cfg := openloop.Config{
 		Schedule:    schedule,
 		Paths:       []openloop.Path{{Path: "/", Weight: 1}, {Path: "/api/trace", Weight: 1}, {Path: "/api/apm", Weight: 1}},
 		Sender:      sender,
 		MaxInFlight: maxInFlight,
-	})
+	}
+	lost := func(err error) { logger.Warn("metrics of the traffic are lost", "error.message", err.Error()) }
+	if m, err := metrics.Dial(metrics.Config{Address: telemetry.DogStatsDAddr(os.Getenv), Paths: cfg.Paths, Version: build.Version(), Warn: lost}); err != nil {
+		lost(err)
+	} else {
+		defer m.Close()
+		cfg.Observe = m.Observe
+	}
+	engine, err := openloop.New(cfg)
 	if err != nil {
 		return err
 	}

@@ -130,13 +130,9 @@ func TestDemoWithPages(t *testing.T) {
 	shows("/usage", "The budget is 9.00MB.")
 	shows("/api/traces", `"resource":"GET /api/trace"`)
 	shows("/api/logs", `"message":"request"`)
-	c, err := net.Dial("udp", "127.0.0.1:"+metrics) // the tracer's own metrics take ten seconds
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	fmt.Fprint(c, "a.b:1|g")
-	shows("/api/metrics", `"a.b"`)
+	// Of the traffic. The tracer's own metrics take ten seconds.
+	shows("/api/metrics?q=loadgen", `"name":"loadgen.requests","type":"c","tags":"env:demo,path:/api/trace,service:loadgen,status_class:2xx,version:`)
+	shows("/api/metrics?q=loadgen", `"name":"loadgen.response_time","type":"d"`)
 	file := regexp.MustCompile(`logs      (\S+)`).FindStringSubmatch(stdout.String())
 	if file == nil {
 		t.Fatalf("the path of the log is not printed: %s", &stdout)

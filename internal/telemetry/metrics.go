@@ -25,7 +25,7 @@ const dsdSocket = "/var/run/datadog/dsd.socket"
 // StartMetrics connects to the DogStatsD that the tracer uses, too. An address that
 // cannot be used gives a warning, and no metrics.
 func StartMetrics(cfg Config, logger *slog.Logger) *Metrics {
-	client, err := statsd.New(dogstatsdAddr(os.Getenv),
+	client, err := statsd.New(DogStatsDAddr(os.Getenv),
 		statsd.WithTags([]string{"service:" + cfg.Service, "env:" + cfg.Env, "version:" + cfg.Version}),
 		statsd.WithoutTelemetry(),
 		// A packet per flush is enough. The default is 2,048 buffers: 3 MB.
@@ -40,8 +40,8 @@ func StartMetrics(cfg Config, logger *slog.Logger) *Metrics {
 // NoMetrics returns Metrics that send nothing.
 func NoMetrics() *Metrics { return &Metrics{&statsd.NoOpClient{}} }
 
-// dogstatsdAddr returns the address that the tracer would use.
-func dogstatsdAddr(getenv func(string) string) string {
+// DogStatsDAddr returns the address of DogStatsD that the tracer would use.
+func DogStatsDAddr(getenv func(string) string) string {
 	if url := getenv("DD_DOGSTATSD_URL"); url != "" {
 		return url
 	}

@@ -21,7 +21,7 @@ func TestDogStatsDAddress(t *testing.T) {
 		{map[string]string{"DD_DOGSTATSD_PORT": "9125"}, "localhost:9125"},
 		{map[string]string{"DD_DOGSTATSD_HOST": "statsd", "DD_DOGSTATSD_URL": "unix:///dsd"}, "unix:///dsd"},
 	} {
-		if got := dogstatsdAddr(func(name string) string { return c.env[name] }); got != c.want {
+		if got := DogStatsDAddr(func(name string) string { return c.env[name] }); got != c.want {
 			t.Errorf("%v: %s, want %s", c.env, got, c.want)
 		}
 	}
