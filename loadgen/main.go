@@ -5,9 +5,9 @@
 //	go run ./loadgen -profile ramp:0..500@2m -o run.html
 //	go run ./loadgen merge a.json b.json
 //
-// It exits with 0 after a run, 1 when more requests failed than -max-error-rate
-// allows, nothing answered or the report could not be written, and 2 when its
-// command line is wrong. The first interrupt ends the sending. A second one ends
+// It exits with 0 after a run, 1 when the run exceeded -max-error-rate or a threshold,
+// nothing answered or the report could not be written, and 2 when its command line is
+// wrong. The first interrupt ends the sending. A second one ends
 // the wait for outstanding answers; the report is still written. A third one kills
 // the program.
 package main
@@ -74,13 +74,7 @@ func load(ctx context.Context, o options, p command.Process, live io.Writer) err
 	if err := o.outputs.write(p.Stdout, result); err != nil {
 		return err
 	}
-	switch t := &result.Total; {
-	case t.Completed() > 0 && len(t.Statuses) == 0:
-		return fmt.Errorf("nothing answered at %s; for a target to try, run: make demo", o.client.Target.Redacted())
-	case result.ErrorRate() > o.maxErrorRate:
-		return fmt.Errorf("%.2f %% of the requests failed or were dropped; -max-error-rate allows %.2f %%", 100*result.ErrorRate(), 100*o.maxErrorRate)
-	}
-	return nil
+	return o.verdict(result)
 }
 
 func send(ctx context.Context, o options, p command.Process, live io.Writer) (*openloop.Result, error) {
@@ -100,6 +94,9 @@ func send(ctx context.Context, o options, p command.Process, live io.Writer) (*o
 	engine, err := openloop.New(openloop.Config{
 		Schedule:    o.schedule,
 		Start:       o.start,
+		Warmup:      o.warmup,
+		Expect:      o.expect,
+		Abort:       abort(o.abortIf),
 		Paths:       o.paths,
 		Sender:      sender,
 		MaxInFlight: o.client.MaxInFlight,

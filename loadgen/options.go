@@ -20,7 +20,11 @@ import (
 type options struct {
 	schedule     openloop.Schedule
 	start        time.Time // zero means at once
+	warmup       time.Duration
 	paths        []openloop.Path
+	expect       openloop.Expect
+	failIf       []threshold
+	abortIf      []threshold
 	client       client.Options
 	maxErrorRate float64
 	trace        bool
@@ -40,6 +44,9 @@ type raw struct {
 	url          string
 	paths        string
 	arrivals     string
+	expect       string
+	failIf       string
+	abortIf      string
 	maxErrorRate string
 	insecure     bool
 	header       http.Header
@@ -58,6 +65,7 @@ func (r *raw) flags(fs *command.Flags) {
 		fs.StringVar(&r.arrivals, "arrivals", string(openloop.Regular), "`distribution` of arrivals: constant (evenly spaced) or poisson (independent callers)")
 		fs.Uint64Var(&o.schedule.Seed, "seed", 1, "seed of poisson arrivals; equal seeds make equal schedules")
 		fs.StringVar(&r.shard, "shard", "", "`i/n`: be generator i of n that share one schedule; write i+1/n if they are counted from 0")
+		fs.DurationVar(&o.warmup, "warmup", 0, "length of the first part of the run, whose requests are sent but not counted")
 		fs.StringVar(&r.startAt, "start-at", "", "`time` to start at, for generators that share a schedule: 2026-01-02T15:04:05Z, or next:1m for the next full minute")
 	})
 	fs.Group("Requests", func() {
@@ -85,7 +93,12 @@ func (r *raw) flags(fs *command.Flags) {
 	fs.Group("Report", func() {
 		r.outputs.add(fs)
 		fs.StringVar(&o.statsd, "statsd", "", "`address` of DogStatsD, to which metrics of the requests are sent: host:port, udp://host:port or unix:///path/to/socket")
+	})
+	fs.Group("Exit status", func() {
+		fs.StringVar(&r.expect, "expect", "", "`statuses` that count as served, such as 2xx,304,400-404; by default all below 500")
 		fs.StringVar(&r.maxErrorRate, "max-error-rate", "100%", "exit with 1 if a larger `share` of requests fails or is dropped: 0 to 1, or in percent")
+		fs.StringVar(&r.failIf, "fail-if", "", "`thresholds` that make the exit status 1, such as 'p99>200ms,errors>1%,achieved<95'; figures: p50, p99.9 and other percentiles, max, mean, errors, failed, dropped, achieved")
+		fs.StringVar(&r.abortIf, "abort-if", "", "`thresholds` that end the run early, with its report and status 1; checked every second for all of the run so far")
 	})
 }
 
@@ -115,6 +128,14 @@ func (r *raw) options(p command.Process) (options, error) {
 		{"url", func() (err error) { o.client.Target, err = target(r.url); return err }},
 		{"paths", func() (err error) { o.paths, err = openloop.ParsePaths(r.paths); return err }},
 		{"max-error-rate", func() (err error) { o.maxErrorRate, err = share(r.maxErrorRate); return err }},
+		{"expect", func() (err error) {
+			if r.expect != "" {
+				o.expect, err = openloop.ParseExpect(r.expect)
+			}
+			return err
+		}},
+		{"fail-if", func() (err error) { o.failIf, err = parseThresholds(r.failIf); return err }},
+		{"abort-if", func() (err error) { o.abortIf, err = parseThresholds(r.abortIf); return err }},
 		{"statsd", func() (err error) {
 			if o.statsd != "" {
 				o.statsd, err = metrics.Address(o.statsd)
@@ -138,6 +159,9 @@ func (r *raw) options(p command.Process) (options, error) {
 	}
 	if err := o.schedule.Check(); err != nil {
 		return options{}, fmt.Errorf("-rps, -arrivals, -duration: %w", err)
+	}
+	if length := o.schedule.Length(); o.warmup < 0 || length > 0 && o.warmup >= length {
+		return options{}, fmt.Errorf("-warmup: must be at least 0s and shorter than the run, got %s of %s", o.warmup, length)
 	}
 	o.run = describe(r.set, o)
 	var err error
