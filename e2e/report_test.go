@@ -40,10 +40,13 @@ func (s stalling) Do(context.Context, string) openloop.Exchange {
 	case since > 12*time.Second && since.Milliseconds()%7 == 0:
 		return openloop.Exchange{Status: 503, TraceID: "<script>alert(1)</script>"}
 	case since > 12*time.Second && since.Milliseconds()%11 == 0:
-		return openloop.Exchange{Failure: "reset"}
+		return openloop.Exchange{Failure: "reset", Detail: "connection reset by <peer>"}
 	}
 	return openloop.Exchange{Status: 200, Bytes: 20, TraceID: strings.Repeat("5", 32)}
 }
+
+// longPath is wider than any window.
+var longPath = "/" + strings.Repeat("a-long-name/", 40)
 
 // result returns the result of a run with a stall, failures and drops.
 func result(t *testing.T) (r *openloop.Result) {
@@ -51,7 +54,8 @@ func result(t *testing.T) (r *openloop.Result) {
 		e, err := openloop.New(openloop.Config{
 			Schedule: openloop.Schedule{
 				Profile: openloop.Pieces{{From: 20, To: 200, Length: 10 * time.Second}, {From: 200, To: 200, Length: 5 * time.Second}}, Arrivals: openloop.Poisson},
-			Paths:       []openloop.Path{{Path: "/", Weight: 1}, {Path: "/api/trace?a=<b>", Weight: 2}},
+			Paths:       []openloop.Path{{Path: "/", Weight: 1}, {Path: "/api/trace?a=<b>", Weight: 2}, {Path: longPath, Weight: 1}},
+			Run:         openloop.Run{Target: "http://shop.example", Method: "GET", Version: "dev", Host: "generator", Command: "loadgen -paths " + longPath},
 			Sender:      openloop.Workers(stalling{time.Now()}, 100, openloop.TimerClock{}),
 			MaxInFlight: 100,
 		})
@@ -80,6 +84,15 @@ func TestLoadgenReport(t *testing.T) {
 		Text, Legends, Background, Drawn string
 		Charts, Seconds, Loaded          int
 		Scroll                           bool
+		// Cut counts entries of legends, figures and rows of the run that do not fit
+		// their place. Path is the width of the widest path, as a share of the window.
+		Cut  int
+		Path float64
+		// Coinciding has the pixels of each line of the percentiles, whose values are
+		// equal: fake time makes no request late. End is where they end, as a share of
+		// the width.
+		Coinciding []int
+		End        float64
 	}
 	look := func(t *testing.T, width int64, dark bool) (s seen, picture []byte) {
 		page.Do(t,
@@ -88,7 +101,23 @@ func TestLoadgenReport(t *testing.T) {
 			chromedp.Navigate("file://"+name),
 		)
 		browser.Get(t, page, chromedp.Poll[bool](`document.documentElement.dataset.drawn > 0`))
-		s = browser.Get(t, page, chromedp.Evaluate[seen](`({
+		s = browser.Get(t, page, chromedp.Evaluate[seen](`(() => {
+			// The percentiles' lines by color: their pixels, and where they end.
+			const canvas = document.querySelector("#percentiles canvas"), {width, height} = canvas;
+			const data = canvas.getContext("2d").getImageData(0, 0, width, height).data;
+			const pixels = [0, 0];
+			let end = 0;
+			["p99", "p50"].forEach((name, line) => {
+				const hex = getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
+				const color = [1, 3, 5].map(i => parseInt(hex.slice(i, i + 2), 16));
+				for (let i = 0; i < data.length; i += 4) {
+					if (data[i + 3] > 200 && color.every((c, k) => Math.abs(c - data[i + k]) < 12)) {
+						pixels[line]++;
+						end = Math.max(end, i / 4 % width / width);
+					}
+				}
+			});
+			return {
 			Text: document.body.innerText,
 			Legends: [...document.querySelectorAll(".u-legend")].map(l => l.innerText.replace(/\s+/g, " ")).join("|"),
 			Charts: document.querySelectorAll(".chart canvas").length,
@@ -97,7 +126,15 @@ func TestLoadgenReport(t *testing.T) {
 			Loaded: performance.getEntriesByType("resource").filter(r => !r.name.startsWith("data:")).length,
 			Drawn: document.documentElement.dataset.drawn,
 			Seconds: JSON.parse(document.getElementById("run").textContent).seconds.length,
-		})`))
+			Cut: [...document.querySelectorAll(".u-legend tr, dl div, .about tr")].filter(e => {
+				const box = e.getBoundingClientRect(), around = e.parentElement.closest("div, table, dl, body").getBoundingClientRect();
+				return box.left < around.left - 1 || box.right > around.right + 1 || box.right > innerWidth || e.scrollWidth > e.clientWidth + 1;
+			}).length,
+			Path: Math.max(...[...document.querySelectorAll("td code")].filter(e => e.innerText.startsWith("/")).map(e => e.getBoundingClientRect().width)) / innerWidth,
+			Coinciding: pixels,
+			End: end,
+			};
+		})()`))
 		return s, browser.Get(t, page, chromedp.FullScreenshot(100))
 	}
 	for _, test := range []struct {
@@ -121,7 +158,20 @@ func TestLoadgenReport(t *testing.T) {
 			if s.Scroll {
 				t.Error("the page is wider than its window")
 			}
-			for _, want := range []string{"Load run of 2000-01-01 00:00:00 UTC", " reset", "p99.99", "/api/trace?a=<b>", "<script>alert(1)</script>", "Slowest requests", "Failed requests"} {
+			if s.Cut != 0 {
+				t.Errorf("%d entries of legends, figures or the run do not fit", s.Cut)
+			}
+			if s.Path > 0.5 {
+				t.Errorf("a path takes %.2f of the width, want at most half", s.Path)
+			}
+			if s.Coinciding[0] < 100 || s.Coinciding[1] < 100 {
+				t.Errorf("pixels of two equal lines: %d, want at least 100 of each", s.Coinciding)
+			}
+			if s.End < 0.9 {
+				t.Errorf("the curve of the percentiles ends at %.2f of the chart's width: its axis is longer", s.End)
+			}
+			for _, want := range []string{"Load run of 2000-01-01 00:00:00 UTC", " reset", "p99.99", "/api/trace?a=<b>", "<script>alert(1)</script>", "Slowest requests", "Failed requests",
+				longPath, "connection reset by <peer>", "GET http://shop.example", "loadgen dev on generator"} {
 				if !strings.Contains(s.Text, want) {
 					t.Errorf("no %q in\n%s", want, s.Text)
 				}

@@ -42,7 +42,7 @@ type view struct {
 
 type figure struct {
 	Name, Value string
-	Bad         bool
+	Bad, Long   bool
 }
 
 type table struct {
@@ -79,17 +79,17 @@ func newView(r *openloop.Result) view {
 		Start:    r.Start.UTC().Format("2006-01-02 15:04:05 UTC"),
 		Interval: r.Series.Length.String(),
 		Figures: []figure{
-			{"requests due", format.Count(t.Arrivals), false},
-			{"failed", format.Count(t.Failed()), t.Failed() > 0},
-			{"dropped", format.Count(t.Dropped), t.Dropped > 0},
-			{"not served", format.Percent(r.ErrorRate()), r.ErrorRate() > 0},
-			{"asked", format.Rate(r.AskedRate()), false},
-			{"achieved", format.Rate(r.AchievedRate()), false},
-			{"time of sending", format.Duration(r.Sending), false},
-			{"wait for the last answers", format.Duration(r.Waiting), false},
-			{"answers", answers(t), false},
-			{"statuses", cmp.Or(statuses(t), "none"), false},
-			{"sent late, p99", format.Duration(r.Lateness.Quantile(0.99)), false},
+			{Name: "requests due", Value: format.Count(t.Arrivals)},
+			{Name: "failed", Value: format.Count(t.Failed()), Bad: t.Failed() > 0},
+			{Name: "dropped", Value: format.Count(t.Dropped), Bad: t.Dropped > 0},
+			{Name: "not served", Value: format.Percent(r.ErrorRate()), Bad: r.ErrorRate() > 0},
+			{Name: "asked", Value: format.Rate(r.AskedRate())},
+			{Name: "achieved", Value: format.Rate(r.AchievedRate())},
+			{Name: "time of sending", Value: format.Duration(r.Sending)},
+			{Name: "wait for last answers", Value: format.Duration(r.Waiting)},
+			{Name: "sent late, p99", Value: format.Duration(r.Lateness.Quantile(0.99))},
+			{Name: "answers", Value: answers(t), Long: true},
+			{Name: "statuses", Value: cmp.Or(statuses(t), "none"), Long: true},
 		},
 		About:    about(r),
 		Warnings: r.Warnings(),
@@ -100,10 +100,10 @@ func newView(r *openloop.Result) view {
 		Script:   template.JS(file(files, "page/report.js")),
 	}
 	if len(t.Failures) > 0 {
-		v.Figures = append(v.Figures, figure{"errors", errorCounts(t.Failures), true})
+		v.Figures = append(v.Figures, figure{Name: "errors", Value: errorCounts(t.Failures), Bad: true, Long: true})
 	}
 	if r.Aborted != "" {
-		v.Figures = append(v.Figures, figure{"aborted", r.Aborted, true})
+		v.Figures = append(v.Figures, figure{Name: "aborted", Value: r.Aborted, Bad: true, Long: true})
 	}
 	for _, q := range openloop.Quantiles {
 		v.Quantiles = append(v.Quantiles, openloop.PercentileName(q))
@@ -157,15 +157,16 @@ func newRun(r *openloop.Result) run {
 		out.Failed = append(out.Failed, perSecond(p.Failed, sent))
 		out.Dropped = append(out.Dropped, perSecond(p.Dropped, sent))
 	}
-	// Twenty points for each nine, up to the slowest request.
+	// Twenty points for each nine, up to the slowest request: of n requests, it is
+	// every percentile above 1-1/n. The logarithmic axis has no place for 0.
 	for k := 0; ; k++ {
 		x := math.Pow(10, float64(k)/20)
-		if x > float64(r.Total.Response.Count()) {
+		if x > 2*float64(r.Total.Response.Count()) {
 			return out
 		}
 		out.Inverse = append(out.Inverse, x)
-		out.Response = append(out.Response, r.Total.Response.Quantile(1-1/x))
-		out.Service = append(out.Service, r.Total.Service.Quantile(1-1/x))
+		out.Response = append(out.Response, max(time.Microsecond, r.Total.Response.Quantile(1-1/x)))
+		out.Service = append(out.Service, max(time.Microsecond, r.Total.Service.Quantile(1-1/x)))
 	}
 }
 

@@ -3,6 +3,7 @@ package report
 import (
 	"bytes"
 	"encoding/json"
+	"math"
 	"regexp"
 	"strings"
 	"testing"
@@ -41,18 +42,22 @@ func TestRun(t *testing.T) {
 	r := newResult()
 	r.Total.Response, r.Total.Service = durations(100, time.Millisecond), durations(100, time.Microsecond)
 	got := newRun(r)
-	// The first of 100 response times is the 0th percentile, the slowest the 99th:
-	// two nines, with twenty points each.
-	if len(got.Inverse) != 41 || len(got.Response) != 41 || len(got.Service) != 41 {
-		t.Fatalf("%d points of percentiles, %d and %d durations, want 41", len(got.Inverse), len(got.Response), len(got.Service))
+	// The first of 100 response times is the 0th percentile, the slowest all above the
+	// 99th: two nines with twenty points each, and six points of the slowest.
+	if len(got.Inverse) != 47 || len(got.Response) != 47 || len(got.Service) != 47 {
+		t.Fatalf("%d points of percentiles, %d and %d durations, want 47", len(got.Inverse), len(got.Response), len(got.Service))
 	}
 	for i, want := range map[int]struct {
 		inverse float64
 		q       float64
-	}{0: {1, 0}, 20: {10, 0.9}, 40: {100, 0.99}} {
+	}{0: {1, 0}, 20: {10, 0.9}, 40: {100, 0.99}, 46: {math.Pow(10, 2.3), 1}} {
 		if got.Inverse[i] != want.inverse || got.Response[i] != r.Total.Response.Quantile(want.q) || got.Service[i] != r.Total.Service.Quantile(want.q) {
 			t.Errorf("point %d: %v, %s, %s, want %v and the quantile %v", i, got.Inverse[i], got.Response[i], got.Service[i], want.inverse, want.q)
 		}
+	}
+	r.Total.Response = durations(3, 0)
+	if got := newRun(r); got.Response[0] != time.Microsecond {
+		t.Errorf("a response time of 0 is drawn at %s, want 1µs", got.Response[0])
 	}
 	got.Inverse, got.Response, got.Service = nil, nil, nil
 	data, err := json.Marshal(got)

@@ -16,33 +16,43 @@
   // percentile writes the percentile of x = 1/(1-q): 99% for 100.
   const percentile = x => x <= 1 ? "0%" : +(100 - 100 / x).toPrecision(7) + "%";
 
-  const line = (label, name, format) => ({
-    label, stroke: color(name), width: 1.5, value: (_, v) => format(v), points: {show: false},
+  // Lines may coincide: the first one is wide, and the last one is dashed and drawn over
+  // it. A run of one interval has no line, only points.
+  const single = run.seconds.length === 1;
+  const line = (label, name, format, style) => ({
+    label, stroke: color(name), width: 1.5, value: (_, v) => format(v), points: {show: single, size: 7}, ...style,
   });
+  const wide = {width: 5}, dashed = {dash: [10, 6], width: 2};
   const axis = (extra) => ({stroke: color("quiet"), grid: {stroke: color("line"), width: 1}, ticks: {stroke: color("line")}, ...extra});
   const durations = {size: 70, values: (_, ticks) => ticks.map(v => v == null ? "" : duration(v))};
+  const logarithmic = {distr: 3, log: 10};
+  const time = {x: {label: "seconds since the start"}, name: "at", xFormat: s => s + "s"};
+  // The percentile axis has a tick for each nine, up to the slowest request, and one for
+  // the median where there is space.
+  const nines = u => {
+    const ticks = u.width < 600 ? [1] : [1, 2];
+    for (let x = 10; x <= u.scales.x.max; x *= 10) ticks.push(x);
+    return ticks;
+  };
 
   const charts = {
     latency: {
-      data: [run.seconds, run.p50, run.p99, run.max],
-      x: {label: "seconds since the start"}, y: durations, yScale: {distr: 3, log: 10},
-      lines: () => [line("p50", "p50", duration), line("p99", "p99", duration), line("max", "max", duration)],
+      ...time, data: [run.seconds, run.p50, run.p99, run.max], y: durations, yScale: logarithmic,
+      lines: () => [line("p50", "p50", duration), line("p99", "p99", duration, wide), line("max", "max", duration, dashed)],
     },
     rate: {
-      data: [run.seconds, run.asked, run.achieved],
-      x: {label: "seconds since the start"}, y: {size: 70},
-      lines: () => [line("asked /s", "p99", count), line("achieved /s", "p50", count)],
+      ...time, data: [run.seconds, run.asked, run.achieved], y: {size: 70},
+      lines: () => [line("asked /s", "p99", count, wide), line("achieved /s", "p50", count, dashed)],
     },
     errors: {
-      data: [run.seconds, run.failed, run.dropped],
-      x: {label: "seconds since the start"}, y: {size: 70},
-      lines: () => [line("failed /s", "bad", count), line("dropped /s", "max", count)],
+      ...time, data: [run.seconds, run.failed, run.dropped], y: {size: 70},
+      lines: () => [line("failed /s", "bad", count, wide), line("dropped /s", "max", count, dashed)],
     },
     percentiles: {
       data: [run.inverse, run.response, run.service],
-      x: {label: "percentile", values: (_, ticks) => ticks.map(x => x == null ? "" : percentile(x))}, y: durations,
-      scale: {distr: 3, log: 10}, xFormat: percentile,
-      lines: () => [line("response time", "p99", duration), line("service time", "p50", duration)],
+      x: {label: "percentile", splits: nines, filter: (_, ticks) => ticks, values: (_, ticks) => ticks.map(percentile)}, y: durations,
+      yScale: logarithmic, scale: {...logarithmic, range: (_, min, max) => [1, Math.max(max, 2)]}, name: "percentile", xFormat: percentile,
+      lines: () => [line("response time", "p99", duration, wide), line("service time", "p50", duration, dashed)],
     },
   };
 
@@ -57,7 +67,8 @@
         width: place.clientWidth - 16, height: 260,
         scales: {x: {time: false, ...c.scale}, y: c.yScale || fromZero},
         axes: [axis(c.x), axis(c.y)],
-        series: [{label: c.x.label, value: (_, v) => v == null ? "–" : (c.xFormat || count)(v)}, ...c.lines()],
+        series: [{label: c.name, value: (_, v) => v == null ? "–" : c.xFormat(v)}, ...c.lines()],
+        legend: {markers: {width: 2, dash: (u, i) => u.series[i].dash ? "dashed" : "solid"}},
         cursor: {y: false},
       }, c.data, place);
     });
