@@ -21,7 +21,7 @@ type Run struct {
 	// Schedule is the rate over time, such as "20/s for 1m" or "0..500@2m".
 	Schedule string   `json:"schedule"`
 	Arrivals Arrivals `json:"arrivals"`
-	// Seed is that of Poisson arrivals.
+	// Seed selects the Poisson arrivals.
 	Seed   uint64 `json:"seed,omitempty"`
 	Shard  int    `json:"shard,omitempty"`
 	Shards int    `json:"shards,omitempty"`
@@ -29,7 +29,7 @@ type Run struct {
 	// Expect holds the statuses that counted as served, "" for all below 500.
 	Expect      string `json:"expect,omitempty"`
 	MaxInFlight int    `json:"max_in_flight"`
-	// Version is that of loadgen, Host the name of its machine.
+	// Version is the version of loadgen, Host the name of its machine.
 	Version string `json:"version,omitempty"`
 	Host    string `json:"host,omitempty"`
 	// Command is the command line.

@@ -15,8 +15,8 @@ import (
 // figures). Against answers of some microseconds, that is much, and normal.
 const lateFloor = time.Millisecond
 
-// Warnings returns remarks that whoever reads the result should know: reasons to
-// doubt its times, and answers that are probably not the intended ones.
+// Warnings returns remarks for the reader of a result: reasons to doubt its times, and
+// answers that are probably not the intended ones.
 func (r *Result) Warnings() []string {
 	var all []string
 	late, response := r.Lateness.Quantile(0.99), r.Total.Response.Quantile(0.99)

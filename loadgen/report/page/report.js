@@ -17,16 +17,16 @@
   const percentile = x => x <= 1 ? "0%" : +(100 - 100 / x).toPrecision(7) + "%";
 
   // Lines may coincide: the first one is wide, and the last one is dashed and drawn over
-  // it. A run of one interval has no line, only points.
+  // it. A run of one interval has no line, only points of different sizes.
   const single = run.seconds.length === 1;
   const line = (label, name, format, style) => ({
     label, stroke: color(name), width: 1.5, value: (_, v) => format(v), points: {show: single, size: 7}, ...style,
   });
-  const wide = {width: 5}, dashed = {dash: [10, 6], width: 2};
+  const wide = {width: 5, points: {show: single, size: 13}}, dashed = {dash: [10, 6], width: 2};
   const axis = (extra) => ({stroke: color("quiet"), grid: {stroke: color("line"), width: 1}, ticks: {stroke: color("line")}, ...extra});
   const durations = {size: 70, values: (_, ticks) => ticks.map(v => v == null ? "" : duration(v))};
   const logarithmic = {distr: 3, log: 10};
-  const time = {x: {label: "seconds since the start"}, name: "at", xFormat: s => s + "s"};
+  const time = {x: {label: "seconds since the start"}, name: "at", xFormat: s => s + "s", scale: single ? {range: [0, 1]} : {}};
   // The percentile axis has a tick for each nine, up to the slowest request, and one for
   // the median where there is space.
   const nines = u => {
