@@ -96,8 +96,27 @@ func (o Options) dial(ctx context.Context, network, address string) (net.Conn, e
 	return (&net.Dialer{}).DialContext(ctx, network, address)
 }
 
+// ownTrace is the key of a request's own trace in its context: a *string.
+type ownTrace struct{}
+
+// SetTraceID sets the trace that the exchange of a request has, instead of the one
+// that the answer reports. A transport of Options.Wrap calls it with the request's
+// context before the request ends.
+func SetTraceID(ctx context.Context, id string) {
+	if own, ok := ctx.Value(ownTrace{}).(*string); ok {
+		*own = id
+	}
+}
+
 // Do implements openloop.Client.
 func (c *netHTTP) Do(ctx context.Context, path string) openloop.Exchange {
+	var own string
+	x := c.do(context.WithValue(ctx, ownTrace{}, &own), path)
+	x.TraceID = cmp.Or(own, x.TraceID)
+	return x
+}
+
+func (c *netHTTP) do(ctx context.Context, path string) openloop.Exchange {
 	req, err := c.o.request(ctx, path)
 	if err != nil {
 		return failed(err)

@@ -162,3 +162,36 @@ func TestWrap(t *testing.T) {
 		t.Errorf("%+v", x)
 	}
 }
+
+// A decorated transport may name the trace of a request: also of one without an
+// answer, and instead of the one that the answer reports.
+func TestTraceIDOfTheTransport(t *testing.T) {
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Traceresponse", "00-11111111111111111111111111111111-3333333333333333-01")
+		if r.URL.Path == "/reset" {
+			panic(http.ErrAbortHandler)
+		}
+	}))
+	defer service.Close()
+	target, err := url.Parse(service.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids := map[string]string{"/own": "own", "/reset": "of the failure", "/none": ""}
+	c := newNetHTTP(Options{Target: target, Method: http.MethodGet, MaxInFlight: 1, Wrap: func(next http.RoundTripper) http.RoundTripper {
+		return roundTripper(func(r *http.Request) (*http.Response, error) {
+			SetTraceID(r.Context(), ids[r.URL.Path])
+			return next.RoundTrip(r)
+		})
+	}})
+	for path, want := range map[string]string{"/own": "own", "/reset": "of the failure", "/none": "11111111111111111111111111111111"} {
+		if x := c.Do(t.Context(), path); x.TraceID != want || (x.Failure != "") != (path == "/reset") {
+			t.Errorf("%s: %+v, want the trace %q", path, x, want)
+		}
+	}
+	SetTraceID(t.Context(), "nowhere") // the context of another request: no effect
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }

@@ -39,10 +39,12 @@ func (p *poller) open() (err error) {
 	if p.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
 		return os.NewSyscallError("eventfd", err)
 	}
-	for _, fd := range []int{p.timer, p.wake} {
-		if err = p.add(fd, unix.EPOLLIN); err != nil {
-			return err
-		}
+	// An expired timer is one event, not one for each wait until it is set again.
+	if err = p.add(p.timer, unix.EPOLLIN|unix.EPOLLET); err != nil {
+		return err
+	}
+	if err = p.add(p.wake, unix.EPOLLIN); err != nil {
+		return err
 	}
 	p.clock, err = newMonotonic()
 	return err
