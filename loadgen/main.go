@@ -78,14 +78,15 @@ func load(ctx context.Context, o options, p command.Process, live io.Writer) err
 }
 
 func send(ctx context.Context, o options, p command.Process, live io.Writer) (*openloop.Result, error) {
+	warn := func(format string, args ...any) {
+		fmt.Fprintf(p.Stderr, eraseLine(live)+format, args...)
+	}
 	if o.trace {
-		stop := startTracer(p.Stderr)
+		stop := startTracer(warn)
 		defer stop()
 		o.client.Wrap = traced
 	}
-	observe, stopMetrics := startMetrics(o, func(format string, args ...any) {
-		fmt.Fprintf(p.Stderr, eraseLine(live)+format, args...)
-	})
+	observe, stopMetrics := startMetrics(o, warn)
 	defer stopMetrics()
 	sender, err := client.New(o.client)
 	if err != nil {

@@ -20,7 +20,8 @@ type Exchange struct {
 	Status int
 	// Bytes is the length of the answer's body.
 	Bytes int64
-	// TraceID is the trace that the service reports for the request.
+	// TraceID is the trace of the request: the sender's own, or the one that the
+	// service reports.
 	TraceID string
 	// Failure is the kind of error that prevented or interrupted the answer, ""
 	// if the answer is complete.
