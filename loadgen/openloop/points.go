@@ -4,13 +4,16 @@ import "time"
 
 // Point is an interval of a run with rates per second.
 type Point struct {
-	Start time.Duration
+	Start time.Duration `json:"start_ns"`
 	// Sending is the time that the schedule ran in the interval, 0 after its end.
 	// Asked, Failed and Dropped are rates of that time.
-	Sending                time.Duration
-	Asked, Failed, Dropped float64
-	Achieved               float64
-	Response               Summary
+	Sending  time.Duration `json:"sending_ns"`
+	Asked    float64       `json:"asked_per_second"`
+	Failed   float64       `json:"failed_per_second"`
+	Dropped  float64       `json:"dropped_per_second"`
+	Achieved float64       `json:"achieved_per_second"`
+	// Response has the percentiles of the interval. The JSON of the series has them.
+	Response Summary `json:"-"`
 }
 
 // Points returns the series as rates. A rest that is shorter than half an interval is

@@ -25,13 +25,15 @@ type document struct {
 	AchievedRate float64  `json:"achieved_per_second"`
 	ErrorRate    float64  `json:"error_rate"`
 	Warnings     []string `json:"warnings"`
+	// Points has the rates of the page's charts.
+	Points []openloop.Point `json:"points"`
 }
 
 // JSON writes a result in the form that ReadJSON reads without loss.
 func JSON(w io.Writer, r *openloop.Result) error {
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
-	return e.Encode(document{Format, r, r.AskedRate(), r.AchievedRate(), r.ErrorRate(), append([]string{}, r.Warnings()...)})
+	return e.Encode(document{Format, r, r.AskedRate(), r.AchievedRate(), r.ErrorRate(), append([]string{}, r.Warnings()...), r.Points()})
 }
 
 // ReadJSON reads a result that JSON wrote.

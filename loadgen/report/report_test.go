@@ -2,8 +2,10 @@ package report
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -133,6 +135,23 @@ func TestJSON(t *testing.T) {
 	}
 	if !strings.HasPrefix(b.String(), "{\n  \"format\": 1,\n  \"runs\": [\n") {
 		t.Errorf("not indented:\n%.100s", b.String())
+	}
+	// The points have the rates of the page; see TestRun.
+	var doc struct {
+		Points []struct {
+			Start    float64 `json:"start_ns"`
+			Sending  float64 `json:"sending_ns"`
+			Asked    float64 `json:"asked_per_second"`
+			Achieved float64 `json:"achieved_per_second"`
+			Failed   float64 `json:"failed_per_second"`
+			Dropped  float64 `json:"dropped_per_second"`
+		}
+	}
+	if err := json.Unmarshal(b.Bytes(), &doc); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := fmt.Sprintf("%.6g", doc.Points[4]), "{4e+09 5e+08 412 128.333 20 10}"; len(doc.Points) != 5 || got != want {
+		t.Errorf("%d points, the last is %s, want 5 and %s", len(doc.Points), got, want)
 	}
 	for _, want := range []string{`"asked_per_second": 268.8888888888889`, `"achieved_per_second": 225.11111111111111`, `"error_rate": 0.0325`,
 		`"sending_ns": 4500000000`, `"waiting_ns": 700000000`, `"warnings": []`} {
