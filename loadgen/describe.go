@@ -35,10 +35,10 @@ func withoutUser(u *url.URL) string {
 // shown are the flags whose values reports show. Values of all others may be secret, or
 // hold parts that are.
 var shown = map[string]bool{
-	"abort-if": true, "arrivals": true, "cacert": true, "cert": true, "duration": true, "expect": true, "fail-if": true, "hgrm": true,
+	"abort-if": true, "arrivals": true, "cacert": true, "cert": true, "content-type": true, "duration": true, "expect": true, "fail-if": true, "hgrm": true,
 	"insecure": true, "json": true, "keepalive": true, "key": true, "max-error-rate": true, "max-in-flight": true, "method": true, "o": true,
 	"profile": true, "redirects": true, "resolve": true, "rps": true, "seed": true, "shard": true, "start-at": true, "statsd": true,
-	"targets": true, "timeout": true, "trace": true, "warmup": true,
+	"targets": true, "timeout": true, "trace": true, "unix-socket": true, "warmup": true,
 }
 
 // commandLine returns the flags that were given, without secrets.

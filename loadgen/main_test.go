@@ -39,8 +39,13 @@ func serve(t *testing.T, every int64) (url string, requests *atomic.Int64) {
 
 // execute runs loadgen and returns what it prints.
 func execute(ctx context.Context, args ...string) (status int, stdout, stderr string) {
+	return executeWith(ctx, "", args...)
+}
+
+// executeWith runs loadgen with a standard input.
+func executeWith(ctx context.Context, stdin string, args ...string) (status int, stdout, stderr string) {
 	var out, errs bytes.Buffer
-	status = run(ctx, command.Process{Args: args, Stdout: &out, Stderr: &errs})
+	status = run(ctx, command.Process{Args: args, Stdin: strings.NewReader(stdin), Stdout: &out, Stderr: &errs})
 	return status, out.String(), errs.String()
 }
 

@@ -3,9 +3,11 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"net/http"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -43,6 +45,9 @@ type raw struct {
 	startAt      string
 	url          string
 	paths        string
+	targets      string
+	body         string
+	contentType  string
 	arrivals     string
 	expect       string
 	failIf       string
@@ -71,16 +76,11 @@ func (r *raw) flags(fs *command.Flags) {
 	fs.Group("Requests", func() {
 		fs.StringVar(&r.url, "url", "http://127.0.0.1:5050", "base `URL` of the target")
 		fs.StringVar(&r.paths, "paths", "/=1,/api/trace=1,/api/apm=1", "`paths` to request, each with its weight: /a=2,/b=1; with a query the weight precedes: 2:/a?id=7,/b")
+		fs.StringVar(&r.targets, "targets", "", "`file` with requests instead of -paths, - is standard input: lines such as POST /cart, Name: value and @body.json, or 3 GET /search?q=go with a weight; an empty line ends a request")
 		fs.StringVar(&o.client.Method, "method", http.MethodGet, "HTTP `method`")
-		fs.Func("header", "header to send, as `Name: value`; may be given several times", func(s string) error {
-			name, value, ok := strings.Cut(s, ":")
-			if !ok || strings.TrimSpace(name) == "" {
-				return errors.New("a header has the form Name: value")
-			}
-			r.header.Add(strings.TrimSpace(name), strings.TrimSpace(value))
-			return nil
-		})
-		fs.StringVar(&o.client.Body, "body", "", "`text` to send as the request body")
+		fs.Func("header", "header to send, as `Name: value`; may be given several times", func(s string) error { return addHeader(r.header, s) })
+		fs.StringVar(&r.body, "body", "", "`text` to send as the request body; @file sends the content of a file, @- standard input")
+		fs.StringVar(&r.contentType, "content-type", "", "`type` of the body, such as application/json: the header Content-Type")
 		// The target's own deadline is 5 s; after twice that, every caller has given
 		// up.
 		fs.DurationVar(&o.client.Timeout, "timeout", 10*time.Second, "maximum duration of a request")
@@ -112,6 +112,22 @@ func (r *raw) options(p command.Process) (options, error) {
 	if profile && r.set.Given("rps") {
 		return options{}, errors.New("-rps and -profile name two rates: give one")
 	}
+	if r.contentType != "" {
+		if r.header.Get("Content-Type") != "" {
+			return options{}, errors.New("-content-type and -header name two types: give one")
+		}
+		r.header.Set("Content-Type", r.contentType)
+	}
+	requests := targets{name: r.targets, given: r.set.Given("url")}
+	for _, flag := range []string{"paths", "method"} {
+		if r.targets != "" && r.set.Given(flag) {
+			return options{}, fmt.Errorf("-targets and -%s: the file has paths and methods: leave out -%[1]s", flag)
+		}
+	}
+	if r.targets == "-" && r.body == "@-" {
+		return options{}, errors.New("-targets and -body both read standard input: use a file for one")
+	}
+	var inputs []named
 	for _, of := range []struct {
 		name string
 		read func() error
@@ -126,7 +142,34 @@ func (r *raw) options(p command.Process) (options, error) {
 		{"shard", func() (err error) { o.schedule.Shard, o.schedule.Shards, err = shard(r.shard); return err }},
 		{"start-at", func() (err error) { o.start, err = startAt(r.startAt, time.Now()); return err }},
 		{"url", func() (err error) { o.client.Target, err = target(r.url); return err }},
+		{"body", func() (err error) {
+			o.client.Body = r.body
+			if name, ok := strings.CutPrefix(r.body, "@"); ok {
+				inputs = append(inputs, named{"-body", name})
+				o.client.Body, err = readInput(name, p.Stdin)
+			}
+			return err
+		}},
 		{"paths", func() (err error) { o.paths, err = openloop.ParsePaths(r.paths); return err }},
+		{"targets", func() error {
+			if r.targets == "" {
+				return nil
+			}
+			inputs = append(inputs, named{"-targets", r.targets})
+			text, err := readInput(r.targets, p.Stdin)
+			if err != nil {
+				return err
+			}
+			requests.base, requests.body = o.client.Target, o.client.Body
+			if err := requests.read(text); err != nil {
+				return err
+			}
+			for _, name := range requests.files {
+				inputs = append(inputs, named{"-targets", name})
+			}
+			o.client.Target, o.client.Requests, o.client.Method, o.paths = requests.base, requests.requests, "", requests.paths
+			return nil
+		}},
 		{"max-error-rate", func() (err error) { o.maxErrorRate, err = share(r.maxErrorRate); return err }},
 		{"expect", func() (err error) {
 			if r.expect != "" {
@@ -157,6 +200,9 @@ func (r *raw) options(p command.Process) (options, error) {
 	if err := checkClient(o.client); err != nil {
 		return options{}, err
 	}
+	if err := requests.check(o.client); err != nil {
+		return options{}, err
+	}
 	if err := o.schedule.Check(); err != nil {
 		return options{}, fmt.Errorf("-rps, -arrivals, -duration: %w", err)
 	}
@@ -165,8 +211,20 @@ func (r *raw) options(p command.Process) (options, error) {
 	}
 	o.run = describe(r.set, o)
 	var err error
-	o.outputs, err = r.outputs.read(p)
+	o.outputs, err = r.outputs.read(p, inputs...)
 	return o, err
+}
+
+// readInput returns the content of a file, or of standard input if it is named -.
+func readInput(name string, stdin io.Reader) (string, error) {
+	var content []byte
+	var err error
+	if name == "-" {
+		content, err = io.ReadAll(stdin)
+	} else {
+		content, err = os.ReadFile(name)
+	}
+	return string(content), err
 }
 
 // checkClient returns the client's own error about a flag.

@@ -123,8 +123,8 @@ func TestSecondInterruptStopsWaiting(t *testing.T) {
 			}, "-url", url, "-rps", "50", "-timeout", "1m", "-o", filepath.Join(dir, "run.json"), trace)
 			poll.True(t, "requests in flight", func() bool { return waiting.Load() >= 3 })
 			p.signal(syscall.SIGINT)
-			line := regexp.MustCompile(`^loadgen: waiting up to 1m0s for \d+ requests in flight; interrupt again to stop waiting, and once more to end without a report\n`)
-			poll.True(t, "a line about the requests in flight", func() bool { return line.MatchString(firstLoadgenLine(p.stderr.String())) })
+			line := regexp.MustCompile(`(?m)^loadgen: waiting up to 1m0s for \d+ requests in flight; interrupt again to stop waiting, and once more to end without a report$`)
+			poll.True(t, "a line about the requests in flight", func() bool { return line.MatchString(p.stderr.String()) })
 			p.insist(syscall.SIGINT, "the end of the requests in flight", func() bool { return left.Load() > 0 })
 			p.exits(0)
 			if names(t, dir) != "run.json" {
@@ -144,11 +144,6 @@ func TestSecondInterruptStopsWaiting(t *testing.T) {
 			}
 		})
 	}
-}
-
-// firstLoadgenLine returns what loadgen itself printed; the tracer logs too.
-func firstLoadgenLine(stderr string) string {
-	return stderr[max(0, strings.Index(stderr, "loadgen: ")):]
 }
 
 // A FIFO without a reader is the only thing left to wait for. The third signal
