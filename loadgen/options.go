@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -54,6 +55,11 @@ type raw struct {
 	abortIf      string
 	maxErrorRate string
 	insecure     bool
+	cert, key    string
+	cacert       string
+	resolve      string
+	unixSocket   string
+	keepalive    bool
 	header       http.Header
 	outputs      outputFlags
 }
@@ -87,8 +93,17 @@ func (r *raw) flags(fs *command.Flags) {
 		// Each request in flight needs a connection: a thousand are within the usual
 		// limit of 1,024 open files.
 		fs.IntVar(&o.client.MaxInFlight, "max-in-flight", 1000, "maximum `number` of requests in flight; arrivals beyond are dropped and counted")
-		fs.BoolVar(&r.insecure, "insecure", false, "accept any TLS certificate")
 		fs.BoolVar(&o.trace, "trace", false, "send a span for each request, of the service loadgen, to the Datadog Agent")
+	})
+	fs.Group("Connections", func() {
+		fs.StringVar(&r.resolve, "resolve", "", "connect to an address instead of the host of -url: `host:port:address`, as curl has it")
+		fs.StringVar(&r.unixSocket, "unix-socket", "", "connect to the UNIX socket at `path`; -url still sets the Host header and the scheme")
+		fs.BoolVar(&r.keepalive, "keepalive", true, "keep connections; =false opens one for each request")
+		fs.IntVar(&o.client.Redirects, "redirects", 0, "`number` of redirects that a request follows; without it a redirect is an answer")
+		fs.StringVar(&r.cacert, "cacert", "", "PEM `file` with the authorities to trust instead of the system's")
+		fs.StringVar(&r.cert, "cert", "", "PEM `file` with a client certificate")
+		fs.StringVar(&r.key, "key", "", "PEM `file` with the key of -cert, if that does not contain it")
+		fs.BoolVar(&r.insecure, "insecure", false, "accept any TLS certificate")
 	})
 	fs.Group("Report", func() {
 		r.outputs.add(fs)
@@ -106,6 +121,7 @@ func (r *raw) flags(fs *command.Flags) {
 func (r *raw) options(p command.Process) (options, error) {
 	o := r.parsed
 	o.client.Header = r.header
+	o.client.NoKeepAlive = !r.keepalive
 	o.schedule.Arrivals = openloop.Arrivals(r.arrivals)
 	o.schedule.Profile = openloop.Constant(float64(r.rps))
 	profile := r.set.Given("profile")
@@ -132,7 +148,17 @@ func (r *raw) options(p command.Process) (options, error) {
 		name string
 		read func() error
 	}{
-		{"insecure", func() (err error) { o.client.TLS, err = client.TLSConfig("", "", "", r.insecure); return err }},
+		{"key", func() error {
+			if r.key != "" && r.cert == "" {
+				return errors.New("needs -cert")
+			}
+			return nil
+		}},
+		{"cert", func() error { _, err := client.TLSConfig(r.cert, r.key, "", r.insecure); return err }},
+		{"cacert", func() (err error) {
+			o.client.TLS, err = client.TLSConfig(r.cert, r.key, r.cacert, r.insecure)
+			return err
+		}},
 		{"profile", func() (err error) {
 			if profile {
 				o.schedule.Profile, err = openloop.ParseProfile(r.profile)
@@ -168,6 +194,22 @@ func (r *raw) options(p command.Process) (options, error) {
 				inputs = append(inputs, named{"-targets", name})
 			}
 			o.client.Target, o.client.Requests, o.client.Method, o.paths = requests.base, requests.requests, "", requests.paths
+			return nil
+		}},
+		{"resolve", func() (err error) {
+			if r.resolve != "" {
+				o.client.Address, err = resolve(r.resolve, o.client.Target)
+			}
+			return err
+		}},
+		{"unix-socket", func() error {
+			switch {
+			case r.unixSocket == "":
+			case r.resolve != "":
+				return errors.New("-resolve names another address: give one")
+			default:
+				o.client.Address = "unix:" + r.unixSocket
+			}
 			return nil
 		}},
 		{"max-error-rate", func() (err error) { o.maxErrorRate, err = share(r.maxErrorRate); return err }},
@@ -235,6 +277,8 @@ func checkClient(o client.Options) error {
 		set  func()
 	}{
 		{"url", func() {}},
+		{map[bool]string{true: "unix-socket", false: "resolve"}[strings.HasPrefix(o.Address, "unix:")], func() { c.Address = o.Address }},
+		{"redirects", func() { c.Redirects = o.Redirects }},
 		{"method", func() { c.Method = o.Method }},
 		{"header", func() { c.Header = o.Header }},
 	} {
@@ -244,6 +288,29 @@ func checkClient(o client.Options) error {
 		}
 	}
 	return nil
+}
+
+// resolve reads host:port:address and returns the address with the port. The host
+// must be that of the target: another one would have no effect.
+func resolve(s string, target *url.URL) (string, error) {
+	host, rest, _ := strings.Cut(s, ":")
+	port, address, ok := strings.Cut(rest, ":")
+	address = strings.TrimSuffix(strings.TrimPrefix(address, "["), "]")
+	if !ok || host == "" || port == "" || address == "" {
+		return "", fmt.Errorf("%q is not of the form host:port:address", s)
+	}
+	if host != "*" && !strings.EqualFold(host, target.Hostname()) || port != portOf(target) {
+		return "", fmt.Errorf("%q is for %s:%s, but the target is %s", s, host, port, net.JoinHostPort(target.Hostname(), portOf(target)))
+	}
+	return net.JoinHostPort(address, port), nil
+}
+
+// portOf returns the port of a URL, which may be that of its scheme.
+func portOf(u *url.URL) string {
+	if p := u.Port(); p != "" {
+		return p
+	}
+	return map[string]string{"http": "80", "https": "443"}[u.Scheme]
 }
 
 // shard reads i/n or i+1/n. Whatever starts the generators may count them from 0

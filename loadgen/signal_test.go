@@ -26,6 +26,10 @@ func TestMain(m *testing.M) {
 	if os.Getenv("LOADGEN_TEST_PROGRAM") != "" {
 		main()
 	}
+	// The proxy of this machine must not be used in these tests.
+	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"} {
+		os.Unsetenv(name)
+	}
 	os.Exit(m.Run())
 }
 

@@ -30,7 +30,7 @@ type targets struct {
 	// it.
 	base  *url.URL
 	given bool
-	// body is that of requests without their own.
+	// body is sent with requests that have none.
 	body string
 
 	paths    []openloop.Path
@@ -143,13 +143,7 @@ func (t *targets) path(address string) (string, error) {
 
 // sameOrigin reports whether two URLs have the same scheme, user, host and port.
 func sameOrigin(a, b *url.URL) bool {
-	port := func(u *url.URL) string {
-		if p := u.Port(); p != "" {
-			return p
-		}
-		return map[string]string{"http": "80", "https": "443"}[u.Scheme]
-	}
-	return a.Scheme == b.Scheme && strings.EqualFold(a.Hostname(), b.Hostname()) && port(a) == port(b) && (a.User == nil || a.User.String() == b.User.String())
+	return a.Scheme == b.Scheme && strings.EqualFold(a.Hostname(), b.Hostname()) && portOf(a) == portOf(b) && (a.User == nil || a.User.String() == b.User.String())
 }
 
 // add adds a request that is complete. Requests of one method and path are numbered.

@@ -117,7 +117,7 @@ func TestWarmup(t *testing.T) {
 	}
 	r, err := report.ReadJSON(strings.NewReader(stdout))
 	if err != nil || requests.Load() != 30 || r.Total.Arrivals != 10 {
-		t.Errorf("%d requests, %+v, %v; want 30, of which 10 count", requests.Load(), r, err)
+		t.Errorf("%d requests, %+v, %v; want 30 requests, 10 of them counted", requests.Load(), r, err)
 	}
 	for _, args := range []string{"-warmup 1s -duration 1s", "-warmup 2m -profile 1@1m", "-warmup -1s"} {
 		status, _, stderr := execute(t.Context(), strings.Fields(args)...)
