@@ -142,8 +142,14 @@ type field struct {
 	required bool
 }
 
+// fieldsOf has the fields of the models that were asked for, by reflect.Type.
+var fieldsOf sync.Map
+
 // fields returns the properties of a model, by their names in JSON.
 func fields(t reflect.Type) map[string]field {
+	if all, ok := fieldsOf.Load(t); ok {
+		return all.(map[string]field)
+	}
 	all := map[string]field{}
 	for i := range t.NumField() {
 		f := t.Field(i)
@@ -152,6 +158,7 @@ func fields(t reflect.Type) map[string]field {
 			all[name] = field{f.Type, option == ""}
 		}
 	}
+	fieldsOf.Store(t, all)
 	return all
 }
 
@@ -201,13 +208,19 @@ func checkObject(t reflect.Type, raw json.RawMessage, path string) []Problem {
 func checkOneOf(t reflect.Type, raw json.RawMessage, path string) []Problem {
 	var closest []Problem
 	var wrong []string // why raw belongs to other models
+	var properties map[string]json.RawMessage
+	if json.Unmarshal(raw, &properties) != nil {
+		properties = nil // not an object
+	} else if properties == nil { // null
+		properties = map[string]json.RawMessage{}
+	}
 	fits := 0
 	for i := range t.NumField() {
 		f := t.Field(i)
 		if f.Name == "UnparsedObject" {
 			continue
 		}
-		if p, ok := another(f.Type.Elem(), raw, path); ok {
+		if p, ok := another(f.Type.Elem(), properties, path); ok {
 			wrong = append(wrong, p.String())
 			continue
 		}
@@ -231,14 +244,15 @@ func checkOneOf(t reflect.Type, raw json.RawMessage, path string) []Problem {
 	return closest
 }
 
-// another reports whether raw belongs to another model than t, because t does not
-// allow its type or data source. The problem names it.
-func another(t reflect.Type, raw json.RawMessage, path string) (Problem, bool) {
+// another reports whether an object belongs to another model than t, because t does not
+// allow its type or data source. The problem names it. Its properties are nil if it is
+// not an object.
+func another(t reflect.Type, properties map[string]json.RawMessage, path string) (Problem, bool) {
 	if isOneOf(t) {
 		var last Problem
 		for i := range t.NumField() {
 			if f := t.Field(i); f.Name != "UnparsedObject" {
-				p, ok := another(f.Type.Elem(), raw, path)
+				p, ok := another(f.Type.Elem(), properties, path)
 				if !ok {
 					return Problem{}, false
 				}
@@ -250,8 +264,7 @@ func another(t reflect.Type, raw json.RawMessage, path string) (Problem, bool) {
 	if !isObject(t) {
 		return Problem{}, false
 	}
-	var properties map[string]json.RawMessage
-	if json.Unmarshal(raw, &properties) != nil {
+	if properties == nil {
 		return Problem{path, "not an object"}, true
 	}
 	known := fields(t)
