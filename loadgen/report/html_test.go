@@ -75,6 +75,33 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// One failed request is bad, one dropped one too.
+func TestBadFigures(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		change func(*openloop.PathResult)
+		want   string
+	}{
+		{"none", func(*openloop.PathResult) {}, ""},
+		{"failed", func(p *openloop.PathResult) { p.Unexpected = 1 }, "failed, not served"},
+		{"dropped", func(p *openloop.PathResult) { p.Dropped = 1 }, "dropped, not served"},
+		{"an error", func(p *openloop.PathResult) { p.Failures["reset"] = 1 }, "failed, not served, errors"},
+	} {
+		r := newEmptyResult()
+		r.Total.Arrivals = 10
+		test.change(&r.Total)
+		var bad []string
+		for _, f := range newView(r).Figures {
+			if f.Bad {
+				bad = append(bad, f.Name)
+			}
+		}
+		if got := strings.Join(bad, ", "); got != test.want {
+			t.Errorf("%s: bad are %s, want %s", test.name, got, test.want)
+		}
+	}
+}
+
 // After the end of the schedule, only the rate of answers is drawn.
 func TestRunWithLateAnswers(t *testing.T) {
 	r := newResult()

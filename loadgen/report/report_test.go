@@ -116,6 +116,74 @@ func TestText(t *testing.T) {
 	}
 }
 
+// A target is named once for consecutive runs of the same requests. Runs of programs
+// that set no target are not described.
+func TestAbout(t *testing.T) {
+	get := openloop.Run{Target: "http://a.example", Method: "GET", Schedule: "1/s", Arrivals: openloop.Regular, MaxInFlight: 1, ID: "1"}
+	post, elsewhere, bare := get, get, openloop.Run{Schedule: "1/s"}
+	post.Method, elsewhere.Target, elsewhere.Method, elsewhere.Command = "POST", "http://b.example", "", "loadgen -x"
+	for _, test := range []struct {
+		name string
+		runs []openloop.Run
+		want string
+	}{
+		{"one", []openloop.Run{get}, "target GET http://a.example|run|sent by"},
+		{"two of the same", []openloop.Run{get, get}, "target GET http://a.example|run|sent by|run|sent by"},
+		{"another method", []openloop.Run{get, post}, "target GET http://a.example|run|sent by|target POST http://a.example|run|sent by"},
+		{"another target, methods by request", []openloop.Run{get, elsewhere}, "target GET http://a.example|run|sent by|target http://b.example|run|sent by|command"},
+		{"none", []openloop.Run{bare}, ""},
+		{"none, then one", []openloop.Run{bare, get}, "target GET http://a.example|run|sent by"},
+	} {
+		var names []string
+		for _, f := range about(&openloop.Result{Runs: test.runs}) {
+			if f.Name == "target" {
+				f.Name += " " + f.Value
+			}
+			names = append(names, f.Name)
+		}
+		if got := strings.Join(names, "|"); got != test.want {
+			t.Errorf("%s: got %s, want %s", test.name, got, test.want)
+		}
+	}
+}
+
+// Why a run was ended early is in the text and on the page.
+func TestAbortedRun(t *testing.T) {
+	r := newResult()
+	r.Aborted = "errors>10%: 12.5%"
+	var text, page strings.Builder
+	if err := errors.Join(Text(&text, r), HTML(&page, r)); err != nil {
+		t.Fatal(err)
+	}
+	if want := "\naborted   errors>10%: 12.5%\n"; !strings.Contains(text.String(), want) {
+		t.Errorf("no %q in\n%s", want, text.String())
+	}
+	if want := `<div class="long"><dt>aborted</dt><dd class="bad">errors&gt;10%: 12.5%</dd></div>`; !strings.Contains(page.String(), want) {
+		t.Errorf("no %s on the page", want)
+	}
+}
+
+// Warnings are in the text, on the page and in JSON.
+func TestWarnings(t *testing.T) {
+	r := newResult()
+	r.Runs = nil
+	r.Lateness = durations(100, 2*time.Millisecond)
+	r.Total.Statuses = map[int]int64{404: 10}
+	var text, page, data strings.Builder
+	if err := errors.Join(Text(&text, r), HTML(&page, r), JSON(&data, r)); err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct{ got, before string }{
+		"text": {text.String(), "\nwarning   "}, "page": {page.String(), `<p class="warning">Warning: `}, "JSON": {data.String(), "    \""},
+	} {
+		for _, want := range []string{"the generator itself was late: ", "most answers are 4xx, "} {
+			if !strings.Contains("\n"+test.got, test.before+want) {
+				t.Errorf("%s: no %q", name, test.before+want)
+			}
+		}
+	}
+}
+
 func TestPercentiles(t *testing.T) {
 	r := newResult()
 	r.Total.Response = durations(10, 5*time.Millisecond)
