@@ -316,11 +316,11 @@ func (r *response) chunkLine(data []byte) ([]byte, error) {
 
 func (r *response) chunkEnd(data []byte) ([]byte, error) {
 	line, rest, err := r.line(data)
-	if line == nil {
-		return rest, err
-	}
-	if len(line) > 0 {
+	if err != nil || len(line) > 0 {
 		return nil, malformed("a chunk is longer than its size")
+	}
+	if line == nil {
+		return rest, nil
 	}
 	r.step, r.left = (*response).chunkLine, maxChunkLine
 	return rest, nil

@@ -184,6 +184,33 @@ func TestMalformedResponses(t *testing.T) {
 	}
 }
 
+// The error names what is malformed.
+func TestReasons(t *testing.T) {
+	for text, want := range map[string]string{
+		"SSH-2.0-OpenSSH\r\n":                                 "it does not begin with HTTP/1.x and a status",
+		"HTTP/1.1 2000 OK\r\n\r\n":                            "invalid text after the status",
+		"HTTP/1.1 2x0 OK\r\n\r\n":                             "status is not a number of three digits",
+		"HTTP/1.1 099 OK\r\n\r\n":                             "status is below 100",
+		ok + " A: b\r\n\r\n":                                  "white space before the first field",
+		ok + "A b\r\n\r\n":                                    "a field without a colon",
+		ok + "A b: c\r\n\r\n":                                 "a field with an invalid name",
+		ok + "A: \x01\r\n\r\n":                                "a field with control characters",
+		ok + "Content-Length: -1\r\n\r\n":                     "Content-Length is not a number",
+		ok + "Content-Length: 1\r\nContent-Length: 2\r\n\r\n": "two different Content-Length",
+		ok + "Transfer-Encoding: gzip, chunked\r\n\r\n":       "Transfer-Encoding is not chunked",
+		"HTTP/1.1 101 Switching Protocols\r\n\r\n":            "the request asked for no upgrade",
+		strings.Repeat("HTTP/1.1 103 Early Hints\r\n\r\n", 6): "too many interim responses",
+		chunked + "xyz\r\n":                                   "the size of a chunk is not a hexadecimal number",
+		chunked + "1\r\nhh\r\n":                               "a chunk is longer than its size",
+		chunked + "1\nh\r\n":                                  "a line of the body ends without CR",
+		headOf(headLimit + 1):                                 "head, trailers or the line before a chunk are too long",
+	} {
+		if _, _, err := parse("GET", text, 1<<20); err == nil || err.Error() != "malformed response: "+want {
+			t.Errorf("%.60q: got %v, want %s", text, err, want)
+		}
+	}
+}
+
 // A response that is cut off anywhere is not complete, unless its body ends with
 // the connection.
 func TestResponseCutOff(t *testing.T) {
