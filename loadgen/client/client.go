@@ -80,7 +80,7 @@ func New(o Options) (openloop.Sender, error) {
 	if err != nil {
 		return nil, err
 	}
-	proxy, err := http.ProxyFromEnvironment(req)
+	proxy, err := o.proxy(req)
 	if err != nil {
 		return nil, fmt.Errorf("client: %w", err)
 	}
@@ -88,6 +88,15 @@ func New(o Options) (openloop.Sender, error) {
 		return HTTP1(o)
 	}
 	return NetHTTP(o)
+}
+
+// proxy returns the proxy of the environment. With an address, connections go there
+// instead.
+func (o Options) proxy(req *http.Request) (*url.URL, error) {
+	if o.Address != "" {
+		return nil, nil
+	}
+	return http.ProxyFromEnvironment(req)
 }
 
 // checked returns the options with their defaults, or an error if they are

@@ -479,12 +479,13 @@ func TestTraceID(t *testing.T) {
 	}
 }
 
-// The proxy of the environment is used. The environment is read once per process,
+// The proxy of the environment is used, unless there is an address to connect to. The
+// environment is read once per process,
 // so this test runs processes of its own.
 func TestProxy(t *testing.T) {
 	if proxy := os.Getenv("TEST_PROXY"); proxy != "" {
 		os.Setenv("HTTP_PROXY", proxy) // TestMain unset it
-		sender, err := New(Options{Target: &url.URL{Scheme: "http", Host: "shop.invalid"}, Timeout: poll.Limit, MaxInFlight: 1})
+		sender, err := New(Options{Target: &url.URL{Scheme: "http", Host: "shop.invalid"}, Address: os.Getenv("TEST_ADDRESS"), Redirects: 1, Timeout: poll.Limit, MaxInFlight: 1})
 		if err != nil {
 			fmt.Println(err)
 			return
@@ -513,5 +514,11 @@ func TestProxy(t *testing.T) {
 		if err != nil || !strings.HasPrefix(output, want) {
 			t.Errorf("%s: got %v, %q, want %q", cgi, err, output, want)
 		}
+	}
+	service := httptest.NewServer(http.NotFoundHandler())
+	defer service.Close()
+	output, err := testProcess(t, "TestProxy", "TEST_PROXY="+proxy.URL, "TEST_ADDRESS="+service.Listener.Addr().String())
+	if want := "404\n"; err != nil || !strings.HasPrefix(output, want) {
+		t.Errorf("with an address: got %v, %q, want %q", err, output, want)
 	}
 }

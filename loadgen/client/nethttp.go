@@ -33,7 +33,7 @@ type netHTTP struct {
 
 func newNetHTTP(o Options) *netHTTP {
 	var transport http.RoundTripper = &http.Transport{
-		Proxy:               http.ProxyFromEnvironment,
+		Proxy:               o.proxy,
 		DialContext:         o.dial,
 		TLSClientConfig:     o.TLS,
 		ForceAttemptHTTP2:   true,
