@@ -33,7 +33,8 @@ func composeProblems(p *types.Project) (problems []string) {
 		problems = append(problems, containerProblems(p, p.Services[name])...)
 		problems = append(problems, labelProblems(p, p.Services[name], agent)...)
 	}
-	return append(problems, serviceProblems(p.Services["apmapp"], agent)...)
+	problems = append(problems, serviceProblems(p.Services["apmapp"], agent)...)
+	return append(problems, trafficProblems(p, agent)...)
 }
 
 // containerProblems checks what all services have in common: secrets, files,
@@ -115,18 +116,8 @@ func serviceProblems(s, agent types.ServiceConfig) (problems []string) {
 		}
 		return ""
 	}
-	settings := slices.Clone([]string(agent.Command))
-	for name, value := range agent.Environment {
-		settings = append(settings, name+"="+*value)
-	}
 	for _, name := range []string{"DD_TRACE_AGENT_URL", "DD_DOGSTATSD_URL"} {
-		socket, isSocket := strings.CutPrefix(variable(name), "unix://")
-		if !isSocket || !slices.ContainsFunc(agentSockets, func(setting string) bool { return slices.Contains(settings, setting+socket) }) {
-			report("%s is %s, which the Agent does not create", name, variable(name))
-		}
-		if a, b := volumeAt(s, filepath.Dir(socket)), volumeAt(agent, filepath.Dir(socket)); a == "" || a != b {
-			report("it does not share %s with the Agent", filepath.Dir(socket))
-		}
+		problems = append(problems, socketProblems(s, agent, name, variable(name))...)
 	}
 	for _, tag := range []struct{ label, variable string }{
 		{"com.datadoghq.tags.service", "DD_SERVICE"},
@@ -147,6 +138,38 @@ func serviceProblems(s, agent types.ServiceConfig) (problems []string) {
 	_, err := fmt.Sscanf(variable("GOMEMLIMIT"), "%fMiB", &mib)
 	if share := mib * (1 << 20) / float64(s.MemLimit); err != nil || !headroom(share) {
 		report("GOMEMLIMIT is %s, %.0f %% of the limit", variable("GOMEMLIMIT"), 100*share)
+	}
+	return problems
+}
+
+// socketProblems checks the address of an Agent's socket, which name gives to a
+// service.
+func socketProblems(s, agent types.ServiceConfig, name, address string) (problems []string) {
+	settings := slices.Clone([]string(agent.Command))
+	for name, value := range agent.Environment {
+		settings = append(settings, name+"="+*value)
+	}
+	socket, isSocket := strings.CutPrefix(address, "unix://")
+	if !isSocket || !slices.ContainsFunc(agentSockets, func(setting string) bool { return slices.Contains(settings, setting+socket) }) {
+		problems = append(problems, fmt.Sprintf("%s: %s is %s, which the Agent does not create", s.Name, name, address))
+	}
+	if a, b := volumeAt(s, filepath.Dir(socket)), volumeAt(agent, filepath.Dir(socket)); a == "" || a != b {
+		problems = append(problems, fmt.Sprintf("%s: it does not share %s with the Agent", s.Name, filepath.Dir(socket)))
+	}
+	return problems
+}
+
+// trafficProblems checks that the metrics of loadgen reach the Agent, with the env of
+// the service.
+func trafficProblems(p *types.Project, agent types.ServiceConfig) (problems []string) {
+	s := p.Services["loadgen"]
+	var address string
+	if i := slices.Index(s.Command, "-statsd"); i >= 0 && i+1 < len(s.Command) {
+		address = s.Command[i+1]
+	}
+	problems = socketProblems(s, agent, "-statsd", address)
+	if got, want := s.Environment["DD_ENV"], p.Services["apmapp"].Environment["DD_ENV"]; got == nil || want == nil || *got != *want {
+		problems = append(problems, "loadgen: DD_ENV differs from that of apmapp")
 	}
 	return problems
 }

@@ -9,6 +9,61 @@ import (
 	core "k8s.io/api/core/v1"
 )
 
+// checkSocket checks that a variable of a pod has the address of the Agent's socket for a
+// feature, and that the pod has the socket.
+func checkSocket(agent map[string]any, feature string, pod core.PodTemplateSpec, variable, address string, report reporter) {
+	socket, _ := dig(agent, "spec", "features", feature, "unixDomainSocketConfig", "path").(string)
+	if address != "unix://"+socket {
+		report("%s is %s, the Agent's socket is %s", variable, address, socket)
+	}
+	if !slices.ContainsFunc(pod.Spec.Volumes, func(v core.Volume) bool { return v.HostPath != nil && v.HostPath.Path == filepath.Dir(socket) }) ||
+		!slices.ContainsFunc(pod.Spec.Containers[0].VolumeMounts, func(m core.VolumeMount) bool { return m.MountPath == filepath.Dir(socket) }) {
+		report("%s of the node is not mounted at the same path", filepath.Dir(socket))
+	}
+}
+
+// checkTraffic checks that the metrics of loadgen reach the Agent, with the env of the
+// service.
+func (c *cluster) checkTraffic(overlay string) (problems []string) {
+	report := func(format string, args ...any) {
+		problems = append(problems, fmt.Sprintf("loadgen: "+format, args...))
+	}
+	pods := map[string]core.PodTemplateSpec{}
+	for _, w := range c.workloads {
+		pods[w.name] = w.template
+	}
+	pod := pods["loadgen"]
+	if len(pod.Spec.Containers) != 1 {
+		return []string{"there is no loadgen"}
+	}
+	container := pod.Spec.Containers[0]
+	if flag := "-statsd=$(DD_DOGSTATSD_URL)"; !slices.Contains(container.Args, flag) {
+		report("no %s in %q", flag, container.Args)
+	}
+	const label = "tags.datadoghq.com/env"
+	if got, want := pod.Labels[label], pods["apmapp"].Labels[label]; got != want {
+		report("its env is %s, that of apmapp is %s", got, want)
+	}
+	env := map[string]core.EnvVar{}
+	for _, e := range container.Env {
+		env[e.Name] = e
+	}
+	if v := env["DD_ENV"].ValueFrom; v == nil || v.FieldRef == nil || v.FieldRef.FieldPath != "metadata.labels['"+label+"']" {
+		report("DD_ENV is not the label %s", label)
+	}
+	address := env["DD_DOGSTATSD_URL"].Value
+	if overlay == "datadog" {
+		checkSocket(c.custom["DatadogAgent"], "dogstatsd", pod, "DD_DOGSTATSD_URL", address, report)
+	} else if !slices.ContainsFunc(c.services, func(s *core.Service) bool {
+		return slices.ContainsFunc(s.Spec.Ports, func(p core.ServicePort) bool {
+			return p.Protocol == core.ProtocolUDP && fmt.Sprintf("%s:%d", s.Name, p.Port) == address
+		})
+	}) {
+		report("DD_DOGSTATSD_URL is %s, and no Service takes UDP there", address)
+	}
+	return problems
+}
+
 // checkAgent checks how the service reaches the Agent, and what the Agent can read.
 func (c *cluster) checkAgent(overlay string, pod core.PodTemplateSpec, env map[string]core.EnvVar) (problems []string) {
 	report := func(format string, args ...any) {
@@ -29,14 +84,7 @@ func (c *cluster) checkAgent(overlay string, pod core.PodTemplateSpec, env map[s
 		{"DD_TRACE_AGENT_URL", "apm"},
 		{"DD_DOGSTATSD_URL", "dogstatsd"},
 	} {
-		socket, _ := dig(agent, "spec", "features", s.feature, "unixDomainSocketConfig", "path").(string)
-		if env[s.variable].Value != "unix://"+socket {
-			report("%s is %s, the Agent's socket is %s", s.variable, env[s.variable].Value, socket)
-		}
-		if !slices.ContainsFunc(pod.Spec.Volumes, func(v core.Volume) bool { return v.HostPath != nil && v.HostPath.Path == filepath.Dir(socket) }) ||
-			!slices.ContainsFunc(pod.Spec.Containers[0].VolumeMounts, func(m core.VolumeMount) bool { return m.MountPath == filepath.Dir(socket) }) {
-			report("%s of the node is not mounted at the same path", filepath.Dir(socket))
-		}
+		checkSocket(agent, s.feature, pod, s.variable, env[s.variable].Value, report)
 	}
 	namespace := dig(agent, "metadata", "namespace").(string)
 	for _, credential := range []string{"apiSecret", "appSecret"} {

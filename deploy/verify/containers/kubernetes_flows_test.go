@@ -45,6 +45,7 @@ func flows(overlay string) []flow {
 			flow{"apmapp", "localagent", 8126, "TCP", true},
 			flow{"apmapp", "localagent", 8125, "UDP", true},
 			flow{"anyone", "localagent", 8127, "TCP", false},
+			flow{"loadgen", "localagent", 8125, "UDP", true},
 			flow{"loadgen", "localagent", 8126, "TCP", false})
 	}
 	return flows

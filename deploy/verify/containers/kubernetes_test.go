@@ -25,7 +25,11 @@ func buildOverlay(t *testing.T, deploy, overlay string) *cluster {
 	t.Helper()
 	// What kustomize edit set image does.
 	replace(t, filepath.Join(deploy, "kubernetes/overlays", overlay, "kustomization.yaml"), "newTag: dev", "newTag: 1.2.3")
-	return build(t, filepath.Join(deploy, "kubernetes/overlays", overlay), filepath.Join(deploy, "kubernetes/loadgen"))
+	traffic := "kubernetes/loadgen"
+	if overlay == "datadog" {
+		traffic = "kubernetes/loadgen-datadog"
+	}
+	return build(t, filepath.Join(deploy, "kubernetes/overlays", overlay), filepath.Join(deploy, traffic))
 }
 
 // check returns the problems between objects that are valid by themselves.
@@ -54,6 +58,7 @@ func (c *cluster) check(overlay string) (problems []string) {
 		}
 	}
 	problems = append(problems, c.checkService(overlay)...)
+	problems = append(problems, c.checkTraffic(overlay)...)
 	return append(problems, c.checkFlows(overlay)...)
 }
 
@@ -94,6 +99,14 @@ func TestBrokenKubernetes(t *testing.T) {
 		{"missing Agent", "local", "components/localagent/apmapp.yaml", "value: localagent", "value: agent", "no Service has this name"},
 		{"more pods than shards", "local", "loadgen/job.yaml", "completions: 3\n  parallelism: 3", "completions: 4\n  parallelism: 4", "+1/4"},
 		{"pods one after the other", "local", "loadgen/job.yaml", "parallelism: 3", "parallelism: 1", "all at once"},
+		{"loadgen without metrics", "local", "loadgen/job.yaml", "-statsd=$(DD_DOGSTATSD_URL)", "-json", "no -statsd=$(DD_DOGSTATSD_URL)"},
+		{"loadgen's metrics to a missing Agent", "local", "loadgen/job.yaml", "value: localagent:8125", "value: agent:8125", "no Service takes UDP there"},
+		{"loadgen's metrics to another port", "local", "loadgen/job.yaml", "value: localagent:8125", "value: localagent:8126", "no Service takes UDP there"},
+		{"loadgen's metrics to another socket", "datadog", "loadgen-datadog/job.yaml", "datadog/dsd.socket", "datadog/apm.socket", "loadgen: DD_DOGSTATSD_URL is unix:///var/run/datadog/apm.socket, the Agent's socket is"},
+		{"loadgen without the sockets", "datadog", "loadgen-datadog/job.yaml", "            path: /var/run/datadog\n", "            path: /run/datadog\n", "hostPath"},
+		{"loadgen in another env", "local", "loadgen/job.yaml", "tags.datadoghq.com/env: dev", "tags.datadoghq.com/env: prod", "its env is prod, that of apmapp is dev"},
+		{"loadgen without its env", "local", "loadgen/job.yaml", "metadata.labels['tags.datadoghq.com/env']", "metadata.name", "DD_ENV is not the label"},
+		{"policy that denies loadgen's metrics", "local", "components/localagent/networkpolicy.yaml", "app.kubernetes.io/name: loadgen", "app.kubernetes.io/name: load", "from loadgen to localagent, port 8125: allowed is false"},
 		{"autoscaler of a missing workload", "local", base + "horizontalpodautoscaler.yaml", "kind: Deployment", "kind: StatefulSet", "there is no StatefulSet apmapp"},
 		{"metric without a value for no traffic", "datadog", datadog + "datadogmetric.yaml", "query: default_zero(", "query: (", "never scales down"},
 		{"metric of another env", "datadog", datadog + "datadogmetric.yaml", "env:dev", "env:prod", "does not ask for trace.http.request.hits{service:apmapp,env:dev}"},

@@ -73,13 +73,16 @@ func together(w *workshop, service, generator, localAgent string) {
 		t.Error("the service has a writable root")
 	}
 
-	traffic := w.run("loadgen", generator, nil, "-rps", "20", "-duration", "1s", "-max-error-rate", "0", "-url", "http://"+addr)
+	traffic := w.run("loadgen", generator, sharing, "-rps", "20", "-duration", "1s", "-max-error-rate", "0", "-url", "http://"+addr, "-statsd", "unix:///var/run/datadog/dsd.socket")
 	if status := traffic.wait(); status != 0 {
 		t.Errorf("loadgen ended with status %d", status)
 	}
 	agent.until("trace", func() bool { return found(t, pages+"/api/traces?service=apmapp", "GET /api/trace") })
 	agent.until("metric", func() bool {
 		return found(t, pages+"/api/metrics?q=gomemlimit", "runtime.go.metrics.gc_gomemlimit.bytes")
+	})
+	agent.until("metric of loadgen", func() bool {
+		return found(t, pages+"/api/metrics?q=loadgen", `"loadgen.requests"`)
 	})
 	agent.until("span of the database", func() bool { return found(t, pages+"/api/services", `"apmapp-mysql"`) })
 

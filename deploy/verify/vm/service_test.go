@@ -3,11 +3,13 @@ package vm
 import (
 	"encoding/json"
 	"fmt"
+	"net"
 	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
+	"apmapp/internal/testing/lockedbuffer"
 	"apmapp/internal/testing/poll"
 )
 
@@ -83,9 +85,11 @@ func testLog(m provisioned) {
 	}
 }
 
-// testStop stops the service while loadgen sends requests.
+// testStop stops the service while loadgen sends requests, and its metrics to the
+// Agent's socket.
 func testStop(m provisioned) {
 	m.t.Helper()
+	metrics := listenDogStatsD(m)
 	m.provision(script, "--bin", "/usr/local/bin", "--loadgen")
 	requests := func() int {
 		return strings.Count(m.Read(m.t, "/var/log/apmapp/apmapp.log"), `"msg":"request"`)
@@ -110,4 +114,37 @@ func testStop(m provisioned) {
 	if out := m.MustRun(m.t, "journalctl", "--no-pager", "--output=cat", "--unit=apmapp-loadgen"); !strings.Contains(out, " 0 dropped, 0 failed ") {
 		m.t.Errorf("apmapp-loadgen reports dropped or failed requests: %s", out)
 	}
+	var n int
+	for _, found := range regexp.MustCompile(`(?m)^loadgen\.requests:([0-9]+)\|c\|#\S*\benv:dev\b`).FindAllStringSubmatch(metrics(), -1) {
+		count, _ := strconv.Atoi(found[1])
+		n += count
+	}
+	if n < 20 {
+		m.t.Errorf("the Agent's socket received the metrics of %d requests of env dev, want at least 20: %s", n, metrics())
+	}
+}
+
+// listenDogStatsD creates the Agent's socket for metrics. It returns a function that
+// returns the packets so far.
+func listenDogStatsD(m provisioned) (packets func() string) {
+	m.t.Helper()
+	m.MustRun(m.t, "install", "--directory", "--owner=dd-agent", "/run/datadog")
+	conn, err := net.ListenPacket("unixgram", m.Path("/run/datadog/dsd.socket"))
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	m.t.Cleanup(func() { conn.Close() })
+	m.MustRun(m.t, "chmod", "722", "/run/datadog/dsd.socket")
+	var received lockedbuffer.Buffer
+	go func() {
+		packet := make([]byte, 1<<16)
+		for {
+			n, _, err := conn.ReadFrom(packet)
+			if err != nil {
+				return // closed
+			}
+			_, _ = received.Write(append(packet[:n], '\n'))
+		}
+	}()
+	return received.String
 }
