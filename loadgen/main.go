@@ -55,6 +55,7 @@ func program(p command.Process, live io.Writer) command.Command {
 			{Line: "loadgen merge -o all.html 1.json 2.json", Comment: "one report of several runs; see loadgen merge -help"},
 		},
 		Modules: []string{"gopkg.in/DataDog/dd-trace-go.v1", "github.com/DataDog/dd-trace-go/v2", "github.com/DataDog/datadog-go/v5", "github.com/HdrHistogram/hdrhistogram-go"},
+		Notes:   notes,
 		Flags:   r.flags,
 		Hints:   hints, Unexpected: unexpected,
 		Check: func([]string) (err error) {
@@ -64,6 +65,23 @@ func program(p command.Process, live io.Writer) command.Command {
 		Run: func(ctx context.Context) error { return load(ctx, o, p, live) },
 	}
 }
+
+const notes = `Paths:
+  -paths '/a=2,/b' requests /a twice as often as /b. In a path with a query, every
+  equals sign belongs to the query. Its weight precedes it: -paths '2:/a?id=7,/b'.
+  A comma in a query ends it only before a slash or a weight with a colon.
+
+Targets, in the form of vegeta's:
+  3 GET /search?q=go              three of these for each of the others
+
+  POST /cart                      a path, or a URL at the target
+  Content-Type: application/json  headers
+  @cart.json                      the file of the body, as the last line
+
+Thresholds compare (>, >=, <, <=):
+  p50, p99.9, …, max, mean        of the response time, with a duration: p99>200ms
+  errors, failed, dropped         shares of the requests due: errors>1%
+  achieved                        requests served per second: achieved<95`
 
 // load runs the schedule and writes its report.
 func load(ctx context.Context, o options, p command.Process, live io.Writer) error {

@@ -302,10 +302,19 @@ func TestShardsMergeIntoOneRun(t *testing.T) {
 
 func TestHelp(t *testing.T) {
 	status, stdout, _ := execute(t.Context(), "-help")
-	for _, flag := range []string{"-rps", "-duration", "-url", "-paths", "-timeout", "-max-in-flight", "-arrivals", "-seed", "-json", "-o file", "-max-error-rate", "-profile", "-hgrm", "-shard", "-start-at", "-trace"} {
+	for _, flag := range []string{"-rps", "-duration", "-url", "-paths", "-timeout", "-max-in-flight", "-arrivals", "-seed", "-json", "-o file", "-max-error-rate", "-profile", "-hgrm", "-shard", "-start-at", "-trace",
+		"-warmup", "-targets", "-body", "-content-type", "-expect", "-fail-if", "-abort-if", "-resolve", "-unix-socket", "-cert", "-key", "-cacert", "-keepalive", "-redirects"} {
 		if !strings.Contains(stdout, "\n  "+flag) {
 			t.Errorf("no %s", flag)
 		}
+	}
+	for _, text := range []string{"-paths '2:/a?id=7,/b'", "POST /cart", "@cart.json", "errors>1%"} {
+		if !strings.Contains(stdout, text) {
+			t.Errorf("no %s", text)
+		}
+	}
+	if !strings.HasPrefix(stdout, "Examples:\n") {
+		t.Errorf("it begins with %.100s", stdout)
 	}
 	if status != 0 {
 		t.Errorf("status %d", status)

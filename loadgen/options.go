@@ -81,8 +81,8 @@ func (r *raw) flags(fs *command.Flags) {
 	})
 	fs.Group("Requests", func() {
 		fs.StringVar(&r.url, "url", "http://127.0.0.1:5050", "base `URL` of the target")
-		fs.StringVar(&r.paths, "paths", "/=1,/api/trace=1,/api/apm=1", "`paths` to request, each with its weight: /a=2,/b=1; with a query the weight precedes: 2:/a?id=7,/b")
-		fs.StringVar(&r.targets, "targets", "", "`file` with requests instead of -paths, - is standard input: lines such as POST /cart, Name: value and @body.json, or 3 GET /search?q=go with a weight; an empty line ends a request")
+		fs.StringVar(&r.paths, "paths", "/=1,/api/trace=1,/api/apm=1", "`paths` to request, each with its weight: /a=2,/b=1, or 2:/a?id=7 with a query; see below")
+		fs.StringVar(&r.targets, "targets", "", "`file` with requests that differ in method, headers or body, instead of -paths; - is standard input; see below")
 		fs.StringVar(&o.client.Method, "method", http.MethodGet, "HTTP `method`")
 		fs.Func("header", "header to send, as `Name: value`; may be given several times", func(s string) error { return addHeader(r.header, s) })
 		fs.StringVar(&r.body, "body", "", "`text` to send as the request body; @file sends the content of a file, @- standard input")
@@ -112,7 +112,7 @@ func (r *raw) flags(fs *command.Flags) {
 	fs.Group("Exit status", func() {
 		fs.StringVar(&r.expect, "expect", "", "`statuses` that count as served, such as 2xx,304,400-404; by default all below 500")
 		fs.StringVar(&r.maxErrorRate, "max-error-rate", "100%", "exit with 1 if a larger `share` of requests fails or is dropped: 0 to 1, or in percent")
-		fs.StringVar(&r.failIf, "fail-if", "", "`thresholds` that make the exit status 1, such as 'p99>200ms,errors>1%,achieved<95'; figures: p50, p99.9 and other percentiles, max, mean, errors, failed, dropped, achieved")
+		fs.StringVar(&r.failIf, "fail-if", "", "`thresholds` that make the exit status 1, such as 'p99>200ms,errors>1%'; see below")
 		fs.StringVar(&r.abortIf, "abort-if", "", "`thresholds` that end the run early, with its report and status 1; checked every second for all of the run so far")
 	})
 }
