@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"time"
 
 	"apmapp/internal/build"
@@ -18,7 +19,14 @@ func startMetrics(o options, warn func(format string, args ...any)) (observe fun
 	lost := func(err error) {
 		warn("loadgen: warning: -statsd: metrics are lost: %v; start an Agent there, for example with: go run ./cmd/localagent\n", err)
 	}
-	m, err := metrics.Dial(metrics.Config{Address: o.statsd, Paths: o.paths, Version: build.Version(), Warn: lost})
+	paths := slices.Clone(o.paths)
+	for i, p := range paths {
+		// Those of a targets file have names, such as "POST /cart (2)".
+		if r, ok := o.client.Requests[p.Path]; ok {
+			paths[i].Path = r.Path
+		}
+	}
+	m, err := metrics.Dial(metrics.Config{Address: o.statsd, Paths: paths, Version: build.Version(), Warn: lost})
 	if err != nil {
 		lost(err)
 		return nil, func() {}

@@ -90,12 +90,12 @@ func (d *dogStatsD) want(t *testing.T, want map[string]float64) {
 	})
 }
 
-// -statsd sends what the report counts.
+// -statsd sends what the report counts, so nothing of the warm-up.
 func TestStatsd(t *testing.T) {
 	url, _ := serve(t, 10) // each tenth answer is a 500
 	d := listenDogStatsD(t)
 	t.Setenv("DD_ENV", "test")
-	status, stdout, stderr := execute(t.Context(), "-url", url, "-rps", "200", "-duration", "500ms", "-paths", "/a=3,/b%3Fsecret", "-statsd", "udp://"+d.addr)
+	status, stdout, stderr := execute(t.Context(), "-url", url, "-rps", "200", "-duration", "600ms", "-warmup", "100ms", "-paths", "/a=3,/b?secret", "-statsd", "udp://"+d.addr)
 	if status != 0 || stderr != "" || !strings.Contains(stdout, "100 sent, 0 dropped, 10 failed") {
 		t.Fatalf("status %d: %s%s", status, stdout, stderr)
 	}
@@ -105,6 +105,21 @@ func TestStatsd(t *testing.T) {
 			t.Errorf("no tag %s in %s", tag, d.all)
 		}
 	}
+}
+
+// Requests of a targets file have the tag path of their URL, without method and query.
+func TestStatsdOfTargets(t *testing.T) {
+	url, _ := serve(t, 0)
+	d := listenDogStatsD(t)
+	targets := filepath.Join(t.TempDir(), "targets")
+	if err := os.WriteFile(targets, []byte("GET /search?q=secret\n\nPOST /search\n\nPOST /search\n\n2 PUT /Cart\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	status, _, stderr := execute(t.Context(), "-url", url, "-rps", "100", "-duration", "100ms", "-targets", targets, "-statsd", d.addr)
+	if status != 0 {
+		t.Fatalf("status %d: %s", status, stderr)
+	}
+	d.want(t, map[string]float64{metrics.Requests + " /search 2xx": 6, metrics.Requests + " /cart 2xx": 4, metrics.Requests: 10})
 }
 
 // The last packets are sent when a run is interrupted, too.
