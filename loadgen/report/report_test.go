@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"apmapp/loadgen/openloop"
 )
@@ -160,6 +161,28 @@ func TestAbortedRun(t *testing.T) {
 	}
 	if want := `<div class="long"><dt>aborted</dt><dd class="bad">errors&gt;10%: 12.5%</dd></div>`; !strings.Contains(page.String(), want) {
 		t.Errorf("no %s on the page", want)
+	}
+}
+
+// No text of a report can change a terminal: each one is from a target or a file.
+func TestTextHasNoControlCharacters(t *testing.T) {
+	const escape = "a\x1b[2Jb\u009b2Jc\r\x07"
+	r := newResult()
+	r.Aborted = escape
+	r.Runs = []openloop.Run{{ID: escape, Target: escape, Method: escape, Schedule: escape, Version: escape, Host: escape, Command: escape}}
+	r.Paths[0].Path = escape
+	r.Total.Failures = map[string]int64{escape: 1}
+	r.Errors = map[string]string{escape: escape}
+	r.Slowest[0].TraceID, r.Slowest[0].Path, r.Slowest[0].Failure = escape, escape, escape
+	var b strings.Builder
+	if err := Text(&b, r); err != nil {
+		t.Fatal(err)
+	}
+	if i := strings.IndexFunc(b.String(), func(c rune) bool { return unicode.IsControl(c) && c != '\n' }); i >= 0 {
+		t.Errorf("%q", b.String()[i:min(i+30, b.Len())])
+	}
+	if !strings.Contains(b.String(), "command   a\ufffd[2Jb\ufffd2Jc\ufffd\ufffd\n") {
+		t.Errorf("the command is missing in\n%s", b.String())
 	}
 }
 

@@ -1,7 +1,6 @@
 package report
 
 import (
-	"bufio"
 	"fmt"
 	"io"
 	"maps"
@@ -9,14 +8,29 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"apmapp/internal/format"
 	"apmapp/loadgen/openloop"
 )
 
-// Text writes a result for people.
+// Text writes a result for people. Control characters, which could change what a
+// terminal shows, are replaced: a report may come from another machine.
 func Text(w io.Writer, r *openloop.Result) error {
-	b := bufio.NewWriter(w)
+	var b strings.Builder
+	if err := text(&b, r); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w, strings.Map(func(c rune) rune {
+		if unicode.IsControl(c) && c != '\n' {
+			return unicode.ReplacementChar
+		}
+		return c
+	}, b.String()))
+	return err
+}
+
+func text(b io.Writer, r *openloop.Result) error {
 	t := &r.Total
 	for _, f := range about(r) {
 		fmt.Fprintf(b, "%-9s %s\n", f.Name, f.Value)
@@ -63,7 +77,7 @@ func Text(w io.Writer, r *openloop.Result) error {
 	}
 	list(b, "slowest", r.Slowest)
 	list(b, "failed", r.Failed)
-	return b.Flush()
+	return nil
 }
 
 // times is one of the two durations that are kept of each request.
