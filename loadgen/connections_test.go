@@ -18,6 +18,7 @@ import (
 )
 
 func TestConnectionFlags(t *testing.T) {
+	t.Parallel()
 	var mu sync.Mutex
 	var hosts, peers, paths map[string]bool
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -66,7 +67,7 @@ func TestConnectionFlags(t *testing.T) {
 		args, want string // in the report
 		check      func() bool
 	}{
-		{"-url http://127.0.0.1:HTTP", ok, func() bool { return len(peers) < 5 }},
+		{"-url http://127.0.0.1:HTTP -max-in-flight 1", "200 (", func() bool { return len(peers) == 1 }},
 		{"-url http://127.0.0.1:HTTP -keepalive=false", ok, func() bool { return len(peers) == 5 }},
 		{"-url http://127.0.0.1:HTTP -paths /old", "302 (5)", func() bool { return len(paths) == 1 }},
 		{"-url http://127.0.0.1:HTTP -paths /old -redirects 1", ok, func() bool { return len(paths) == 2 }},

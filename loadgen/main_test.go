@@ -154,6 +154,7 @@ func TestNothingAnswers(t *testing.T) {
 }
 
 func TestMaxErrorRate(t *testing.T) {
+	t.Parallel()
 	url, _ := serve(t, 4) // a quarter fails
 	for allowed, want := range map[string]int{"25%": 0, "0.25": 0, "24%": 1, "0": 1, "1": 0} {
 		status, _, stderr := execute(t.Context(), "-url", url, "-rps", "200", "-duration", "200ms", "-max-error-rate", allowed)
@@ -232,6 +233,7 @@ func TestNextPeriodIsOneInstantForAll(t *testing.T) {
 }
 
 func TestEveryFile(t *testing.T) {
+	t.Parallel()
 	url, requests := serve(t, 0)
 	dir := t.TempDir()
 	page, percentiles := filepath.Join(dir, "run.html"), filepath.Join(dir, "run.hgrm")
@@ -259,6 +261,7 @@ func TestEveryFile(t *testing.T) {
 }
 
 func TestShardsMergeIntoOneRun(t *testing.T) {
+	t.Parallel()
 	url, requests := serve(t, 10)
 	dir := t.TempDir()
 	at := time.Now().Add(500 * time.Millisecond).Format(time.RFC3339Nano)
@@ -322,6 +325,7 @@ func TestHelp(t *testing.T) {
 }
 
 func TestLiveLine(t *testing.T) {
+	t.Parallel()
 	url, _ := serve(t, 0)
 	var live bytes.Buffer
 	p := command.Process{Args: []string{"-url", url, "-rps", "20", "-duration", "2500ms"}, Stdout: io.Discard, Stderr: io.Discard}

@@ -86,6 +86,7 @@ func TestInvalidThresholds(t *testing.T) {
 }
 
 func TestFailIf(t *testing.T) {
+	t.Parallel()
 	url, _ := serve(t, 4) // a quarter fails
 	for _, test := range []struct {
 		args string
@@ -129,6 +130,7 @@ func TestWarmup(t *testing.T) {
 
 // A run without an end ends at its threshold, with its report.
 func TestAbortIf(t *testing.T) {
+	t.Parallel()
 	var sent atomic.Int64
 	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		sent.Add(1)

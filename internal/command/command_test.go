@@ -153,6 +153,9 @@ func TestStatusPrintsNothing(t *testing.T) {
 func TestArgumentsAreRefusedUnlessDescribed(t *testing.T) {
 	c := program(new(settings), nil)
 	c.Arguments = ""
+	if status, _, stderr := execute(t, c, nil); status != Success {
+		t.Errorf("without arguments: status %d: %s", status, stderr)
+	}
 	for range 2 {
 		status, _, stderr := execute(t, c, nil, "20")
 		if status != Usage || stderr != "tool: unexpected argument \"20\": flags begin with -\nRun tool -help for all flags.\n" {
