@@ -1,14 +1,11 @@
 package viewer
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
-	"time"
 
-	"github.com/google/pprof/driver"
 	"github.com/google/pprof/profile"
 
 	"apmapp/internal/localagent"
@@ -32,8 +29,13 @@ func (v *viewer) profiles(w http.ResponseWriter, r *http.Request) {
 	v.show(w, http.StatusOK, "profiles", page{Title: "Profiles", Section: "profiles", Live: true, Data: data})
 }
 
-// profile shows a profile in the web interface of google/pprof.
+// profile shows a view of a profile, or sends the profile as a file.
 func (v *viewer) profile(w http.ResponseWriter, r *http.Request) {
+	view := r.PathValue("view")
+	if view != "download" && !slices.Contains(views, view) {
+		v.missing(w, r)
+		return
+	}
 	id, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
 	_, p, ok := v.Store.Profile(id)
 	if err != nil || !ok {
@@ -42,48 +44,34 @@ func (v *viewer) profile(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	q := r.URL.Query()
+	if err := checkParameters(q); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
 	span, err := strconv.ParseUint(q.Get("span"), 10, 64)
 	if err != nil && q.Get("span") != "" {
 		http.Error(w, fmt.Sprintf("span must be a decimal span ID, got %q", q.Get("span")), http.StatusBadRequest)
 		return
 	}
 	localagent.OnlyFor(p, q.Get("endpoint"), span)
-	handlers, err := pprofHandlers(p)
+	if view == "download" {
+		v.download(w, p)
+		return
+	}
+	page, err := render(p, view, r)
 	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
+		v.fail(w, "the view "+view+" of a profile", err)
 		return
 	}
-	view, ok := handlers["/"+r.PathValue("view")]
-	if !ok {
-		v.missing(w, r)
-		return
-	}
-	// Scripts of pprof's pages are inline.
-	w.Header().Set("Content-Security-Policy", "default-src 'self' 'unsafe-inline' data:; frame-ancestors 'none'")
-	view.ServeHTTP(w, r)
+	// Scripts of pprof's pages are inline. They need no connections and no forms.
+	w.Header().Set("Content-Security-Policy", "default-src 'self' 'unsafe-inline' data:; connect-src 'none'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'")
+	w.Header().Set("Content-Type", page.header.Get("Content-Type"))
+	w.WriteHeader(page.status)
+	_, _ = w.Write(page.body)
 }
 
-// pprofHandlers returns the handlers of google/pprof for a profile, by path.
-func pprofHandlers(p *profile.Profile) (map[string]http.Handler, error) {
-	var handlers map[string]http.Handler
-	err := driver.PProf(&driver.Options{
-		Flagset: &arguments{args: []string{"-http=localhost:0", "-no_browser", "-symbolize=none", "profile"}},
-		Fetch:   fetched{p},
-		UI:      &silent{},
-		HTTPServer: func(args *driver.HTTPServerArgs) error {
-			handlers = args.Handlers
-			return nil
-		},
-	})
-	if err == nil && handlers == nil {
-		err = errors.New("pprof returned no handlers")
-	}
-	return handlers, err
-}
-
-// fetched is a Fetcher of a profile in memory.
-type fetched struct{ p *profile.Profile }
-
-func (f fetched) Fetch(string, time.Duration, time.Duration) (*profile.Profile, string, error) {
-	return f.p, "", nil
+func (v *viewer) download(w http.ResponseWriter, p *profile.Profile) {
+	w.Header().Set("Content-Type", "application/octet-stream")
+	w.Header().Set("Content-Disposition", `attachment; filename="profile.pb.gz"`)
+	_ = p.Write(w) // the client has gone
 }

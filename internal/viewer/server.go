@@ -27,6 +27,9 @@ func Listen(ctx context.Context, addr string, cfg Config, logger *slog.Logger) (
 	if err != nil {
 		return nil, fmt.Errorf("listen for pages on %s: %w", addr, err)
 	}
+	if cfg.Logger == nil {
+		cfg.Logger = logger
+	}
 	s := &Server{
 		listener: listener,
 		server: &http.Server{

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"html/template"
 	"io/fs"
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -28,6 +29,8 @@ type Config struct {
 	Hosts []string
 	// Waiting is the text of empty pages: how to send data.
 	Waiting string
+	// Logger receives the reason of each answer with status 500; nil discards it.
+	Logger *slog.Logger
 }
 
 type viewer struct {
@@ -39,6 +42,9 @@ type viewer struct {
 // requests that scripts of other sites send are refused, and so are requests to
 // host names that are not known to be this machine's.
 func New(cfg Config) http.Handler {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
 	v := &viewer{Config: cfg, pages: map[string]*template.Template{}}
 	for _, name := range []string{"services", "service", "map", "traces", "trace", "logs", "profiles", "metrics", "usage", "missing"} {
 		v.pages[name] = template.Must(template.New("layout.html").Funcs(functions).ParseFS(files, "pages/layout.html", "pages/"+name+".html"))
@@ -116,11 +122,17 @@ type page struct {
 	Data any
 }
 
+// fail answers with status 500 and logs the reason.
+func (v *viewer) fail(w http.ResponseWriter, what string, err error) {
+	v.Logger.Error("answer a request for "+what, "error", err)
+	http.Error(w, what+": "+err.Error(), http.StatusInternalServerError)
+}
+
 func (v *viewer) show(w http.ResponseWriter, status int, name string, p page) {
 	p.Waiting = v.Waiting
 	var out bytes.Buffer
 	if err := v.pages[name].ExecuteTemplate(&out, cmp.Or(p.Part, "layout.html"), p); err != nil {
-		http.Error(w, fmt.Sprintf("render page %s: %v", name, err), http.StatusInternalServerError)
+		v.fail(w, "the page "+name, err)
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
