@@ -119,8 +119,12 @@ func TestWidth(t *testing.T) {
 }
 
 func TestNothingToWatch(t *testing.T) {
-	Watch(io.Discard, func() openloop.Snapshot {
-		t.Error("a snapshot is taken, but not shown")
-		return openloop.Snapshot{}
-	})()
+	synctest.Test(t, func(t *testing.T) {
+		stop := Watch(io.Discard, func() openloop.Snapshot {
+			t.Error("a snapshot is taken, but not shown")
+			return openloop.Snapshot{}
+		})
+		time.Sleep(2 * time.Second)
+		stop()
+	})
 }
