@@ -18,6 +18,9 @@ import (
 // descriptorOf returns the descriptor that a name stands for. To open such a name
 // would open its file a second time, from its beginning.
 func descriptorOf(name string) (descriptor int, ok bool) {
+	if name == "-" {
+		return 1, true
+	}
 	name = filepath.Clean(name)
 	for i, standard := range []string{"/dev/stdin", "/dev/stdout", "/dev/stderr"} {
 		if name == standard {

@@ -57,6 +57,8 @@ func TestMessagesForWhatPeopleType(t *testing.T) {
 		"-q 5":              "unknown flag -q: use -rps",
 		"-k":                "unknown flag -k: use -insecure to accept any certificate; connections are kept",
 		"-u a:b":            "unknown flag -u: put user:password@ into -url",
+		"-A x":              "unknown flag -A: use -header 'User-Agent: …'",
+		"-s post.lua":       "unknown flag -s: loadgen runs no scripts",
 		"-rate 50":          "unknown flag -rate: use -rps",
 		"--root-certs=x":    "unknown flag -root-certs: use -cacert",
 

@@ -39,11 +39,12 @@ func run(ctx context.Context, p command.Process) int {
 		p.Args = p.Args[1:]
 		return mergeProgram(p).Execute(ctx, p)
 	}
-	return program(p, report.Terminal(p.Stderr)).Execute(ctx, p)
+	return program(ctx, p, report.Terminal(p.Stderr)).Execute(ctx, p)
 }
 
-// program is loadgen without a subcommand. The live line goes to live.
-func program(p command.Process, live io.Writer) command.Command {
+// program is loadgen without a subcommand. The live line goes to live. When ctx ends,
+// program no longer waits for its inputs.
+func program(ctx context.Context, p command.Process, live io.Writer) command.Command {
 	r := newRaw()
 	var o options
 	return command.Command{
@@ -59,7 +60,7 @@ func program(p command.Process, live io.Writer) command.Command {
 		Flags:   r.flags,
 		Hints:   hints, Unexpected: unexpected,
 		Check: func([]string) (err error) {
-			o, err = r.options(p)
+			o, err = r.options(ctx, p)
 			return err
 		},
 		Run: func(ctx context.Context) error { return load(ctx, o, p, live) },

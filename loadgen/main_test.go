@@ -293,6 +293,16 @@ func TestShardsMergeIntoOneRun(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(dir, "all.html")); err != nil {
 		t.Error(err)
 	}
+	all := []string{"merge", filepath.Join(dir, "1.json"), filepath.Join(dir, "2.json"), "-fail-if"}
+	if status, stdout, stderr := execute(t.Context(), append(all, "errors>=10%")...); status != 1 || stderr != "loadgen merge: -fail-if errors>=10%: errors is 10%\n" || !strings.Contains(stdout, "requests  100 due") {
+		t.Errorf("status %d: %s%s", status, stdout, stderr)
+	}
+	if status, _, stderr := execute(t.Context(), append(all, "errors>10%")...); status != 0 {
+		t.Errorf("status %d: %s", status, stderr)
+	}
+	if status, _, stderr := execute(t.Context(), append(all, "errors")...); status != 2 || !strings.Contains(stderr, "-fail-if: \"errors\" is not a threshold") {
+		t.Errorf("status %d: %s", status, stderr)
+	}
 	for args, want := range map[string]string{
 		filepath.Join(dir, "3.json"):   "no such file",
 		filepath.Join(dir, "all.html"): "all.html: read load report: ",
@@ -329,7 +339,7 @@ func TestLiveLine(t *testing.T) {
 	url, _ := serve(t, 0)
 	var live bytes.Buffer
 	p := command.Process{Args: []string{"-url", url, "-rps", "20", "-duration", "2500ms"}, Stdout: io.Discard, Stderr: io.Discard}
-	if status := program(p, &live).Execute(t.Context(), p); status != 0 {
+	if status := program(t.Context(), p, &live).Execute(t.Context(), p); status != 0 {
 		t.Fatalf("status %d", status)
 	}
 	if got := live.String(); !strings.Contains(got, " in flight  p50 ") || !strings.HasSuffix(got, "\r\x1b[K") {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -118,7 +119,7 @@ func (r *raw) flags(fs *command.Flags) {
 }
 
 // options checks the values. An error names its flag.
-func (r *raw) options(p command.Process) (options, error) {
+func (r *raw) options(ctx context.Context, p command.Process) (options, error) {
 	o := r.parsed
 	o.client.Header = r.header
 	o.client.NoKeepAlive = !r.keepalive
@@ -172,7 +173,7 @@ func (r *raw) options(p command.Process) (options, error) {
 			o.client.Body = r.body
 			if name, ok := strings.CutPrefix(r.body, "@"); ok {
 				inputs = append(inputs, named{"-body", name})
-				o.client.Body, err = readInput(name, p.Stdin)
+				o.client.Body, err = readInput(ctx, name, p.Stdin)
 			}
 			return err
 		}},
@@ -182,7 +183,7 @@ func (r *raw) options(p command.Process) (options, error) {
 				return nil
 			}
 			inputs = append(inputs, named{"-targets", r.targets})
-			text, err := readInput(r.targets, p.Stdin)
+			text, err := readInput(ctx, r.targets, p.Stdin)
 			if err != nil {
 				return err
 			}
@@ -257,16 +258,26 @@ func (r *raw) options(p command.Process) (options, error) {
 	return o, err
 }
 
-// readInput returns the content of a file, or of standard input if it is named -.
-func readInput(name string, stdin io.Reader) (string, error) {
+// readInput returns the content of a file, or of standard input if it is named -. It
+// returns early if ctx ends: a terminal or a FIFO may never end.
+func readInput(ctx context.Context, name string, stdin io.Reader) (string, error) {
 	var content []byte
 	var err error
-	if name == "-" {
-		content, err = io.ReadAll(stdin)
-	} else {
-		content, err = os.ReadFile(name)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if name == "-" {
+			content, err = io.ReadAll(stdin)
+		} else {
+			content, err = os.ReadFile(name)
+		}
+	}()
+	select {
+	case <-done:
+		return string(content), err
+	case <-ctx.Done():
+		return "", context.Cause(ctx)
 	}
-	return string(content), err
 }
 
 // checkClient returns the client's own error about a flag.

@@ -228,9 +228,44 @@ func TestFilesWithoutReadersOfTheStreams(t *testing.T) {
 	}
 }
 
+// An interrupt ends the wait for an input that does not end.
+func TestInterruptWhileReadingInputs(t *testing.T) {
+	t.Parallel()
+	for name, args := range map[string][]string{"targets": {"-targets", "-"}, "body": {"-body", "@-"}, "merge": {"merge", "-"}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r, w, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer w.Close()
+			p := startProcess(t, func(c *exec.Cmd) { c.Stdin = r }, args...)
+			r.Close()
+			// More than a pipe holds: the program reads it, and receives signals by now.
+			if _, err := w.Write(bytes.Repeat([]byte("\n"), 1<<20)); err != nil {
+				t.Fatal(err)
+			}
+			p.signal(syscall.SIGINT)
+			poll.True(t, "the end of the process", p.hasEnded)
+			if got := p.stderr.String(); p.ProcessState.ExitCode() < 1 || !strings.Contains(got, "interrupt signal received") {
+				t.Errorf("%v: %s", p.ProcessState, got)
+			}
+		})
+	}
+}
+
 // Both reports of standard output are whole, also if it is a file.
 func TestPercentilesOnStandardOutput(t *testing.T) {
 	t.Parallel()
+	for _, name := range []string{"/dev/stdout", "-"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			percentilesOnStandardOutput(t, name)
+		})
+	}
+}
+
+func percentilesOnStandardOutput(t *testing.T, name string) {
 	url, _ := serve(t, 0)
 	out, err := os.Create(filepath.Join(t.TempDir(), "out"))
 	if err != nil {
@@ -238,7 +273,7 @@ func TestPercentilesOnStandardOutput(t *testing.T) {
 	}
 	defer out.Close()
 	fmt.Fprintln(out, "before")
-	p := startProcess(t, func(c *exec.Cmd) { c.Stdout = out }, short(url, "-hgrm", "/dev/stdout")...)
+	p := startProcess(t, func(c *exec.Cmd) { c.Stdout = out }, short(url, "-hgrm", name)...)
 	p.exits(0)
 	content, err := os.ReadFile(out.Name())
 	if err != nil || !bytes.HasPrefix(content, []byte("before\ntarget    GET http://")) || !bytes.Contains(content, []byte("\n"+hgrm)) || !bytes.Contains(content, []byte("#[Max     =")) {

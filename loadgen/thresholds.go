@@ -134,10 +134,16 @@ func (o options) verdict(r *openloop.Result) error {
 	if r.Aborted != "" {
 		errs = append(errs, fmt.Errorf("ended early by -abort-if %s", r.Aborted))
 	}
-	if o.failIf != nil && r.Total.Arrivals == 0 {
-		errs = append(errs, errors.New("-fail-if: no request was counted"))
+	return errors.Join(append(errs, failIf(o.failIf, r))...)
+}
+
+// failIf returns an error for the thresholds that a run is beyond.
+func failIf(thresholds []threshold, r *openloop.Result) error {
+	if thresholds != nil && r.Total.Arrivals == 0 {
+		return errors.New("-fail-if: no request was counted")
 	}
-	for _, text := range exceeded(o.failIf, r.Total.Completed(), r.Value) {
+	var errs []error
+	for _, text := range exceeded(thresholds, r.Total.Completed(), r.Value) {
 		errs = append(errs, fmt.Errorf("-fail-if %s", text))
 	}
 	return errors.Join(errs...)
