@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"apmapp/internal/local/origin"
 	"apmapp/internal/traceagent"
 )
 
@@ -91,7 +92,7 @@ func Start(cfg Config) (_ *Agent, err error) {
 	}
 	a.inner = a.handler(inner.Addr().String())
 	a.server = &http.Server{
-		Handler:           tapped(cfg.Taps, a.inner),
+		Handler:           origin.Intake(origin.Named(nil, cfg.Addr), tapped(cfg.Taps, a.inner)),
 		ErrorLog:          slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelDebug),
 		ReadHeaderTimeout: 5 * time.Second,  // clients are on this machine
 		ReadTimeout:       30 * time.Second, // a profile of 50 MB on a busy machine

@@ -17,7 +17,9 @@ import (
 	"testing"
 	"time"
 
+	pb "github.com/DataDog/datadog-agent/pkg/proto/pbgo/trace"
 	"github.com/DataDog/datadog-go/v5/statsd"
+	"github.com/google/pprof/profile"
 	"gopkg.in/DataDog/dd-trace-go.v1/ddtrace/ext"
 	"gopkg.in/DataDog/dd-trace-go.v1/ddtrace/tracer"
 
@@ -197,6 +199,82 @@ func TestHostileInput(t *testing.T) {
 		t.Fatalf("the Agent does not answer: %v", err)
 	}
 	resp.Body.Close()
+}
+
+// TestIntakeRefusesOtherSites sends what a page of another site can send without
+// asking first: simple content types. Nothing of it is stored or recorded.
+func TestIntakeRefusesOtherSites(t *testing.T) {
+	s := NewStore(0)
+	var tape bytes.Buffer
+	a, err := Start(Config{Addr: "127.0.0.1:0", DogStatsD: "127.0.0.1:0", Store: s, Taps: []Tap{NewRecorder(&tape)}, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const trace = `[[{"trace_id":1,"span_id":2,"service":"web","name":"a","resource":"b","start":1700000000000000000,"duration":1,"metrics":{"_sampling_priority_v1":1}}]]`
+	var cpu bytes.Buffer
+	if err := (&profile.Profile{SampleType: []*profile.ValueType{{Type: "cpu", Unit: "nanoseconds"}}}).WriteUncompressed(&cpu); err != nil {
+		t.Fatal(err)
+	}
+	multipart, upload := form(t, map[string][]byte{"cpu.pprof": cpu.Bytes()})
+	stats, err := (&pb.ClientStatsPayload{}).MarshalMsg(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	send := func(method, path, contentType, body string, header map[string]string) int {
+		t.Helper()
+		r, err := http.NewRequestWithContext(t.Context(), method, "http://"+a.Addr().String()+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", contentType)
+		for name, value := range header {
+			r.Header.Set(name, value)
+		}
+		r.Host = header["Host"]
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		return resp.StatusCode
+	}
+	requests := []struct{ method, path, contentType, body string }{
+		{"POST", "/v0.4/traces", "text/plain", trace},
+		{"PUT", "/v0.3/traces", "application/json", trace},
+		{"POST", "/v0.6/stats", "text/plain", string(stats)},
+		{"POST", "/profiling/v1/input", multipart, upload.String()},
+		{"GET", "/info", "", ""},
+	}
+	for _, header := range []map[string]string{
+		{"Sec-Fetch-Site": "cross-site"},
+		{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"},
+		{"Sec-Fetch-Site": "same-site"},
+		{"Origin": "https://evil.example"},
+		{"Origin": "null"},
+		{"Origin": "http://evil.example", "Host": "evil.example", "Sec-Fetch-Site": "same-origin"},
+	} {
+		for _, r := range requests {
+			if got := send(r.method, r.path, r.contentType, r.body, header); got != http.StatusForbidden {
+				t.Errorf("%s %s with %v: status %d, want 403", r.method, r.path, header, got)
+			}
+		}
+	}
+	if u := s.Usage(); u.Traces+u.Profiles != 0 || tape.Len() > 0 {
+		t.Errorf("stored %+v and recorded %s, want nothing", u, &tape)
+	}
+	for _, host := range []string{"", "host.docker.internal:8126"} { // tracers, and tracers in containers
+		for _, r := range requests {
+			if got := send(r.method, r.path, r.contentType, r.body, map[string]string{"Host": host}); got != http.StatusOK {
+				t.Errorf("%s %s to host %q: status %d, want 200", r.method, r.path, host, got)
+			}
+		}
+	}
+	if err := a.Close(); err != nil {
+		t.Error(err)
+	}
+	if u := s.Usage(); u.Traces != 1 || u.Profiles != 2 || tape.Len() == 0 {
+		t.Errorf("stored %+v and recorded %d bytes, want a trace and two profiles", u, tape.Len())
+	}
 }
 
 type zeros struct{}

@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"apmapp/internal/local/origin"
 )
 
 // DefaultAddr is the default address of the pages, next to the ports of an Agent.
@@ -27,6 +29,7 @@ func Listen(ctx context.Context, addr string, cfg Config, logger *slog.Logger) (
 	if err != nil {
 		return nil, fmt.Errorf("listen for pages on %s: %w", addr, err)
 	}
+	cfg.Hosts = origin.Named(cfg.Hosts, addr)
 	if cfg.Logger == nil {
 		cfg.Logger = logger
 	}

@@ -9,12 +9,9 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
-	"net/netip"
-	"net/url"
-	"slices"
-	"strings"
 	"time"
 
+	"apmapp/internal/local/origin"
 	"apmapp/internal/localagent"
 	"apmapp/internal/uplot"
 )
@@ -25,7 +22,8 @@ var files embed.FS
 // Config configures the pages.
 type Config struct {
 	Store *localagent.Store
-	// Hosts are names of this machine, besides localhost, that the pages answer to.
+	// Hosts are names of this machine, besides localhost, that the pages answer to, in
+	// lower case.
 	Hosts []string
 	// Waiting is the text of empty pages: how to send data.
 	Waiting string
@@ -84,31 +82,14 @@ func New(cfg Config) http.Handler {
 // safe adds the headers that keep text of spans and logs from running as a script,
 // and refuses requests from other sites.
 func (v *viewer) safe(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !v.known(r.Host) {
-			http.Error(w, fmt.Sprintf("host %q is not allowed: use an IP address or localhost, or add the name to localagent -pages-host", r.Host), http.StatusForbidden)
-			return
-		}
-		if site := r.Header.Get("Sec-Fetch-Site"); site == "cross-site" && r.Header.Get("Sec-Fetch-Mode") != "navigate" {
-			http.Error(w, "requests from other sites are not allowed", http.StatusForbidden)
-			return
-		}
+	return origin.Pages(v.Hosts, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Content-Security-Policy", "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'")
 		next.ServeHTTP(w, r)
-	})
-}
-
-// known reports whether a host is an IP address, localhost, or one of Hosts. Any
-// other name may belong to a site that resolves it to this machine so that its
-// scripts can read the pages (DNS rebinding).
-func (v *viewer) known(host string) bool {
-	name := (&url.URL{Host: host}).Hostname()
-	name = strings.ToLower(strings.TrimSuffix(name, "."))
-	_, err := netip.ParseAddr(name)
-	return err == nil || name == "localhost" || strings.HasSuffix(name, ".localhost") || slices.Contains(v.Hosts, name)
+	}))
 }
 
 // page is the data of the layout.

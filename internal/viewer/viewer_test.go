@@ -3,6 +3,7 @@ package viewer
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -255,15 +256,35 @@ func TestProfiles(t *testing.T) {
 }
 
 // TestRequestsOfOtherSites: a link from another site works, a script of it does not.
+// The pages' own scripts work.
 func TestRequestsOfOtherSites(t *testing.T) {
 	h := New(Config{Store: filled(t)})
-	for mode, want := range map[string]int{"navigate": http.StatusOK, "cors": http.StatusForbidden, "no-cors": http.StatusForbidden} {
-		w := fetch(t, h, "/api/traces", func(r *http.Request) {
-			r.Header.Set("Sec-Fetch-Site", "cross-site")
-			r.Header.Set("Sec-Fetch-Mode", mode)
-		})
-		if w.Code != want {
-			t.Errorf("%s: status %d, want %d", mode, w.Code, want)
+	for _, c := range []struct {
+		site, mode, origin string
+		want               int
+	}{
+		{"cross-site", "navigate", "", http.StatusOK},
+		{"cross-site", "cors", "", http.StatusForbidden},
+		{"cross-site", "no-cors", "", http.StatusForbidden},
+		{"same-site", "cors", "", http.StatusForbidden},
+		{"", "", "https://evil.example", http.StatusForbidden},
+		{"same-origin", "cors", "http://127.0.0.1:8127", http.StatusOK},
+		{"", "", "", http.StatusOK},
+	} {
+		for _, path := range []string{"/", "/t/" + trace1, "/events", "/api/traces", "/assets/page.js"} {
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel() // ends the stream of events
+			w := fetch(t, h, path, func(r *http.Request) {
+				*r = *r.WithContext(ctx)
+				for name, value := range map[string]string{"Sec-Fetch-Site": c.site, "Sec-Fetch-Mode": c.mode, "Origin": c.origin} {
+					if value != "" {
+						r.Header.Set(name, value)
+					}
+				}
+			})
+			if w.Code != c.want {
+				t.Errorf("%s, %+v: status %d", path, c, w.Code)
+			}
 		}
 	}
 }
