@@ -99,7 +99,7 @@ func TestConnectionFlags(t *testing.T) {
 		"-url http://a -resolve b:80:1.2.3.4":            `-resolve: "b:80:1.2.3.4" is for b:80, but the target is a:80`,
 		"-url https://a -resolve a:80:1.2.3.4":           `-resolve: "a:80:1.2.3.4" is for a:80, but the target is a:443`,
 		"-url http://a -resolve a:80:[::1] -unix-socket": "-unix-socket needs a value",
-		"-url http://a -resolve a:80:::1 -unix-socket x": "-unix-socket: -resolve names another address: give one",
+		"-url http://a -resolve a:80:::1 -unix-socket x": "-resolve and -unix-socket name two addresses: give one",
 		"-unix-socket " + strings.Repeat("long", 50):     "-unix-socket: path of a socket must have 1 to 107 bytes",
 		"-redirects -1":                                  "-redirects: redirects must be at least 0, got -1",
 		"-key " + key:                                    "-key: needs -cert",

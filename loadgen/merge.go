@@ -36,7 +36,7 @@ func mergeProgram(p command.Process) command.Command {
 				return errors.New("no files: name those that loadgen -json or -o run.json wrote")
 			}
 			if thresholds, err = parseThresholds(conditions); err != nil {
-				return fmt.Errorf("-fail-if: %w", err)
+				return ofFlag("fail-if", err)
 			}
 			out, err = flags.read(p)
 			return err

@@ -2,16 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"math"
-	"net"
 	"net/http"
-	"net/url"
-	"os"
-	"strconv"
-	"strings"
 	"time"
 
 	"apmapp/internal/command"
@@ -63,6 +55,8 @@ type raw struct {
 	keepalive    bool
 	header       http.Header
 	outputs      outputFlags
+	requests     targets // of -targets
+	inputs       []named // files that the run reads
 }
 
 func newRaw() *raw { return &raw{rps: 20, header: http.Header{}} }
@@ -121,290 +115,32 @@ func (r *raw) flags(fs *command.Flags) {
 // options checks the values. An error names its flag.
 func (r *raw) options(ctx context.Context, p command.Process) (options, error) {
 	o := r.parsed
-	o.client.Header = r.header
-	o.client.NoKeepAlive = !r.keepalive
-	o.schedule.Arrivals = openloop.Arrivals(r.arrivals)
-	o.schedule.Profile = openloop.Constant(float64(r.rps))
-	profile := r.set.Given("profile")
-	if profile && r.set.Given("rps") {
-		return options{}, errors.New("-rps and -profile name two rates: give one")
-	}
-	if r.contentType != "" {
-		if r.header.Get("Content-Type") != "" {
-			return options{}, errors.New("-content-type and -header name two types: give one")
-		}
-		r.header.Set("Content-Type", r.contentType)
-	}
-	requests := targets{name: r.targets, given: r.set.Given("url")}
-	for _, flag := range []string{"paths", "method"} {
-		if r.targets != "" && r.set.Given(flag) {
-			return options{}, fmt.Errorf("-targets and -%s: the file has paths and methods: leave out -%[1]s", flag)
-		}
-	}
-	if r.targets == "-" && r.body == "@-" {
-		return options{}, errors.New("-targets and -body both read standard input: use a file for one")
-	}
-	var inputs []named
-	for _, of := range []struct {
-		name string
-		read func() error
-	}{
-		{"key", func() error {
-			if r.key != "" && r.cert == "" {
-				return errors.New("needs -cert")
-			}
-			return nil
-		}},
-		{"cert", func() error { _, err := client.TLSConfig(r.cert, r.key, "", r.insecure); return err }},
-		{"cacert", func() (err error) {
-			o.client.TLS, err = client.TLSConfig(r.cert, r.key, r.cacert, r.insecure)
-			return err
-		}},
-		{"profile", func() (err error) {
-			if profile {
-				o.schedule.Profile, err = openloop.ParseProfile(r.profile)
-			}
-			return err
-		}},
-		{"shard", func() (err error) { o.schedule.Shard, o.schedule.Shards, err = shard(r.shard); return err }},
-		{"start-at", func() (err error) { o.start, err = startAt(r.startAt, time.Now()); return err }},
-		{"url", func() (err error) { o.client.Target, err = target(r.url); return err }},
-		{"body", func() (err error) {
-			o.client.Body = r.body
-			if name, ok := strings.CutPrefix(r.body, "@"); ok {
-				inputs = append(inputs, named{"-body", name})
-				o.client.Body, err = readInput(ctx, name, p.Stdin)
-			}
-			return err
-		}},
-		{"paths", func() (err error) { o.paths, err = openloop.ParsePaths(r.paths); return err }},
-		{"targets", func() error {
-			if r.targets == "" {
-				return nil
-			}
-			inputs = append(inputs, named{"-targets", r.targets})
-			text, err := readInput(ctx, r.targets, p.Stdin)
-			if err != nil {
-				return err
-			}
-			requests.base, requests.body = o.client.Target, o.client.Body
-			if err := requests.read(text); err != nil {
-				return err
-			}
-			for _, name := range requests.files {
-				inputs = append(inputs, named{"-targets", name})
-			}
-			o.client.Target, o.client.Requests, o.client.Method, o.paths = requests.base, requests.requests, "", requests.paths
-			return nil
-		}},
-		{"resolve", func() (err error) {
-			if r.resolve != "" {
-				o.client.Address, err = resolve(r.resolve, o.client.Target)
-			}
-			return err
-		}},
-		{"unix-socket", func() error {
-			switch {
-			case r.unixSocket == "":
-			case r.resolve != "":
-				return errors.New("-resolve names another address: give one")
-			default:
-				o.client.Address = "unix:" + r.unixSocket
-			}
-			return nil
-		}},
-		{"max-error-rate", func() (err error) { o.maxErrorRate, err = share(r.maxErrorRate); return err }},
-		{"expect", func() (err error) {
-			if r.expect != "" {
-				o.expect, err = openloop.ParseExpect(r.expect)
-			}
-			return err
-		}},
-		{"fail-if", func() (err error) { o.failIf, err = parseThresholds(r.failIf); return err }},
-		{"abort-if", func() (err error) { o.abortIf, err = parseThresholds(r.abortIf); return err }},
-		{"statsd", func() (err error) {
+	for _, read := range []func() error{
+		func() error { return r.readSchedule(&o) },
+		func() error { return r.readRequests(ctx, &o, p.Stdin) },
+		func() error { return r.readConnections(&o) },
+		func() error { return r.checkRequests(o.client) },
+		func() error { return r.readVerdict(&o) },
+		func() (err error) {
 			if o.statsd != "" {
 				o.statsd, err = metrics.Address(o.statsd)
 			}
-			return err
-		}},
-		{"max-in-flight", func() error { return atLeast(1, o.client.MaxInFlight) }},
-		{"timeout", func() error {
-			if o.client.Timeout <= 0 {
-				return fmt.Errorf("must be greater than 0s, got %s", o.client.Timeout)
-			}
-			return nil
-		}},
+			return ofFlag("statsd", err)
+		},
+		func() (err error) { o.outputs, err = r.outputs.read(p, r.inputs...); return err },
 	} {
-		if err := of.read(); err != nil {
-			return options{}, fmt.Errorf("-%s: %w", of.name, err)
+		if err := read(); err != nil {
+			return options{}, err
 		}
-	}
-	if err := checkClient(o.client); err != nil {
-		return options{}, err
-	}
-	if err := requests.check(o.client); err != nil {
-		return options{}, err
-	}
-	if err := o.schedule.Check(); err != nil {
-		return options{}, fmt.Errorf("-rps, -arrivals, -duration: %w", err)
-	}
-	if length := o.schedule.Length(); o.warmup < 0 || length > 0 && o.warmup >= length {
-		return options{}, fmt.Errorf("-warmup: must be at least 0s and shorter than the run, got %s of %s", o.warmup, length)
 	}
 	o.run = describe(r.set, o)
-	var err error
-	o.outputs, err = r.outputs.read(p, inputs...)
-	return o, err
+	return o, nil
 }
 
-// readInput returns the content of a file, or of standard input if it is named -. It
-// returns early if ctx ends: a terminal or a FIFO may never end.
-func readInput(ctx context.Context, name string, stdin io.Reader) (string, error) {
-	var content []byte
-	var err error
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		if name == "-" {
-			content, err = io.ReadAll(stdin)
-		} else {
-			content, err = os.ReadFile(name)
-		}
-	}()
-	select {
-	case <-done:
-		return string(content), err
-	case <-ctx.Done():
-		return "", context.Cause(ctx)
+// ofFlag adds the name of its flag to an error.
+func ofFlag(flag string, err error) error {
+	if err == nil {
+		return nil
 	}
-}
-
-// checkClient returns the client's own error about a flag.
-func checkClient(o client.Options) error {
-	c := client.Options{Target: o.Target, Timeout: o.Timeout, MaxInFlight: o.MaxInFlight}
-	for _, of := range []struct {
-		name string
-		set  func()
-	}{
-		{"url", func() {}},
-		{map[bool]string{true: "unix-socket", false: "resolve"}[strings.HasPrefix(o.Address, "unix:")], func() { c.Address = o.Address }},
-		{"redirects", func() { c.Redirects = o.Redirects }},
-		{"method", func() { c.Method = o.Method }},
-		{"header", func() { c.Header = o.Header }},
-	} {
-		of.set()
-		if _, err := client.New(c); err != nil {
-			return fmt.Errorf("-%s: %s", of.name, strings.TrimPrefix(err.Error(), "client: "))
-		}
-	}
-	return nil
-}
-
-// resolve reads host:port:address and returns the address with the port. The host
-// must be that of the target: another one would have no effect.
-func resolve(s string, target *url.URL) (string, error) {
-	host, rest, _ := strings.Cut(s, ":")
-	port, address, ok := strings.Cut(rest, ":")
-	address = strings.TrimSuffix(strings.TrimPrefix(address, "["), "]")
-	if !ok || host == "" || port == "" || address == "" {
-		return "", fmt.Errorf("%q is not of the form host:port:address", s)
-	}
-	if host != "*" && !strings.EqualFold(host, target.Hostname()) || port != portOf(target) {
-		return "", fmt.Errorf("%q is for %s:%s, but the target is %s", s, host, port, net.JoinHostPort(target.Hostname(), portOf(target)))
-	}
-	return net.JoinHostPort(address, port), nil
-}
-
-// portOf returns the port of a URL, which may be that of its scheme.
-func portOf(u *url.URL) string {
-	if p := u.Port(); p != "" {
-		return p
-	}
-	return map[string]string{"http": "80", "https": "443"}[u.Scheme]
-}
-
-// shard reads i/n or i+1/n. Whatever starts the generators may count them from 0
-// without being able to add, as an Indexed Job of Kubernetes does.
-func shard(s string) (i, n int, err error) {
-	if s == "" {
-		return 0, 0, nil
-	}
-	number, of, found := strings.Cut(s, "/")
-	number, fromZero := strings.CutSuffix(number, "+1")
-	i, err = strconv.Atoi(number)
-	if fromZero {
-		i++
-	}
-	if n, errOf := strconv.Atoi(of); err == nil && errOf == nil && found && i >= 1 && i <= n {
-		return i, n, nil
-	}
-	return 0, 0, fmt.Errorf("%q is not a shard, such as 1/3, 2/3 or 3/3", s)
-}
-
-// startAt reads a time in the future. next:1m is the same time for all
-// generators that ask within the same minute, so nobody has to tell it to them.
-func startAt(s string, now time.Time) (time.Time, error) {
-	if s == "" {
-		return time.Time{}, nil
-	}
-	if period, ok := strings.CutPrefix(s, "next:"); ok {
-		d, err := time.ParseDuration(period)
-		if err != nil || d <= 0 {
-			return time.Time{}, fmt.Errorf("%q has no valid period: write next:1m, for example", s)
-		}
-		return now.Truncate(d).Add(d), nil
-	}
-	t, err := time.Parse(time.RFC3339Nano, s)
-	if err != nil {
-		return time.Time{}, fmt.Errorf("%q is not a time, such as 2026-01-02T15:04:05Z or next:1m", s)
-	}
-	if t.Before(now) {
-		return time.Time{}, fmt.Errorf("%s is in the past: it is %s now", s, now.UTC().Format(time.RFC3339))
-	}
-	return t, nil
-}
-
-func target(s string) (*url.URL, error) {
-	if !strings.Contains(s, "://") && !strings.HasPrefix(s, "unix:") && s != "" {
-		if strings.Contains(s, "@") { // maybe after a password
-			return nil, errors.New("no scheme: write http:// before it")
-		}
-		return nil, fmt.Errorf("%q has no scheme: write http://%s", s, strings.TrimPrefix(s, "//"))
-	}
-	u, err := url.Parse(s)
-	if err != nil {
-		// The parser's error quotes the whole URL, with a password.
-		return nil, errors.New("not a valid URL")
-	}
-	if path, ok := strings.CutPrefix(s, "unix:"); ok {
-		return nil, fmt.Errorf("%q must be http:// or https:// and a host; for a socket, use -unix-socket %s", s, strings.TrimPrefix(path, "//"))
-	}
-	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return nil, fmt.Errorf("%q must be http:// or https:// and a host", u.Redacted())
-	}
-	if u.RawQuery != "" || u.Fragment != "" {
-		return nil, fmt.Errorf("%q has a query or a fragment: put queries into -paths", u.Redacted())
-	}
-	return u, nil
-}
-
-// share reads a number from 0 to 1, or one with a percent sign.
-func share(s string) (float64, error) {
-	number, percent := strings.CutSuffix(strings.TrimSpace(s), "%")
-	v, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
-	if percent {
-		v /= 100
-	}
-	if err != nil || math.IsNaN(v) || v < 0 || v > 1 {
-		return 0, fmt.Errorf("%q is not a share, such as 0.01 or 1%%", s)
-	}
-	return v, nil
-}
-
-func atLeast(least, n int) error {
-	if n < least {
-		return fmt.Errorf("must be at least %d, got %d", least, n)
-	}
-	return nil
+	return fmt.Errorf("-%s: %w", flag, err)
 }

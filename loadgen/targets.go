@@ -169,7 +169,7 @@ func (t *targets) check(o client.Options) error {
 	for i, p := range t.paths {
 		o.Requests = map[string]client.Request{p.Path: t.requests[p.Path]}
 		if _, err := client.New(o); err != nil {
-			return fmt.Errorf("-targets: %s:%d: %s", t.name, t.lines[i], strings.TrimPrefix(err.Error(), "client: "))
+			return fmt.Errorf("%s:%d: %w", t.name, t.lines[i], withoutPackage(err))
 		}
 	}
 	return nil

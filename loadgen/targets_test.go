@@ -163,7 +163,7 @@ func TestInvalidTargets(t *testing.T) {
 		"-targets - -url http://a/base":                "-targets: -:1: http://a/x is not below http://a/base",
 		"-targets - -header X-Y:secret -url http://a:": "", // a port that is empty is the default one
 	} {
-		status, _, stderr := executeWith(t.Context(), "GET http://a/x", append(strings.Fields(args), "-duration", "-1s")...)
+		status, _, stderr := executeWith(t.Context(), "GET http://a/x", append(strings.Fields(args), "-o", "/nonexistent/run.json")...)
 		if status != 2 || !strings.Contains(stderr, want) {
 			t.Errorf("%s: status %d, want 2 and %q: %s", args, status, want, stderr)
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -83,6 +84,19 @@ func parseLimit(unit openloop.Unit, s string) (float64, error) {
 	}
 }
 
+// share reads a number from 0 to 1, or one with a percent sign.
+func share(s string) (float64, error) {
+	number, percent := strings.CutSuffix(strings.TrimSpace(s), "%")
+	v, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
+	if percent {
+		v /= 100
+	}
+	if err != nil || math.IsNaN(v) || v < 0 || v > 1 {
+		return 0, fmt.Errorf("%q is not a share, such as 0.01 or 1%%", s)
+	}
+	return v, nil
+}
+
 // measured returns a value with its unit, precise enough to see which side of the
 // threshold it is on.
 func (t threshold) measured(value float64) string {
@@ -109,6 +123,23 @@ func exceeded(all []threshold, completed int64, value func(openloop.Measure) flo
 		}
 	}
 	return texts
+}
+
+// readVerdict reads the flags of when a run fails.
+func (r *raw) readVerdict(o *options) (err error) {
+	if o.maxErrorRate, err = share(r.maxErrorRate); err != nil {
+		return ofFlag("max-error-rate", err)
+	}
+	if r.expect != "" {
+		if o.expect, err = openloop.ParseExpect(r.expect); err != nil {
+			return ofFlag("expect", err)
+		}
+	}
+	if o.failIf, err = parseThresholds(r.failIf); err != nil {
+		return ofFlag("fail-if", err)
+	}
+	o.abortIf, err = parseThresholds(r.abortIf)
+	return ofFlag("abort-if", err)
 }
 
 // abort returns the function that ends a run that is beyond a threshold, nil without
