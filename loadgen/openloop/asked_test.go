@@ -251,9 +251,9 @@ func TestPointsOfTheWaitForTheLastAnswers(t *testing.T) {
 // not change their rate.
 func TestAHangingRequestDoesNotLowerTheRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := 0
-		s := &server{answer: func(time.Time) Exchange {
-			if n++; n == 50 {
+		start := time.Now()
+		s := &server{answer: func(at time.Time) Exchange {
+			if at.Sub(start) == 2450*time.Millisecond {
 				time.Sleep(10 * time.Second)
 				return Exchange{Failure: "timeout"}
 			}
@@ -264,7 +264,7 @@ func TestAHangingRequestDoesNotLowerTheRate(t *testing.T) {
 		if r.AskedRate() != 20 || r.AchievedRate() != 99.0/5 {
 			t.Errorf("%v/s asked, %v/s achieved, want 20 and 19.8", r.AskedRate(), r.AchievedRate())
 		}
-		// It was due at 2.45 s.
+		// The hanging request ended at 12.45 s.
 		if r.Sending != 5*time.Second || r.Waiting != 7450*time.Millisecond {
 			t.Errorf("sent for %s, waited for %s, want 5s and 7.45s", r.Sending, r.Waiting)
 		}
