@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"os"
@@ -122,23 +121,6 @@ func TestStatsdOfTargets(t *testing.T) {
 	d.want(t, map[string]float64{metrics.Requests + " /search 2xx": 6, metrics.Requests + " /cart 2xx": 4, metrics.Requests: 10})
 }
 
-// The last packets are sent when a run is interrupted, too.
-func TestStatsdOfAnInterruptedRun(t *testing.T) {
-	url, requests := serve(t, 0)
-	d := listenDogStatsD(t)
-	ctx, cancel := context.WithCancel(t.Context())
-	go func() {
-		for requests.Load() < 20 {
-		}
-		cancel()
-	}()
-	if status, _, stderr := execute(ctx, "-url", url, "-rps", "500", "-paths", "/", "-statsd", d.addr); status != 0 {
-		t.Fatalf("status %d: %s", status, stderr)
-	}
-	n := float64(requests.Load())
-	d.want(t, map[string]float64{metrics.Requests + " / 2xx": n, metrics.ResponseTime + " / 2xx": n, metrics.Errors: 0})
-}
-
 // Requests without an answer are visible in the metrics: the service does not count
 // them.
 func TestStatsdWithoutAnswers(t *testing.T) {
@@ -173,32 +155,6 @@ func TestStatsdAddress(t *testing.T) {
 		status, _, stderr := execute(t.Context(), "-url", "http://127.0.0.1:1", "-rps", "10", "-duration", "100ms", "-statsd", address)
 		if want := "-statsd: " + strconv.Quote(address) + " is not an address of DogStatsD: use host:port, udp://host:port or unix:///path/to/socket"; status != 2 || !strings.Contains(stderr, want) {
 			t.Errorf("%s: status %d, want 2 and %q: %s", address, status, want, stderr)
-		}
-	}
-}
-
-// docs/telemetry.md lists the metrics with their tags, and no other metric of loadgen.
-func TestTelemetryContract(t *testing.T) {
-	page, err := os.ReadFile("../docs/telemetry.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, section, found := strings.Cut(string(page), "\n## Metrics of loadgen\n")
-	if !found {
-		t.Fatal("no section Metrics of loadgen")
-	}
-	section, _, _ = strings.Cut(section, "\n## ")
-	for name, kind := range map[string]string{metrics.Requests: "count", metrics.Errors: "count", metrics.ResponseTime: "distribution"} {
-		if !strings.Contains(section, "\n| `"+name+"` | "+kind+" | ") {
-			t.Errorf("no row of %s, a %s", name, kind)
-		}
-	}
-	if n := strings.Count(section, "\n| `loadgen."); n != 3 {
-		t.Errorf("%d rows of metrics, want 3", n)
-	}
-	for _, tag := range []string{"path", "status_class", "env", "service", "version"} {
-		if !strings.Contains(section, "`"+tag+"`") {
-			t.Errorf("no tag %s", tag)
 		}
 	}
 }

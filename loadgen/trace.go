@@ -69,14 +69,15 @@ func (l *tracerLog) Log(msg string) {
 		_ = json.Unmarshal([]byte(configuration), &l.agent) // without an address, nothing is checked
 		return
 	}
-	_, text, isError := strings.Cut(msg, " ERROR: ")
-	if !isError {
-		if _, text, isError = strings.Cut(msg, " WARN: "); !isError {
-			return
-		}
+	msg = strings.TrimSpace(msg)
+	switch {
+	case strings.Contains(msg, " INFO: "):
+	case strings.Contains(msg, " DEBUG: "): // DD_TRACE_DEBUG asks for them
+		l.warn("loadgen: %s\n", msg)
+	default:
+		l.held = append(l.held, msg)
+		l.pass()
 	}
-	l.held = append(l.held, strings.TrimSpace(text))
-	l.pass()
 }
 
 // pass passes the held messages on, or drops them. The caller holds mu.
@@ -86,7 +87,7 @@ func (l *tracerLog) pass() {
 	}
 	for _, text := range l.held {
 		if !l.dropped {
-			l.warn("loadgen: warning: tracer: %s\n", text)
+			l.warn("loadgen: warning: %s\n", text)
 		}
 	}
 	l.held = nil

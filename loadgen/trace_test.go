@@ -134,6 +134,7 @@ func TestTraceWithoutAnAgent(t *testing.T) {
 	go func() { _ = refusing.Serve(l) }()
 	defer refusing.Close()
 	t.Setenv("DD_INSTRUMENTATION_TELEMETRY_ENABLED", "false")
+	t.Setenv("DD_TRACE_STARTUP_LOGS", "false") // about the startup log, not about this
 	for _, c := range []struct{ agent, want string }{
 		{"http://127.0.0.1:1", "connection refused"},
 		{"unix://" + socket + ".none", "no such file"},
@@ -154,8 +155,8 @@ func TestTraceWithoutAnAgent(t *testing.T) {
 	}
 }
 
-// Messages of the tracer are passed on if there is an Agent, except what is neither a
-// warning nor an error.
+// Warnings and errors of the tracer are passed on if there is an Agent, debug messages
+// always.
 func TestTracerLog(t *testing.T) {
 	var got strings.Builder
 	l := &tracerLog{warn: func(format string, args ...any) { fmt.Fprintf(&got, format, args...) }}
@@ -165,10 +166,11 @@ func TestTracerLog(t *testing.T) {
 	}
 	l.started()
 	l.Log("Datadog Tracer v2 INFO: fine")
+	l.Log("Datadog Tracer v2 DEBUG: detail\n")
 	l.Log("Datadog Tracer v2 ERROR: lost 3 traces\n")
 	l.stop()
 	l.Log("Datadog Tracer v2 ERROR: late")
-	if want := "loadgen: warning: tracer: early\nloadgen: warning: tracer: lost 3 traces\n"; got.String() != want {
+	if want := "loadgen: warning: Datadog Tracer v2 WARN: early\nloadgen: Datadog Tracer v2 DEBUG: detail\nloadgen: warning: Datadog Tracer v2 ERROR: lost 3 traces\n"; got.String() != want {
 		t.Errorf("got %q, want %q", got.String(), want)
 	}
 }

@@ -72,7 +72,7 @@ const (
 // names the accepted forms.
 func Address(s string) (string, error) {
 	address, ok := ddenv.DogStatsD(s)
-	if isUDP := !strings.HasPrefix(address, "unix") && !strings.HasPrefix(address, `\\`); isUDP {
+	if !strings.HasPrefix(address, "unix") {
 		// DD_DOGSTATSD_URL may omit the port. Here, 8125 alone is a forgotten host.
 		_, _, err := net.SplitHostPort(strings.TrimSuffix(strings.TrimPrefix(s, "udp://"), "/"))
 		ok = ok && err == nil
@@ -83,10 +83,8 @@ func Address(s string) (string, error) {
 	return address, nil
 }
 
-// dialing is held while DD_SERVICE is hidden.
-var dialing sync.Mutex
-
-// Dial returns a client, or an error if the host of its address is unknown.
+// Dial returns a client, or an error if the host of its address is unknown. While it
+// runs, nothing else may change the environment.
 func Dial(cfg Config) (*Client, error) {
 	c := &Client{warn: cfg.Warn}
 	if c.warn == nil {
@@ -97,8 +95,6 @@ func Dial(cfg Config) (*Client, error) {
 		tags = append(tags, "version:"+cfg.Version)
 	}
 	var once sync.Once
-	dialing.Lock()
-	defer dialing.Unlock()
 	// statsd.New adds the tags env, service and version of the environment. DD_SERVICE
 	// is usually meant for the target, and would be a second tag service.
 	if service, ok := os.LookupEnv("DD_SERVICE"); ok {
@@ -157,9 +153,9 @@ func (c *Client) Observe(r openloop.Request, _, end time.Time, x openloop.Exchan
 	}
 	tags := c.tags[r.Path][class]
 	// These return an error only if the client is nil.
-	_ = c.statsd.Incr(Requests, tags, 1)
+	_ = c.statsd.Count(Requests, 1, tags, 1)
 	if failed {
-		_ = c.statsd.Incr(Errors, tags, 1)
+		_ = c.statsd.Count(Errors, 1, tags, 1)
 	}
 	// Times are measured in microseconds; more digits would only make packets longer.
 	_ = c.statsd.Distribution(ResponseTime, end.Sub(r.Due).Round(time.Microsecond).Seconds(), tags, 1)

@@ -205,6 +205,9 @@ func TestVersionOfTheEnvironment(t *testing.T) {
 	c := dial(t, a, "/")
 	observe(c, 0, openloop.Exchange{Status: 200}, false)
 	c.Close()
+	if !c.statsd.IsClosed() {
+		t.Error("the client is not closed")
+	}
 	a.await(t, 1)
 	if want := []string{"path:/", "service:loadgen", "status_class:2xx", "version:9"}; !slices.Equal(a.samples[0].Tags, want) {
 		t.Errorf("tags %q, want %q", a.samples[0].Tags, want)
@@ -304,6 +307,7 @@ func TestAddress(t *testing.T) {
 		"udp://agent:8125/":                      "agent:8125",
 		"unix:///var/run/datadog/dsd.socket":     "unix:///var/run/datadog/dsd.socket",
 		"unixgram:///var/run/datadog/dsd.socket": "unixgram:///var/run/datadog/dsd.socket",
+		"unix:///tmp/a:b:c.socket":               "unix:///tmp/a:b:c.socket",
 	} {
 		if got, err := Address(s); got != want || err != nil {
 			t.Errorf("%s: %q, %v, want %q", s, got, err, want)
@@ -386,6 +390,32 @@ func TestCloseIsBounded(t *testing.T) {
 	}
 	if got != want {
 		t.Errorf("warned %q, want %q", got, want)
+	}
+}
+
+// docs/telemetry.md lists the metrics with their tags, and no other metric of loadgen.
+func TestTelemetryContract(t *testing.T) {
+	page, err := os.ReadFile("../../docs/telemetry.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, found := strings.Cut(string(page), "\n## Metrics of loadgen\n")
+	if !found {
+		t.Fatal("no section Metrics of loadgen")
+	}
+	section, _, _ = strings.Cut(section, "\n## ")
+	for name, kind := range map[string]string{Requests: "count", Errors: "count", ResponseTime: "distribution"} {
+		if !strings.Contains(section, "\n| `"+name+"` | "+kind+" | ") {
+			t.Errorf("no row of %s, a %s", name, kind)
+		}
+	}
+	if n := strings.Count(section, "\n| `loadgen."); n != 3 {
+		t.Errorf("%d rows of metrics, want 3", n)
+	}
+	for _, tag := range []string{"path", "status_class", "env", "service", "version"} {
+		if !strings.Contains(section, "`"+tag+"`") {
+			t.Errorf("no tag %s", tag)
+		}
 	}
 }
 
