@@ -21,8 +21,10 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"golang.org/x/net/http/httpguts"
+	"golang.org/x/net/idna"
 
 	"apmapp/loadgen/openloop"
 )
@@ -220,10 +222,11 @@ func (o Options) hostPort() (host string, port int, err error) {
 	if host == "" {
 		return "localhost", port, nil
 	}
-	if host, err = httpguts.PunycodeHostPort(host); err != nil {
-		return "", 0, err
+	// As net/http does it: names in ASCII stay as they are.
+	if strings.ContainsFunc(host, func(r rune) bool { return r > unicode.MaxASCII }) {
+		host, err = idna.Lookup.ToASCII(host)
 	}
-	return host, port, nil
+	return host, port, err
 }
 
 // of returns the request for a path of the run.

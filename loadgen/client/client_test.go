@@ -447,6 +447,7 @@ func TestHostPort(t *testing.T) {
 		{"http://[::1]", "", "::1", 80},
 		{"http://[fe80::1%25eth0]:81", "", "fe80::1%eth0", 81},
 		{"http://:81", "", "localhost", 81},
+		{"http://B\u00dcCHER.example", "", "xn--bcher-kva.example", 80},
 		{"http://b\u00fccher.example", "", "xn--bcher-kva.example", 80},
 		{"https://h", "10.0.0.1:8443", "10.0.0.1", 8443},
 	} {

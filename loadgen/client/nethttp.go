@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 
 	"apmapp/loadgen/openloop"
@@ -85,9 +86,11 @@ func TLSConfig(cert, key, ca string, insecure bool) (*tls.Config, error) {
 	return c, nil
 }
 
-// dial connects to the address of the options if there is one.
+// dial connects to the address of the options instead of that of the target. Redirects
+// may lead to other hosts.
 func (o Options) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	if o.Address != "" {
+	host, port, err := Options{Target: o.Target}.hostPort()
+	if err == nil && o.Address != "" && strings.EqualFold(address, net.JoinHostPort(host, strconv.Itoa(port))) {
 		address = o.Address
 	}
 	if path, ok := strings.CutPrefix(address, "unix:"); ok {

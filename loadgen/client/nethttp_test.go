@@ -127,6 +127,20 @@ func TestRedirects(t *testing.T) {
 	}
 }
 
+// An address is only that of the target: a redirect may lead to another host.
+func TestRedirectFromAnAddress(t *testing.T) {
+	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusTeapot) }))
+	defer other.Close()
+	service := httptest.NewServer(http.RedirectHandler(other.URL, http.StatusFound))
+	defer service.Close()
+	for _, target := range []string{"http://shop.invalid", "http://BÜCHER.invalid:81"} {
+		c := start(t, New, target, func(o *Options) { o.Redirects, o.Address = 1, service.Listener.Addr().String() })
+		if x := c.do(t); x.Status != http.StatusTeapot {
+			t.Errorf("%s: %+v, want 418 of the other host", target, x)
+		}
+	}
+}
+
 // A path that is no part of a URL is an error of its requests.
 func TestInvalidPath(t *testing.T) {
 	o, err := Options{Target: &url.URL{Scheme: "http", Host: "127.0.0.1:1"}, Timeout: 1, MaxInFlight: 1}.checked()
