@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -140,6 +141,10 @@ func (a agent) check() (address string, err error) {
 	emptyList := strings.NewReader("\x90") // in MessagePack
 	resp, err := (&http.Client{Transport: transport, Timeout: agentTimeout}).Post(base+"/v0.4/traces", "application/msgpack", emptyList)
 	if err != nil {
+		var of *url.Error
+		if errors.As(err, &of) {
+			err = of.Err // without the address
+		}
 		return address, err
 	}
 	defer resp.Body.Close()
