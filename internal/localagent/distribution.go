@@ -2,7 +2,6 @@ package localagent
 
 import (
 	"iter"
-	"math"
 	"time"
 
 	"github.com/DataDog/sketches-go/ddsketch"
@@ -54,17 +53,28 @@ func (d *distribution) merge(o *distribution) {
 	}
 }
 
-// decode adds an encoded sketch of statistics. It ignores one that is malformed or
-// has another accuracy: hits are counted separately.
-func (d *distribution) decode(data []byte) {
+// decode adds an encoded sketch of statistics, if there is one. It returns false for
+// a sketch that is malformed, has another accuracy or counts that are impossible: hits
+// are counted separately.
+func (d *distribution) decode(data []byte) bool {
+	if len(data) == 0 {
+		return true
+	}
 	var in sketchpb.DDSketch
-	if len(data) == 0 || proto.Unmarshal(data, &in) != nil || in.GetMapping() == nil {
-		return
+	if proto.Unmarshal(data, &in) != nil || in.GetMapping() == nil {
+		return false
 	}
 	read, err := ddsketch.FromProtoWithStoreProvider(&in, bins)
-	if err == nil && read.GetCount() > 0 && !math.IsInf(read.GetCount(), 0) {
-		_ = d.sketch.MergeWith(read) // an error means another accuracy
+	if err != nil {
+		return false
 	}
+	possible := func(count float64) bool { return count >= 0 && count <= maxHits } // false for NaN
+	all := possible(read.GetCount())
+	read.ForEach(func(_, count float64) bool {
+		all = all && possible(count)
+		return !all
+	})
+	return all && d.sketch.MergeWith(read) == nil
 }
 
 // quantile returns 0 if the distribution is empty.

@@ -2,11 +2,14 @@ package localagent
 
 import (
 	"fmt"
+	"math"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	pb "github.com/DataDog/datadog-agent/pkg/proto/pbgo/trace"
+	"github.com/DataDog/sketches-go/ddsketch/pb/sketchpb"
 	"google.golang.org/protobuf/proto"
 
 	"apmapp/internal/traceagent"
@@ -142,6 +145,64 @@ func TestStatistics(t *testing.T) {
 		if got := fmt.Sprintf("%d hits, %d errors, p50 %s", n.Hits, n.Errors, n.P50.Round(200*time.Microsecond)); got != test.want {
 			t.Errorf("%s: %s, want %s", name, got, test.want)
 		}
+	}
+}
+
+// TestImpossibleNumbers: statistics and sampling rates that no service has do not
+// change its numbers, and are counted.
+func TestImpossibleNumbers(t *testing.T) {
+	at := time.Unix(1_700_000_000, 0)
+	sketch := func(count float64) []byte {
+		t.Helper()
+		data, err := proto.Marshal(&sketchpb.DDSketch{
+			Mapping:        accuracy.ToProto(),
+			PositiveValues: &sketchpb.Store{BinCounts: map[int32]float64{700: 1, 701: count}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return data
+	}
+	for name, test := range map[string]struct {
+		group   *pb.ClientGroupedStats
+		refused int
+		hits    int64
+	}{
+		"most hits":                {&pb.ClientGroupedStats{Hits: maxHits, OkSummary: sketch(1)}, 0, maxHits},
+		"too many hits":            {&pb.ClientGroupedStats{Hits: maxHits + 1}, 1, 1},
+		"too many errors":          {&pb.ClientGroupedStats{Hits: 1, Errors: math.MaxUint64}, 1, 1},
+		"a count of NaN":           {&pb.ClientGroupedStats{Hits: 3, OkSummary: sketch(math.NaN())}, 1, 3},
+		"an infinite count":        {&pb.ClientGroupedStats{Hits: 3, ErrorSummary: sketch(math.Inf(1))}, 1, 3},
+		"a count below 0":          {&pb.ClientGroupedStats{Hits: 3, OkSummary: sketch(-2)}, 1, 3},
+		"counts that are too many": {&pb.ClientGroupedStats{Hits: 3, OkSummary: sketch(2 * maxHits)}, 1, 3},
+		"no sketch":                {&pb.ClientGroupedStats{Hits: 3}, 0, 3},
+		"not a sketch":             {&pb.ClientGroupedStats{Hits: 3, OkSummary: []byte("no")}, 1, 3},
+	} {
+		s := NewStore(0)
+		s.AddSpans(chunk(0, func(sp *traceagent.Span) { sp.Start = at }))
+		test.group.Service, test.group.Resource, test.group.TopLevelHits = "web", "GET /", 1
+		s.AddStatistics(&pb.StatsPayload{Stats: []*pb.ClientStatsPayload{{Stats: []*pb.ClientStatsBucket{{Start: uint64(at.UnixNano()), Stats: []*pb.ClientGroupedStats{test.group}}}}}})
+		n := s.services.resources[resourceKey{"web", "GET /"}].series.numbers(at)
+		if got := s.Usage().RefusedStatistics; got != test.refused || n.Hits != test.hits || math.IsInf(n.durations.sketch.GetCount(), 0) || math.IsNaN(n.durations.sketch.GetCount()) {
+			t.Errorf("%s: %d refused and %d hits, want %d and %d", name, got, n.Hits, test.refused, test.hits)
+		}
+	}
+
+	s := NewStore(0)
+	group := &pb.ClientGroupedStats{Service: "web", Resource: "GET /", TopLevelHits: 1, Hits: maxHits, Errors: maxHits}
+	groups := slices.Repeat([]*pb.ClientGroupedStats{group}, 100)
+	s.AddStatistics(&pb.StatsPayload{Stats: []*pb.ClientStatsPayload{{Stats: []*pb.ClientStatsBucket{{Start: uint64(at.UnixNano()), Stats: groups}}}}})
+	if n := s.services.resources[resourceKey{"web", "GET /"}].series.numbers(at); n.Hits != maxHits || n.Errors != maxHits {
+		t.Errorf("the sum of large statistics is %d hits, %d errors, want %d of both", n.Hits, n.Errors, int64(maxHits))
+	}
+
+	s = NewStore(0)
+	s.AddSpans(chunk(0, func(sp *traceagent.Span) {
+		sp.Start = at
+		sp.Metrics["_dd.rule_psr"], sp.Metrics["_dd.agent_psr"] = 1e-300, 1e-300
+	}))
+	if n := s.services.resources[resourceKey{"web", "GET /"}].series.numbers(at); n.Hits != 1/leastRate {
+		t.Errorf("a trace with a rate of 0 counts %d times, want %d", n.Hits, int64(1/leastRate))
 	}
 }
 

@@ -27,6 +27,7 @@ type services struct {
 	resources map[resourceKey]*resource
 	calls     map[callKey]*series
 	durations distributions
+	refused   int // groups of statistics
 }
 
 type resourceKey struct{ service, resource string }
@@ -73,6 +74,14 @@ func counted(span *traceagent.Span) bool {
 	return span.Metrics["_top_level"] == 1 || span.Metrics["_dd.measured"] == 1
 }
 
+// maxHits is the largest number that statistics of ten seconds may count: 10^11 a
+// second. The sum over all resources and buckets fits an int64.
+const maxHits = 1e12
+
+// leastRate is the lowest sampling rate that counts: a trace represents at most a
+// million traces.
+const leastRate = 1e-6
+
 // weight returns how many traces each received trace represents, from the tracer's
 // sampling rates.
 func weight(spans []traceagent.Span) float64 {
@@ -84,7 +93,7 @@ func weight(spans []traceagent.Span) float64 {
 			}
 		}
 		if rate < 1 {
-			return 1 / rate
+			return 1 / max(rate, leastRate)
 		}
 	}
 	return 1
@@ -144,6 +153,10 @@ func (s *services) addStatistics(p *pb.ClientStatsPayload, byTracer bool) {
 			if !toCount(group) {
 				continue
 			}
+			if group.Hits > maxHits || group.Errors > maxHits {
+				s.refused++
+				continue
+			}
 			b := s.resource(group.Service, group.Resource, group.Type).series.at(start)
 			if b == nil {
 				continue
@@ -152,11 +165,12 @@ func (s *services) addStatistics(p *pb.ClientStatsPayload, byTracer bool) {
 			if byTracer {
 				t = &b.tracer
 			}
-			t.hits += float64(group.Hits)
-			t.errors += float64(group.Errors)
+			t.hits = min(t.hits+float64(group.Hits), maxHits)
+			t.errors = min(t.errors+float64(group.Errors), maxHits)
 			durations := s.durations.of(t)
-			durations.decode(group.OkSummary)
-			durations.decode(group.ErrorSummary)
+			if read, failed := durations.decode(group.OkSummary), durations.decode(group.ErrorSummary); !read || !failed {
+				s.refused++
+			}
 		}
 	}
 }

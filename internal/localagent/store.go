@@ -26,6 +26,7 @@ type Store struct {
 	protected *list.List // errors and the slowest, oldest first
 	traceUse  int64
 	evicted   int64
+	notFinite int // numbers of spans
 
 	services *services
 	logs     ring[Log]
@@ -120,9 +121,14 @@ func (s *Store) AddSpans(c traceagent.Chunk) {
 	if len(c.Spans) == 0 {
 		return
 	}
+	notFinite := 0
+	for i := range c.Spans {
+		notFinite += c.Spans[i].FiniteMetrics()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	defer s.change()
+	s.notFinite += notFinite
 	t := s.traces[c.TraceID]
 	if t == nil {
 		t = &trace{Trace: Trace{ID: c.TraceID}, index: map[uint64]int{}, orphans: map[uint64][]int{}, in: s.plain}
@@ -303,7 +309,11 @@ type Usage struct {
 	EvictedTraces, EvictedLogs         int64
 	Metrics, RefusedMetrics            int
 	MalformedPackets, Resources        int
-	ServiceBytes, MetricBytes          int64
+	// NotFinite are numbers of spans that were NaN or infinite, RefusedStatistics
+	// groups of statistics with numbers that no service has, or with durations that
+	// cannot be read.
+	NotFinite, RefusedStatistics int
+	ServiceBytes, MetricBytes    int64
 }
 
 // Usage returns what the store holds.
@@ -311,21 +321,23 @@ func (s *Store) Usage() Usage {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return Usage{
-		Budget:           s.budget,
-		Traces:           len(s.traces),
-		TraceBytes:       s.traceUse,
-		EvictedTraces:    s.evicted,
-		Logs:             len(s.logs.items),
-		LogBytes:         s.logs.used,
-		EvictedLogs:      s.logs.evicted,
-		Profiles:         len(s.profiles.items),
-		ProfileBytes:     s.profiles.used,
-		Metrics:          len(s.metrics.series),
-		MetricBytes:      int64(len(s.metrics.series)) * seriesSize,
-		RefusedMetrics:   s.metrics.refused,
-		MalformedPackets: s.metrics.malformed,
-		Resources:        len(s.services.resources),
-		ServiceBytes:     int64(len(s.services.durations.kept)) * distributionSize,
+		Budget:            s.budget,
+		Traces:            len(s.traces),
+		TraceBytes:        s.traceUse,
+		EvictedTraces:     s.evicted,
+		Logs:              len(s.logs.items),
+		LogBytes:          s.logs.used,
+		EvictedLogs:       s.logs.evicted,
+		Profiles:          len(s.profiles.items),
+		ProfileBytes:      s.profiles.used,
+		Metrics:           len(s.metrics.series),
+		MetricBytes:       int64(len(s.metrics.series)) * seriesSize,
+		RefusedMetrics:    s.metrics.refused,
+		MalformedPackets:  s.metrics.malformed,
+		Resources:         len(s.services.resources),
+		NotFinite:         s.notFinite,
+		RefusedStatistics: s.services.refused,
+		ServiceBytes:      int64(len(s.services.durations.kept)) * distributionSize,
 	}
 }
 

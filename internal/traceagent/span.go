@@ -3,6 +3,8 @@ package traceagent
 import (
 	"encoding/hex"
 	"fmt"
+	"math"
+	"strconv"
 	"time"
 
 	pb "github.com/DataDog/datadog-agent/pkg/proto/pbgo/trace"
@@ -34,6 +36,20 @@ type Span struct {
 	// Tags are strings, Metrics are numbers. A name is in one of them.
 	Tags    map[string]string  `json:"tags"`
 	Metrics map[string]float64 `json:"metrics"`
+}
+
+// FiniteMetrics turns metrics that are NaN or infinite into tags, because JSON has no
+// such numbers. It returns how many there were.
+func (s *Span) FiniteMetrics() int {
+	n := 0
+	for name, value := range s.Metrics {
+		if math.IsNaN(value) || math.IsInf(value, 0) {
+			delete(s.Metrics, name)
+			s.Tags = withDefault(s.Tags, name, strconv.FormatFloat(value, 'g', -1, 64))
+			n++
+		}
+	}
+	return n
 }
 
 // IsRoot reports whether a span is a root among the received spans of its trace: it

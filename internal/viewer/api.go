@@ -1,6 +1,7 @@
 package viewer
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
 	"strconv"
@@ -8,11 +9,16 @@ import (
 	"apmapp/internal/localagent"
 )
 
-// answer writes v as JSON.
-func answer(w http.ResponseWriter, v any) {
+// answer writes data as JSON, or status 500 if JSON has no form for it.
+func (v *viewer) answer(w http.ResponseWriter, data any) {
+	var out bytes.Buffer
+	if err := json.NewEncoder(&out).Encode(data); err != nil {
+		v.fail(w, "the API", err)
+		return
+	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
-	_ = json.NewEncoder(w).Encode(v) // the client has gone
+	_, _ = out.WriteTo(w) // the client has gone
 }
 
 // limit returns the limit parameter: 200 by default, 10,000 at most.
@@ -24,13 +30,13 @@ func limit(r *http.Request) int {
 	return min(n, 10000)
 }
 
-func (v *viewer) apiServices(w http.ResponseWriter, _ *http.Request) { answer(w, v.Store.Services()) }
+func (v *viewer) apiServices(w http.ResponseWriter, _ *http.Request) { v.answer(w, v.Store.Services()) }
 
 func (v *viewer) apiResources(w http.ResponseWriter, r *http.Request) {
-	answer(w, v.Store.Resources(r.URL.Query().Get("service")))
+	v.answer(w, v.Store.Resources(r.URL.Query().Get("service")))
 }
 
-func (v *viewer) apiCalls(w http.ResponseWriter, _ *http.Request) { answer(w, v.Store.Calls()) }
+func (v *viewer) apiCalls(w http.ResponseWriter, _ *http.Request) { v.answer(w, v.Store.Calls()) }
 
 func (v *viewer) apiTraces(w http.ResponseWriter, r *http.Request) {
 	f, err := newForm(r.URL.Query()).filter(limit(r))
@@ -46,7 +52,7 @@ func (v *viewer) apiTraces(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	traces, matching := v.Store.Traces(f)
-	answer(w, struct {
+	v.answer(w, struct {
 		Matching int                  `json:"matching"`
 		Traces   []localagent.Summary `json:"traces"`
 	}{matching, traces})
@@ -58,23 +64,23 @@ func (v *viewer) apiTrace(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, noTrace(r.PathValue("id")), http.StatusNotFound)
 		return
 	}
-	answer(w, t)
+	v.answer(w, t)
 }
 
 func (v *viewer) apiLogs(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	lines, matching := v.Store.Logs(localagent.LogFilter{
 		Service: q.Get("service"), Level: q.Get("level"), Text: q.Get("q"), TraceID: q.Get("trace_id"), Limit: limit(r)})
-	answer(w, struct {
+	v.answer(w, struct {
 		Matching int              `json:"matching"`
 		Lines    []localagent.Log `json:"lines"`
 	}{matching, lines})
 }
 
 func (v *viewer) apiProfiles(w http.ResponseWriter, r *http.Request) {
-	answer(w, v.Store.Profiles(r.URL.Query().Get("service"), r.URL.Query().Get("kind")))
+	v.answer(w, v.Store.Profiles(r.URL.Query().Get("service"), r.URL.Query().Get("kind")))
 }
 
 func (v *viewer) apiMetrics(w http.ResponseWriter, r *http.Request) {
-	answer(w, v.Store.Metrics(r.URL.Query().Get("q")))
+	v.answer(w, v.Store.Metrics(r.URL.Query().Get("q")))
 }

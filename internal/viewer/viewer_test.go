@@ -8,8 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"html"
+	"html/template"
 	"io"
 	"log/slog"
+	"math"
 	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
@@ -438,6 +440,53 @@ func TestAPI(t *testing.T) {
 		}
 		if got := fmt.Sprint(len(list)); !ok || got != want {
 			t.Errorf("%s: %s, want %s: %s", path, got, want, w.Body)
+		}
+	}
+}
+
+// TestAnswersThatFail: an answer that cannot be written is status 500 with the reason,
+// and nothing of it is sent. The reason is logged.
+func TestAnswersThatFail(t *testing.T) {
+	var log bytes.Buffer
+	v := &viewer{Config: Config{Logger: slog.New(slog.NewTextHandler(&log, nil))}, pages: map[string]*template.Template{
+		"half": template.Must(template.New("layout.html").Parse(`half a page {{.Data.None}}`)),
+	}}
+	for name, answer := range map[string]func(http.ResponseWriter){
+		"unsupported value": func(w http.ResponseWriter) {
+			v.answer(w, map[string]any{"first": "half", "second": math.Inf(1)})
+		},
+		"evaluate field None": func(w http.ResponseWriter) {
+			v.show(w, http.StatusOK, "half", page{Data: struct{}{}})
+		},
+	} {
+		w := httptest.NewRecorder()
+		answer(w)
+		if got := w.Body.String(); w.Code != http.StatusInternalServerError || !strings.Contains(got, name) || strings.Contains(got, "half a page") || strings.Contains(got, "first") {
+			t.Errorf("status %d, want 500 and %q: %s", w.Code, name, got)
+		}
+		if !strings.Contains(log.String(), "level=ERROR") || !strings.Contains(log.String(), name) {
+			t.Errorf("the log has no %q: %s", name, &log)
+		}
+	}
+}
+
+// TestNumbersThatAreNotFinite: a span with such numbers is shown, as JSON and as a page.
+func TestNumbersThatAreNotFinite(t *testing.T) {
+	s := localagent.NewStore(0)
+	odd := span(1, 0, "web", 0, 5)
+	odd.Metrics = map[string]float64{"ratio": math.NaN(), "most": math.Inf(1), "least": math.Inf(-1), "items": 3}
+	s.AddSpans(traceagent.Chunk{TraceID: trace1, Spans: []traceagent.Span{odd}})
+	h := New(Config{Store: s})
+	var got localagent.Trace
+	if w := fetch(t, h, "/api/traces/"+trace1); json.Unmarshal(w.Body.Bytes(), &got) != nil || len(got.Spans) != 1 {
+		t.Fatalf("status %d: %q", w.Code, w.Body)
+	}
+	if tags := got.Spans[0].Tags; tags["ratio"] != "NaN" || tags["most"] != "+Inf" || tags["least"] != "-Inf" || len(got.Spans[0].Metrics) != 1 {
+		t.Errorf("tags %v, metrics %v", tags, got.Spans[0].Metrics)
+	}
+	for path, want := range map[string]string{"/t/" + trace1: "NaN", "/usage": "3 numbers of spans were NaN or infinite: they are shown as text."} {
+		if w := fetch(t, h, path); w.Code != http.StatusOK || !strings.Contains(w.Body.String(), want) {
+			t.Errorf("%s: status %d, want %q: %s", path, w.Code, want, w.Body)
 		}
 	}
 }
