@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"apmapp/internal/testing/lockedbuffer"
 	"apmapp/internal/testing/poll"
@@ -226,6 +228,33 @@ func TestFilesWithoutReadersOfTheStreams(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Files do not wait for a pager that does not read on.
+func TestFilesWhileStandardOutputBlocks(t *testing.T) {
+	t.Parallel()
+	url, _ := serve(t, 0)
+	file := filepath.Join(t.TempDir(), "run.json")
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	for err == nil { // fill the pipe
+		_ = w.SetWriteDeadline(time.Now().Add(10 * time.Millisecond))
+		_, err = w.Write(make([]byte, 1<<10))
+	}
+	p := startProcess(t, func(c *exec.Cmd) { c.Stdout = w }, short(url, "-o", file)...)
+	w.Close()
+	poll.True(t, "the file", func() bool {
+		info, err := os.Stat(file) // an empty one is there for a moment, to see whether it can be written
+		return err == nil && info.Size() > 0 && !p.hasEnded()
+	})
+	isReport(t, file)
+	if content, err := io.ReadAll(r); err != nil || !bytes.Contains(content, []byte("requests  3 due")) {
+		t.Errorf("%v, %.2000q", err, content)
+	}
+	p.exits(0)
 }
 
 // An interrupt ends the wait for an input that does not end.
