@@ -364,8 +364,8 @@ func rewind(f *os.File) error {
 	return err
 }
 
-// A file that cannot be written after all costs neither the others nor standard
-// output.
+// A file that cannot be written after all costs neither the others, standard output
+// nor the verdict.
 func TestOneFileFails(t *testing.T) {
 	if _, err := os.Stat("/dev/full"); err != nil {
 		t.Skip("needs /dev/full")
@@ -373,7 +373,10 @@ func TestOneFileFails(t *testing.T) {
 	url, _ := serve(t, 0)
 	dir := t.TempDir()
 	file := filepath.Join(dir, "run.json")
-	status, stdout, stderr := execute(t.Context(), short(url, "-hgrm", link(t, "/dev/full", dir+"/full"), "-o", file)...)
+	status, stdout, stderr := execute(t.Context(), short(url, "-hgrm", link(t, "/dev/full", dir+"/full"), "-o", file, "-fail-if", "max>1ns")...)
+	if !strings.Contains(stderr, "\n-fail-if max>1ns: max is ") {
+		t.Errorf("no verdict: %s", stderr)
+	}
 	if status != 1 || !strings.Contains(stderr, "write the report: -hgrm: write "+dir+"/full: no space left on device") || !strings.Contains(stdout, "requests  3 due") {
 		t.Errorf("status %d: %s%s", status, stdout, stderr)
 	}

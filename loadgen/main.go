@@ -7,13 +7,13 @@
 //
 // It exits with 0 after a run, 1 when the run exceeded -max-error-rate or a threshold,
 // nothing answered or the report could not be written, and 2 when its command line is
-// wrong. The first interrupt ends the sending. A second one ends
-// the wait for outstanding answers; the report is still written. A third one kills
-// the program.
+// wrong. The first interrupt ends the sending. A second one ends the wait for
+// outstanding answers; the report is still written. A third one kills the program.
 package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os/signal"
@@ -84,21 +84,11 @@ Thresholds compare (>, >=, <, <=):
   errors, failed, dropped         shares of the requests due: errors>1%
   achieved                        requests served per second: achieved<95`
 
-// load runs the schedule and writes its report.
+// load runs the schedule and writes its report. Spans and metrics that are still to be
+// sent do not hold the report back.
 func load(ctx context.Context, o options, p command.Process, live io.Writer) error {
-	result, err := send(ctx, o, p, live)
-	if err != nil {
-		return err
-	}
-	if err := o.outputs.write(p.Stdout, result); err != nil {
-		return err
-	}
-	return o.verdict(result)
-}
-
-func send(ctx context.Context, o options, p command.Process, live io.Writer) (*openloop.Result, error) {
 	warn := func(format string, args ...any) {
-		fmt.Fprintf(p.Stderr, eraseLine(live)+format, args...)
+		fmt.Fprintf(p.Stderr, eraseLine(live)+format, args...) // the live line may be on this terminal
 	}
 	if o.trace {
 		stop := startTracer(warn)
@@ -109,7 +99,7 @@ func send(ctx context.Context, o options, p command.Process, live io.Writer) (*o
 	defer stopMetrics()
 	sender, err := client.New(o.client)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	engine, err := openloop.New(openloop.Config{
 		Schedule:    o.schedule,
@@ -125,18 +115,21 @@ func send(ctx context.Context, o options, p command.Process, live io.Writer) (*o
 		Run:         o.run,
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	stop := report.Watch(live, engine.Snapshot)
-	defer stop()
-	defer whenInterrupted(ctx, func() {
+	leave := whenInterrupted(ctx, func() {
 		if n := engine.Snapshot().InFlight; n > 0 {
-			// The live line may be on this terminal.
-			fmt.Fprintf(p.Stderr, "%sloadgen: waiting up to %s for %s in flight; interrupt again to stop waiting, and once more to end without a report\n",
-				eraseLine(live), o.client.Timeout, requests(n))
+			warn("loadgen: waiting up to %s for %s in flight; interrupt again to stop waiting, and once more to end without a report\n", o.client.Timeout, requests(n))
 		}
-	})()
-	return engine.Run(ctx)
+	})
+	stop := report.Watch(live, engine.Snapshot)
+	result, err := engine.Run(ctx)
+	leave()
+	stop()
+	if err != nil {
+		return err
+	}
+	return errors.Join(o.outputs.write(p.Stdout, result), o.verdict(result))
 }
 
 // whenInterrupted calls f when ctx ends. leave undoes that, and returns after f if
