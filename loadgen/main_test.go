@@ -326,6 +326,13 @@ func TestHelp(t *testing.T) {
 			t.Errorf("no %s", text)
 		}
 	}
+	for flag, value := range map[string]string{"rps rate": "20", "arrivals distribution": "constant", "seed uint": "1", "duration duration": "0s", "warmup duration": "0s",
+		"url URL": "http://127.0.0.1:5050", "paths paths": "/=1,/api/trace=1,/api/apm=1", "method method": "GET", "timeout duration": "10s",
+		"max-in-flight number": "1000", "keepalive": "true", "redirects number": "0", "max-error-rate share": "100%"} {
+		if !regexp.MustCompile(`(?m)^  -` + flag + `\n .* \(default ` + value + `\)$`).MatchString(stdout) {
+			t.Errorf("-%s does not have the default %s", flag, value)
+		}
+	}
 	if !strings.HasPrefix(stdout, "Examples:\n") {
 		t.Errorf("it begins with %.100s", stdout)
 	}
