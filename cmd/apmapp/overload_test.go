@@ -35,43 +35,65 @@ const (
 	rssLimit       = 150 << 20
 	healthzLimit   = 100 * time.Millisecond // p99
 	recoveryLimit  = time.Second
-	measureFor     = 8 * time.Second
+	rounds         = 5
+	measureFor     = 3 * time.Second
 	loadgenClients = 1000 // requests in flight; loadgen's default
 )
 
 // BenchmarkOverload measures the service under five times the load that it can
 // serve, prints what it found, and fails if a goal is missed. make bench-overload
-// runs it; docs/adr/0007-overload.md explains the figures. Nothing else may run on the
-// machine meanwhile.
+// runs it; docs/adr/0007-overload.md explains the figures.
+//
+// The speed of a shared machine changes within a minute. So each overload is compared
+// with the peaks just before and after it, and the median of the rounds counts.
 func BenchmarkOverload(b *testing.B) {
 	bench := newOverloadBench(b)
 	p := bench.start()
-	peak := bench.peak(p)
-
-	rows := []measurement{peak}
-	open := bench.measure(p, "open loop", func() traffic {
-		return bench.loadgen(p, overload*peak.ok, loadgenClients, measureFor, routes...)
-	})
-	recovery := bench.recovery(p)
-	rows = append(rows, open)
-	closed := bench.measure(p, "closed loop", func() traffic {
-		return bench.closed(p, overload*128, measureFor)
-	})
-	rows = append(rows, closed)
+	clients := bench.best(p)
+	peak := func() measurement {
+		return bench.measure(p, fmt.Sprintf("peak (%d clients)", clients), func() traffic { return bench.closed(p, clients, measureFor) })
+	}
+	rows := []measurement{peak()}
+	var open, closed []float64 // shares of the peak
+	var recovery time.Duration
+	compare := func(shares *[]float64, m measurement) {
+		before := rows[len(rows)-1]
+		after := peak()
+		rows = append(rows, m, after)
+		*shares = append(*shares, 2*m.ok/(before.ok+after.ok))
+	}
+	for range rounds {
+		asked := overload * rows[len(rows)-1].ok
+		m := bench.measure(p, "open loop", func() traffic {
+			return bench.loadgen(p, asked, loadgenClients, measureFor, routes...)
+		})
+		recovery = max(recovery, bench.recovery(p))
+		compare(&open, m)
+		compare(&closed, bench.measure(p, "closed loop", func() traffic {
+			return bench.closed(p, overload*128, measureFor)
+		}))
+	}
 	refused, probed := bench.refusal(p)
 
 	bench.print(rows)
+	perRequest := rows[0].cpuPerRequest()
 	fmt.Printf("CPU time of the service: %s per request at the peak, %s per refusal (%s), %s per /healthz, the least that net/http can answer with (%s)\n\n",
-		peak.cpuPerRequest(), refused, format.Percent(float64(refused)/float64(peak.cpuPerRequest())), probed, format.Percent(float64(probed)/float64(peak.cpuPerRequest())))
+		perRequest, refused, format.Percent(float64(refused)/float64(perRequest)), probed, format.Percent(float64(probed)/float64(perRequest)))
+	var memory int64
+	var healthz time.Duration
+	for _, m := range rows {
+		memory, healthz = max(memory, m.rss), max(healthz, m.healthz)
+	}
+	wantShare := "at least " + format.Percent(goodputShare) + " of the peak"
 	goals := []struct {
 		name      string
 		met       bool
 		got, want string
 	}{
-		{"goodput, open loop", open.ok >= goodputShare*peak.ok, format.Percent(open.ok / peak.ok), "at least " + format.Percent(goodputShare) + " of the peak"},
-		{"goodput, closed loop", closed.ok >= goodputShare*peak.ok, format.Percent(closed.ok / peak.ok), "at least " + format.Percent(goodputShare) + " of the peak"},
-		{"memory", max(open.rss, closed.rss) <= rssLimit, fmt.Sprintf("%d MB", max(open.rss, closed.rss)>>20), fmt.Sprintf("at most %d MB", rssLimit>>20)},
-		{"/healthz p99", max(open.healthz, closed.healthz) < healthzLimit, fmt.Sprint(max(open.healthz, closed.healthz)), "less than " + healthzLimit.String()},
+		{"goodput, open loop", median(open) >= goodputShare, shares(open), wantShare},
+		{"goodput, closed loop", median(closed) >= goodputShare, shares(closed), wantShare},
+		{"memory", memory <= rssLimit, fmt.Sprintf("%d MB", memory>>20), fmt.Sprintf("at most %d MB", rssLimit>>20)},
+		{"/healthz p99", healthz < healthzLimit, fmt.Sprint(healthz), "less than " + healthzLimit.String()},
 		{"recovery", recovery <= recoveryLimit, fmt.Sprint(recovery), "at most " + recoveryLimit.String()},
 	}
 	for _, g := range goals {
@@ -82,7 +104,20 @@ func BenchmarkOverload(b *testing.B) {
 		}
 		fmt.Printf("%-6s  %s: %s (want %s)\n", verdict, g.name, g.got, g.want)
 	}
-	b.ReportMetric(open.ok/peak.ok, "goodput/peak")
+	b.ReportMetric(median(open), "goodput/peak")
+}
+
+func median(values []float64) float64 {
+	return slices.Sorted(slices.Values(values))[len(values)/2]
+}
+
+// shares returns the median of shares, and all of them in the order of the rounds.
+func shares(values []float64) string {
+	var all []string
+	for _, v := range values {
+		all = append(all, format.Percent(v))
+	}
+	return fmt.Sprintf("%s (%s)", format.Percent(median(values)), strings.Join(all, ", "))
 }
 
 // routes are the paths that the generators ask for.
@@ -213,15 +248,14 @@ func (o *overloadBench) measure(p running, name string, generate func() traffic)
 	return m
 }
 
-// peak returns the measurement with the most answers, of several numbers of requests
-// in flight.
-func (o *overloadBench) peak(p running) measurement {
+// best returns the number of requests in flight with which the service answers most.
+func (o *overloadBench) best(p running) int {
 	o.closed(p, 64, 2*time.Second) // warms up
-	var best measurement
+	var most float64
+	best := 0
 	for _, clients := range []int{16, 32, 64, 128} {
-		m := o.measure(p, fmt.Sprintf("peak (%d clients)", clients), func() traffic { return o.closed(p, clients, measureFor/2) })
-		if m.ok > best.ok {
-			best = m
+		if ok := o.closed(p, clients, measureFor).ok; ok > most {
+			most, best = ok, clients
 		}
 	}
 	return best
@@ -278,9 +312,10 @@ func (o *overloadBench) loadgen(p running, rps float64, clients int, duration ti
 		o.b.Fatalf("%v\n%s", err, out)
 	}
 	var result struct {
-		Sending time.Duration `json:"sending_ns"`
-		Waiting time.Duration `json:"waiting_ns"`
-		Total   struct {
+		Sending  time.Duration `json:"sending_ns"`
+		Waiting  time.Duration `json:"waiting_ns"`
+		Achieved float64       `json:"achieved"` // while the load lasted, as wrk counts
+		Total    struct {
 			Statuses map[string]float64
 			Failures map[string]float64
 		}
@@ -300,7 +335,7 @@ func (o *overloadBench) loadgen(p running, rps float64, clients int, duration ti
 	seconds := elapsed.Seconds()
 	return traffic{
 		generator: "loadgen", asked: rps, elapsed: elapsed, cpu: cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(),
-		ok: result.Total.Statuses["200"] / seconds, refused: result.Total.Statuses["503"] / seconds, failed: failed / seconds,
+		ok: result.Achieved / result.Sending.Seconds(), refused: result.Total.Statuses["503"] / seconds, failed: failed / seconds,
 	}
 }
 
@@ -331,7 +366,7 @@ func (o *overloadBench) refusal(p running) (refused, probed time.Duration) {
 	perRequest := func(m measurement, rate float64) time.Duration {
 		return time.Duration(float64(m.service) / (rate * m.elapsed.Seconds())).Round(100 * time.Nanosecond)
 	}
-	m := o.measure(p, "probes", func() traffic { return o.closed(p, 64, measureFor/2, "/healthz") })
+	m := o.measure(p, "probes", func() traffic { return o.closed(p, 64, measureFor, "/healthz") })
 	probed = perRequest(m, m.ok)
 
 	p = o.start("APMAPP_MAX_CONCURRENT=1", "APMAPP_REQUEST_TIMEOUT=1h")
@@ -347,7 +382,7 @@ func (o *overloadBench) refusal(p running) (refused, probed time.Duration) {
 	// The service works without requests too: profiler, metrics. Clients that wait
 	// cause so few refusals that this work would count.
 	idle := o.measure(p, "idle", func() traffic { time.Sleep(measureFor / 2); return traffic{} })
-	m = o.measure(p, "refusals", func() traffic { return o.closed(p, loadgenClients, measureFor/2) })
+	m = o.measure(p, "refusals", func() traffic { return o.closed(p, loadgenClients, measureFor) })
 	m.service -= time.Duration(float64(idle.service) * m.wall.Seconds() / idle.wall.Seconds())
 	if m.ok > 0 || m.refused == 0 {
 		o.b.Fatalf("%.0f answers and %.0f refusals per second, want refusals only", m.ok, m.refused)
