@@ -3,6 +3,8 @@ package localagent
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -90,7 +92,16 @@ func Start(cfg Config) (_ *Agent, err error) {
 	if err != nil {
 		return nil, errors.Join(err, inner.Close())
 	}
-	a.inner = a.handler(inner.Addr().String())
+	info, err := a.core.Info(traceagent.Info{
+		Port:       port(a.front.Addr()),
+		StatsdPort: port(a.packets.LocalAddr()),
+		Socket:     cfg.Socket,
+		Endpoints:  []string{profilesPath},
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.inner = a.handler(inner.Addr().String(), info)
 	a.server = &http.Server{
 		Handler:           origin.Intake(origin.Named(nil, cfg.Addr), tapped(cfg.Taps, a.inner)),
 		ErrorLog:          slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelDebug),
@@ -163,15 +174,54 @@ func (a *Agent) Close() error {
 	return errors.Join(errs...)
 }
 
-// handler stores profiles and passes other requests to the Agent's own code, which
-// would send profiles to Datadog.
-func (a *Agent) handler(core string) http.Handler {
+// port returns the port of an address.
+func port(addr net.Addr) int {
+	switch addr := addr.(type) {
+	case *net.TCPAddr:
+		return addr.Port
+	case *net.UDPAddr:
+		return addr.Port
+	}
+	return 0
+}
+
+const profilesPath = "/profiling/v1/input"
+
+// handler stores profiles, describes the agent, and passes traces and statistics to the
+// Agent's own code. It serves nothing else: that code would send it to Datadog.
+func (a *Agent) handler(core string, info []byte) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("/profiling/v1/input", a.takeProfiles)
+	mux.HandleFunc(profilesPath, a.takeProfiles)
+	mux.HandleFunc("/info", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(info) // the client has gone
+	})
 	proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: core})
 	proxy.ErrorLog = slog.NewLogLogger(a.cfg.Logger.Handler(), slog.LevelDebug)
-	mux.Handle("/", proxy)
-	return mux
+	proxy.ModifyResponse = func(r *http.Response) error { // described sets them
+		r.Header.Del("Datadog-Agent-Version")
+		r.Header.Del("Datadog-Agent-State")
+		return nil
+	}
+	for _, path := range traceagent.Endpoints() {
+		mux.Handle(path, proxy)
+	}
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		http.Error(w, fmt.Sprintf("%s is not served: this agent keeps traces, statistics, profiles and metrics", r.URL.Path), http.StatusNotFound)
+	})
+	return described(info, mux)
+}
+
+// described adds headers with the version, and with the hash of /info: tracers read
+// /info again after each answer with another hash.
+func described(info []byte, next http.Handler) http.Handler {
+	hash := sha256.Sum256(info)
+	state := hex.EncodeToString(hash[:])
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Datadog-Agent-Version", traceagent.Version)
+		w.Header().Set("Datadog-Agent-State", state)
+		next.ServeHTTP(w, r)
+	})
 }
 
 func (a *Agent) takeProfiles(w http.ResponseWriter, r *http.Request) {

@@ -49,6 +49,7 @@ type Config struct {
 // Agent is a running trace-agent.
 type Agent struct {
 	core    *agent.Agent
+	info    []byte // the body of /info of the Agent's code
 	cancel  context.CancelFunc
 	stopped sync.WaitGroup
 }
@@ -68,6 +69,7 @@ func Start(cfg Config) (*Agent, error) {
 	corelog.SetLogger(coreLogger{cfg.Logger})
 
 	conf := config.New()
+	conf.AgentVersion = Version
 	conf.ReceiverHost = tcp.IP.String()
 	conf.ReceiverPort = tcp.Port
 	conf.ReceiverSocket = cfg.Socket
@@ -96,6 +98,7 @@ func Start(cfg Config) (*Agent, error) {
 	a := &Agent{cancel: cancel}
 	a.core = agent.NewAgent(ctx, conf, telemetry.NewNoopCollector(), &statsd.NoOpClient{}, uncompressed{})
 	a.core.Receiver.SetTCPListener(cfg.Listener)
+	a.info = info(a.core)
 	a.core.TraceWriter.Stop()
 	a.core.TraceWriterV1.Stop()
 	a.core.TraceWriter = &spanWriter{write: cfg.Spans}

@@ -6,7 +6,9 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -112,6 +114,18 @@ func TestTraceIsComplete(t *testing.T) {
 	}
 	if r.hits != 1 {
 		t.Errorf("statistics count %d spans, want 1", r.hits)
+	}
+}
+
+// TestVersion compares the version with go.mod.
+func TestVersion(t *testing.T) {
+	mod, err := os.ReadFile("../../go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := regexp.MustCompile(`datadog-agent/pkg/trace v0\.(\S+)`).FindSubmatch(mod)
+	if m == nil || traceagent.Version != "7."+string(m[1]) {
+		t.Errorf("version %s, and go.mod has %q", traceagent.Version, m)
 	}
 }
 

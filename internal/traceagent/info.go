@@ -1,0 +1,73 @@
+package traceagent
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+
+	"github.com/DataDog/datadog-agent/pkg/trace/agent"
+)
+
+// Version is the version of the Agent whose code runs. Its module pkg/trace v0.85.2 is
+// of Agent 7.85.2. Tracers decide by the version what they may send: Java's computes
+// statistics for 7.65 and later.
+const Version = "7.85.2"
+
+// endpoints are the paths that the Agent's code serves here and that /info lists. The
+// rest of its API passes data on to Datadog, or panics without an account.
+var endpoints = []string{
+	"/v0.3/traces", "/v0.4/traces", "/v0.5/traces", "/v0.7/traces", "/v1.0/traces",
+	"/v0.3/services", "/v0.4/services",
+	"/v0.6/stats",
+}
+
+// unlisted are the paths of old tracers, which do not read /info.
+var unlisted = []string{"/spans", "/services", "/v0.1/spans", "/v0.1/services", "/v0.2/traces", "/v0.2/services"}
+
+// Endpoints returns the paths of all requests that the Agent's code serves here.
+func Endpoints() []string { return slices.Concat(endpoints, unlisted) }
+
+// Info describes the Agent to tracers.
+type Info struct {
+	// Port is the TCP port for traces, StatsdPort the UDP port for metrics.
+	Port, StatsdPort int
+	// Socket is the path of the UNIX socket for traces, or "".
+	Socket string
+	// Endpoints are paths that the caller serves, in addition to those of the Agent's
+	// code.
+	Endpoints []string
+}
+
+// Info returns the body of /info. It is that of the Agent's code, without what does
+// not work here.
+func (a *Agent) Info(i Info) ([]byte, error) {
+	var info map[string]any
+	if err := json.Unmarshal(a.info, &info); err != nil {
+		return nil, fmt.Errorf("read /info of the trace agent: %w", err)
+	}
+	config, ok := info["config"].(map[string]any)
+	if !ok {
+		return nil, fmt.Errorf("read /info of the trace agent: config is %T", info["config"])
+	}
+	config["receiver_port"], config["receiver_socket"], config["statsd_port"] = i.Port, i.Socket, i.StatsdPort
+	info["endpoints"] = slices.Concat(endpoints, i.Endpoints)
+	info["evp_proxy_allowed_headers"] = []string{}
+	info["span_events"], info["span_meta_structs"], info["long_running_spans"] = false, false, false
+	return json.MarshalIndent(info, "", "\t")
+}
+
+// info returns the body of /info of an Agent that is not running yet.
+func info(core *agent.Agent) []byte {
+	core.Receiver.BuildHandlers()
+	var answer body
+	core.Receiver.Handlers["/info"].ServeHTTP(&answer, &http.Request{Header: http.Header{}})
+	return answer.Bytes()
+}
+
+// body is a ResponseWriter that keeps the body.
+type body struct{ bytes.Buffer }
+
+func (*body) Header() http.Header { return http.Header{} }
+func (*body) WriteHeader(int)     {}
