@@ -511,7 +511,7 @@ func TestCharts(t *testing.T) {
 		got = append(got, fmt.Sprint(c.Name, " ", c.Tags, " ", len(c.Lines), "+", c.More, " ", c.Lines[0].Tags, " ", string(data)))
 	}
 	want := []string{
-		"requests [env:dev] 2+0 route:/a [[1699999710,1700000000,1700000010],[null,1,null],[null,2,5]]",
+		"requests [env:dev] 2+0 route:/a [[1699999710,1700000000,1700000010],[null,0.1,0],[null,0.2,0.5]]",
 		"wide [] 8+2 n:0 ",
 		"datadog.tracer.y [] 1+0  [[1699999700,1700000000],[null,1]]",
 		"datadog.dogstatsd.client.x [] 1+0  [[1699999700,1700000000],[null,1]]",
