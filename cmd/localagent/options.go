@@ -36,7 +36,7 @@ func (o *options) flags(fs *command.Flags) {
 			o.hosts = strings.Split(strings.ToLower(names), ",")
 			return nil
 		})
-		fs.StringVar(&o.record, "record", "", "record everything received to `file`, for -replay")
+		fs.StringVar(&o.record, "record", "", "record everything accepted to `file`, for -replay")
 		fs.StringVar(&o.forward, "forward", "", "forward everything except logs to the Agent at `URL`")
 	})
 }

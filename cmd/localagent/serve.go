@@ -33,7 +33,7 @@ func serve(ctx context.Context, o options, stdin io.Reader, stdout, stderr io.Wr
 	defer func() { err = errors.Join(err, agent.Close()) }()
 	lines := localagent.NewLogWriter(store)
 	if o.replay != "" {
-		if err := replay(agent, o.replay, lines); err != nil {
+		if err := replay(agent, o.replay, lines, stderr); err != nil {
 			return err
 		}
 	}
@@ -107,14 +107,18 @@ func (o options) taps() (taps []localagent.Tap, end func() error, err error) {
 	return taps, end, nil
 }
 
-func replay(agent *localagent.Agent, name string, lines io.Writer) error {
+func replay(agent *localagent.Agent, name string, lines, stderr io.Writer) error {
 	f, err := os.Open(name)
 	if err != nil {
 		return fmt.Errorf("-replay: %w", err)
 	}
 	defer f.Close()
-	if err := agent.Replay(f, lines); err != nil {
+	skipped, err := agent.Replay(f, lines)
+	if err != nil {
 		return fmt.Errorf("-replay: %s: %w", name, err)
+	}
+	if skipped.Requests > 0 {
+		fmt.Fprintf(stderr, "localagent: -replay: %s: %d requests skipped, the first is %v\n", name, skipped.Requests, skipped.First)
 	}
 	return nil
 }

@@ -376,6 +376,45 @@ func TestInfo(t *testing.T) {
 	}
 }
 
+// TestRecordingOfATracer records what a tracer sends besides traces: requests that are
+// refused are not in the recording. A replay skips those of other recordings.
+func TestRecordingOfATracer(t *testing.T) {
+	var tape bytes.Buffer
+	first := NewStore(0)
+	a, err := Start(Config{Addr: "127.0.0.1:0", DogStatsD: "127.0.0.1:0", Store: first, Taps: []Tap{NewRecorder(&tape)}, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const trace = `[[{"trace_id":1,"span_id":2,"service":"web","name":"a","resource":"b","start":1700000000000000000,"duration":1,"metrics":{"_sampling_priority_v1":1}}]]`
+	refused := []string{"/telemetry/proxy/api/v2/apmtelemetry", "/v0.4/traces", "/tracer_flare/v1", "/profiling/v1/input"}
+	for path, body := range map[string]string{refused[0]: "{}", refused[1]: "{", refused[2]: "x", refused[3]: "x", "/v0.3/traces": trace} {
+		resp, err := http.Post("http://"+a.Addr().String()+path, "application/json", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+	}
+	if err := a.Close(); err != nil {
+		t.Error(err)
+	}
+	if got := tape.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "/v0.3/traces") {
+		t.Errorf("recorded %s, want one trace", got)
+	}
+
+	var old bytes.Buffer // by a version that recorded all
+	r := NewRecorder(&old)
+	for _, path := range refused {
+		r.Hear(Event{Kind: Request, Method: "POST", Path: path, Body: []byte("{")})
+	}
+	old.Write(tape.Bytes())
+	again, replayed := startAgent(t)
+	skipped, err := again.Replay(&old, io.Discard)
+	if err != nil || skipped.Requests != len(refused) || skipped.First == nil || skipped.First.Error() != "line 1: POST "+refused[0]+": refused with status 404" {
+		t.Errorf("%v, skipped %+v, want %d requests", err, skipped, len(refused))
+	}
+	poll.True(t, "the trace is replayed", func() bool { return replayed.Usage().Traces == 1 })
+}
+
 type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) {
@@ -445,8 +484,8 @@ func TestRecordReplayAndForward(t *testing.T) {
 	}
 
 	again, replayed := startAgent(t)
-	if err := again.Replay(bytes.NewReader(tape.Bytes()), NewLogWriter(replayed)); err != nil {
-		t.Fatal(err)
+	if skipped, err := again.Replay(bytes.NewReader(tape.Bytes()), NewLogWriter(replayed)); err != nil || skipped.Requests != 0 {
+		t.Fatalf("%v, %+v", err, skipped)
 	}
 	for name, s := range map[string]*Store{"the first": first, "the replay": replayed, "the forwarder": forwarded} {
 		poll.True(t, name+" has one trace", func() bool {
@@ -460,10 +499,9 @@ func TestRecordReplayAndForward(t *testing.T) {
 	for tape, want := range map[string]string{
 		"{":                "line 1: unexpected end of JSON input",
 		`{"kind":"music"}`: `line 1: kind must be request, packet or logs, got "music"`,
-		`{"kind":"logs"}` + "\n\n" + `{"kind":1}`:                                "line 3: json",
-		`{"kind":"request","method":"POST","path":"/v0.4/traces","body":"e30="}`: "line 1: POST /v0.4/traces: status 4",
+		`{"kind":"logs"}` + "\n\n" + `{"kind":1}`: "line 3: json",
 	} {
-		if err := again.Replay(strings.NewReader(tape), io.Discard); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := again.Replay(strings.NewReader(tape), io.Discard); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", tape, err, want)
 		}
 	}

@@ -42,7 +42,7 @@ func FuzzReplay(f *testing.F) {
 	f.Add([]byte(`{"kind":"request","method":"CONNECT","path":"//"}` + "\n" + `{"kind":"request","header":{"":null}}`))
 	named := regexp.MustCompile(`^line (\d+): `)
 	f.Fuzz(func(t *testing.T, tape []byte) {
-		err := a.Replay(bytes.NewReader(tape), io.Discard)
+		_, err := a.Replay(bytes.NewReader(tape), io.Discard)
 		if err == nil {
 			return
 		}
@@ -56,10 +56,10 @@ func FuzzReplay(f *testing.F) {
 			t.Fatalf("%v: the recording has %d lines", err, len(lines))
 		}
 		// The lines before are valid, and the line itself is not.
-		if err := a.Replay(bytes.NewReader(bytes.Join(lines[:n-1], []byte("\n"))), io.Discard); err != nil {
+		if _, err := a.Replay(bytes.NewReader(bytes.Join(lines[:n-1], []byte("\n"))), io.Discard); err != nil {
 			t.Errorf("the lines before line %d: %v", n, err)
 		}
-		if err := a.Replay(bytes.NewReader(lines[n-1]), io.Discard); err == nil {
+		if _, err := a.Replay(bytes.NewReader(lines[n-1]), io.Discard); err == nil {
 			t.Errorf("line %d alone is valid: %q", n, lines[n-1])
 		}
 	})

@@ -3,8 +3,10 @@ package localagent
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -24,6 +26,8 @@ type Event struct {
 	Path   string      `json:"path,omitempty"`
 	Header http.Header `json:"header,omitempty"`
 	Body   []byte      `json:"body"`
+
+	status int // of the answer to a request
 }
 
 // Kind is the kind of an event.
@@ -36,10 +40,12 @@ const (
 	Logs    Kind = "logs"
 )
 
-// Tap observes every event in arrival order. Hear must not block.
+// Tap observes every event: requests after their answer, others on arrival. Hear must
+// not block.
 type Tap interface{ Hear(Event) }
 
-// Recorder is a Tap that writes events as JSON, one per line.
+// Recorder is a Tap that writes events as JSON, one per line. It leaves out requests
+// that were refused: a replay would refuse them too.
 type Recorder struct {
 	mu  sync.Mutex
 	to  *json.Encoder
@@ -51,6 +57,9 @@ func NewRecorder(w io.Writer) *Recorder { return &Recorder{to: json.NewEncoder(w
 
 // Hear implements Tap.
 func (r *Recorder) Hear(e Event) {
+	if e.status >= 400 {
+		return
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.err == nil {
@@ -65,22 +74,42 @@ func (r *Recorder) Err() error {
 	return r.err
 }
 
+// Skipped are requests of a recording that the agent refuses, such as those of
+// recordings that contain all requests.
+type Skipped struct {
+	Requests int
+	First    error // names the line of the recording; nil if there is none
+}
+
+// errRefused is the error of a request that the agent refuses.
+var errRefused = errors.New("refused")
+
 // Replay passes the events of a recording to the agent, as fast as it can, and writes
-// log lines to w. An error names the line of the recording.
-func (a *Agent) Replay(r io.Reader, w io.Writer) error {
+// log lines to w. It skips requests that the agent refuses. An error names the line of
+// the recording.
+func (a *Agent) Replay(r io.Reader, w io.Writer) (Skipped, error) {
+	var skipped Skipped
 	lines := bufio.NewReader(r)
 	for n := 1; ; n++ {
 		line, end := lines.ReadBytes('\n')
 		if len(bytes.TrimSpace(line)) > 0 {
-			if err := a.play(line, w); err != nil {
-				return fmt.Errorf("line %d: %w", n, err)
+			err := a.play(line, w)
+			if err != nil {
+				err = fmt.Errorf("line %d: %w", n, err)
+			}
+			switch {
+			case errors.Is(err, errRefused):
+				skipped.Requests++
+				skipped.First = cmp.Or(skipped.First, err)
+			case err != nil:
+				return skipped, err
 			}
 		}
 		if end == io.EOF {
-			return nil
+			return skipped, nil
 		}
 		if end != nil {
-			return fmt.Errorf("line %d: %w", n, end)
+			return skipped, fmt.Errorf("line %d: %w", n, end)
 		}
 	}
 }
@@ -107,7 +136,7 @@ func (a *Agent) play(line []byte, w io.Writer) error {
 		answer := &discardResponse{header: http.Header{}}
 		a.inner.ServeHTTP(answer, req)
 		if answer.status >= 400 {
-			return fmt.Errorf("%s %s: status %d", e.Method, e.Path, answer.status)
+			return fmt.Errorf("%s %s: %w with status %d", e.Method, e.Path, errRefused, answer.status)
 		}
 		return nil
 	}
@@ -212,7 +241,7 @@ func (f *Forwarder) send(e Event) error {
 	return fmt.Errorf("events of kind %q are not forwarded", e.Kind)
 }
 
-// tapped passes each POST or PUT to the taps before serving it.
+// tapped passes each POST or PUT to the taps after its answer.
 func tapped(taps []Tap, next http.Handler) http.Handler {
 	if len(taps) == 0 {
 		return next
@@ -228,13 +257,29 @@ func tapped(taps []Tap, next http.Handler) http.Handler {
 			return
 		}
 		e := Event{Time: time.Now(), Kind: Request, Method: r.Method, Path: r.URL.RequestURI(), Header: r.Header.Clone(), Body: body}
+		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+		answer := &answerStatus{ResponseWriter: w, status: http.StatusOK}
+		next.ServeHTTP(answer, r)
+		e.status = answer.status
 		for _, t := range taps {
 			t.Hear(e)
 		}
-		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
-		next.ServeHTTP(w, r)
 	})
 }
+
+// answerStatus is a ResponseWriter that keeps the status.
+type answerStatus struct {
+	http.ResponseWriter
+	status int
+}
+
+func (a *answerStatus) WriteHeader(status int) {
+	a.status = status
+	a.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap is for http.ResponseController.
+func (a *answerStatus) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
 // TapWriter writes log lines to W and passes them to Taps.
 type TapWriter struct {
