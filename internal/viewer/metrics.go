@@ -7,12 +7,14 @@ import (
 	"strings"
 
 	"apmapp/internal/format"
+	"apmapp/internal/local/wire"
 	"apmapp/internal/localagent"
 )
 
 // chart is a metric over time, with one line per series.
 type chart struct {
 	Name  string
+	Unit  string   // what its values are, by the type of the metric
 	Tags  []string // common to all series
 	Lines []line
 	More  int // number of series that are not drawn
@@ -31,10 +33,33 @@ type line struct {
 func (v *viewer) metrics(w http.ResponseWriter, r *http.Request) {
 	text := r.URL.Query().Get("q")
 	data := struct {
-		Text   string
-		Charts []chart
-	}{text, newCharts(v.Store.Metrics(text))}
+		Text    string
+		Charts  []chart
+		Events  []localagent.StatsdEvent
+		Checks  []localagent.StatsdCheck
+		Refused []localagent.Refusal
+	}{text, newCharts(v.Store.Metrics(text)), v.Store.StatsdEvents(), v.Store.StatsdChecks(), v.Store.RefusedMetrics()}
+	data.Events = data.Events[:min(len(data.Events), listed)]
 	v.show(w, http.StatusOK, "metrics", page{Title: "Metrics", Section: "metrics", Live: true, Data: data})
+}
+
+func (v *viewer) apiRefused(w http.ResponseWriter, _ *http.Request) {
+	v.answer(w, v.Store.RefusedMetrics())
+}
+
+func (v *viewer) apiEvents(w http.ResponseWriter, r *http.Request) {
+	events := v.Store.StatsdEvents()
+	v.answer(w, events[:min(len(events), limit(r))])
+}
+
+func (v *viewer) apiChecks(w http.ResponseWriter, _ *http.Request) {
+	v.answer(w, v.Store.StatsdChecks())
+}
+
+// units are what the values of metrics are, by type.
+var units = map[string]string{
+	wire.Count: "per second", wire.Set: "unique in 10 s",
+	wire.Histogram: "mean", wire.Timer: "mean", wire.Distribution: "mean",
 }
 
 // newCharts returns a chart per name of metrics sorted by name. Metrics of tracers
@@ -74,9 +99,18 @@ func tagsOf(m localagent.Metric) []string {
 const leastSpan = 300
 
 // newChart returns the chart of the series of one metric: as many lines as there
-// are colors.
+// are colors, of series that have not ended first.
 func newChart(series []localagent.Metric) chart {
-	c := chart{Name: series[0].Name, Tags: tagsOf(series[0]), More: max(0, len(series)-colors)}
+	slices.SortStableFunc(series, func(a, b localagent.Metric) int {
+		switch {
+		case a.Ended == b.Ended:
+			return 0
+		case a.Ended:
+			return 1
+		}
+		return -1
+	})
+	c := chart{Name: series[0].Name, Unit: units[series[0].Type], Tags: tagsOf(series[0]), More: max(0, len(series)-colors)}
 	for _, m := range series[1:] {
 		tags := tagsOf(m)
 		c.Tags = slices.DeleteFunc(c.Tags, func(t string) bool { return !slices.Contains(tags, t) })
@@ -106,8 +140,16 @@ func newChart(series []localagent.Metric) chart {
 			values[at[p.Time.Unix()]] = &p.Value
 		}
 		c.Data = append(c.Data, values)
-		last := m.Points[len(m.Points)-1].Value
-		c.Lines = append(c.Lines, line{strings.Join(own, ", "), format.Number(last), i})
+		c.Lines = append(c.Lines, line{strings.Join(own, ", "), valueOf(m.Points[len(m.Points)-1]), i})
 	}
 	return c
+}
+
+// valueOf returns the value of a point, and its percentiles if it has some.
+func valueOf(p localagent.Point) string {
+	text := format.Number(p.Value)
+	if p.Spread != nil {
+		text += ", median " + format.Number(p.Median) + ", p95 " + format.Number(p.P95) + ", max " + format.Number(p.Max)
+	}
+	return text
 }

@@ -71,6 +71,9 @@ func New(cfg Config) http.Handler {
 	mux.HandleFunc("GET /api/logs", v.apiLogs)
 	mux.HandleFunc("GET /api/profiles", v.apiProfiles)
 	mux.HandleFunc("GET /api/metrics", v.apiMetrics)
+	mux.HandleFunc("GET /api/metrics/refused", v.apiRefused)
+	mux.HandleFunc("GET /api/events", v.apiEvents)
+	mux.HandleFunc("GET /api/checks", v.apiChecks)
 	mux.Handle("GET /assets/uplot/", http.StripPrefix("/assets/uplot/", http.FileServerFS(uplot.Files)))
 	mux.Handle("GET /assets/", http.StripPrefix("/assets/", http.FileServerFS(assets)))
 	// pprof's pages name no icon, so browsers request this one.

@@ -53,6 +53,7 @@ func filled(t *testing.T) *localagent.Store {
 	}
 	s.AddLog(localagent.ParseLog(line, time.Now()))
 	s.AddPacket("<script>alert(3)</script>.x:1|g|#"+hostile, time.Now())
+	s.AddPacket(fmt.Sprintf("_e{%d,%[1]d}:%[2]s|%[2]s|t:warning|#%[2]s\n_e{1,1}:a|b\n_sc|%[2]s|2|h:%[2]s|#%[2]s|m:%[2]s\n%[2]s", len(hostile), hostile), time.Now())
 	return s
 }
 
@@ -423,6 +424,10 @@ func TestAPI(t *testing.T) {
 		"/api/logs?trace_id=" + trace1[:31]: "0",
 		"/api/profiles":                     "0",
 		"/api/metrics?q=alert":              "1",
+		"/api/metrics/refused":              "1",
+		"/api/events":                       "2",
+		"/api/events?limit=1":               "1",
+		"/api/checks":                       "1",
 	} {
 		w := fetch(t, h, path)
 		var v any
@@ -518,6 +523,42 @@ func TestCharts(t *testing.T) {
 	}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// TestMetricsPageShowsWhatIsNotAChart: refused lines with their reasons, events and
+// service checks.
+func TestMetricsPageShowsWhatIsNotAChart(t *testing.T) {
+	s := localagent.NewStore(0)
+	h := New(Config{Store: s})
+	if got := fetch(t, h, "/metrics").Body.String(); strings.Contains(got, "<h2>") {
+		t.Errorf("an empty page has sections: %s", got)
+	}
+	s.AddPacket("boom:1e308|c|@0.001\nboom:1e308|c|@0.001\n_e{6,9}:deploy|version 2|t:error|#env:dev\n_sc|db.up|2|h:one|m:refused\nh:4:4|h\nc:20|c", time.Now())
+	got := fetch(t, h, "/metrics").Body.String()
+	for _, want := range []string{
+		"<td>value is not finite</td><td class=\"n\">2</td><td><code>boom:1e308|c|@0.001</code></td>",
+		"<b>deploy</b> version 2 <small> env:dev </small>", `<li class="error">`,
+		"<td>db.up</td><td>critical</td>", "<td>refused</td>",
+		"<b>h</b> <small>mean</small>", "4, median 4, p95 4, max 4", "<b>c</b> <small>per second</small>", "</i>2</span>",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in %s", want, got)
+		}
+	}
+}
+
+// TestChartsOfRestarts: series of ended processes do not replace those of the running
+// one in a chart.
+func TestChartsOfRestarts(t *testing.T) {
+	s := localagent.NewStore(0)
+	now := time.Unix(1_700_000_000, 0)
+	for i := range colors + 1 {
+		s.AddPacket(fmt.Sprintf("wide:1|g|#id:%d", i), now)
+	}
+	s.AddPacket("wide:1|g|#id:z", now.Add(time.Minute))
+	if c := newCharts(s.Metrics(""))[0]; c.Lines[0].Tags != "id:z" || c.Lines[1].Tags != "id:0" || c.More != 2 {
+		t.Errorf("%+v", c)
 	}
 }
 
