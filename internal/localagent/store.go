@@ -24,7 +24,8 @@ type Store struct {
 	traces    map[string]*trace
 	plain     *list.List // of *trace, oldest first
 	protected *list.List // errors and the slowest, oldest first
-	traceUse  int64
+	traceUse  int64      // bytes of all traces
+	guarded   int64      // bytes of protected ones
 	evicted   int64
 	notFinite int // numbers of spans
 
@@ -138,6 +139,9 @@ func (s *Store) AddSpans(c traceagent.Chunk) {
 	grown := sizeOf(c.Spans)
 	t.size += grown
 	s.traceUse += grown
+	if t.in == s.protected {
+		s.guarded += grown
+	}
 	known := len(t.Spans)
 	t.add(c.Spans)
 	s.services.add(t, known)
@@ -223,6 +227,7 @@ func (s *Store) rank(t *trace) {
 	}
 	s.plain.Remove(t.place)
 	t.in, t.place = s.protected, s.protected.PushBack(t)
+	s.guarded += t.size
 }
 
 // add inserts d and reports whether it is among the slowest.
@@ -240,13 +245,13 @@ func (s *slowest) add(d time.Duration) bool {
 	return true
 }
 
-// evict frees memory. At most half of the kept traces are protected, so that ordinary
-// ones remain visible.
+// evict frees memory. Protected traces have at most half of it, so that ordinary ones
+// remain visible.
 func (s *Store) evict() {
 	limit := int64(traceShare * float64(s.budget))
 	for s.traceUse > limit {
 		from := s.plain
-		if from.Len() == 0 || s.protected.Len() > s.plain.Len() {
+		if s.guarded > limit/2 || from.Len() == 0 {
 			from = s.protected
 		}
 		oldest := from.Front()
@@ -256,6 +261,9 @@ func (s *Store) evict() {
 		t := from.Remove(oldest).(*trace)
 		delete(s.traces, t.ID)
 		s.traceUse -= t.size
+		if from == s.protected {
+			s.guarded -= t.size
+		}
 		s.evicted++
 	}
 }

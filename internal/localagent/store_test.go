@@ -95,6 +95,71 @@ func TestBudget(t *testing.T) {
 	}
 }
 
+// TestProtectedTracesHaveHalfOfTheBytes: a few large traces with errors leave room for
+// ordinary ones, and are themselves evicted when they are more than half.
+func TestProtectedTracesHaveHalfOfTheBytes(t *testing.T) {
+	const limit = int64(traceShare * MinBudget)
+	failed := func(i int) traceagent.Chunk {
+		c := chunk(i, func(sp *traceagent.Span) { sp.Error = true })
+		for n := range 199 {
+			c.Spans = append(c.Spans, chunk(i, func(sp *traceagent.Span) {
+				sp.SpanID, sp.ParentID = uint64(1_000_000+n), c.Spans[0].SpanID
+				sp.Tags["text"] = strings.Repeat("x", 200)
+			}).Spans[0])
+		}
+		return c
+	}
+	ordinary := func(i int) traceagent.Chunk {
+		return chunk(i, func(sp *traceagent.Span) { sp.Tags["text"] = strings.Repeat("x", 700) })
+	}
+	s := NewStore(MinBudget)
+	for i := range 25 {
+		s.AddSpans(failed(i))
+	}
+	size := s.Usage().TraceBytes / 25
+	if 25*size < limit*3/4 || 25*size > limit {
+		t.Fatalf("25 failed traces have %d bytes, want most of %d", 25*size, limit)
+	}
+	ordinaryKept := func() (n int) {
+		for _, of := range s.traces {
+			if of.in == s.plain {
+				n++
+			}
+		}
+		return n
+	}
+	for i := range 1300 {
+		s.AddSpans(ordinary(1000 + i))
+	}
+	if n := ordinaryKept(); n < 1250 {
+		t.Errorf("%d of 1300 ordinary traces are kept", n)
+	}
+	for i := range 5000 {
+		s.AddSpans(ordinary(10_000 + i))
+	}
+	if s.guarded > limit/2 || s.guarded < limit/2-size || s.traceUse > limit {
+		t.Errorf("protected traces have %d of %d bytes, want nearly %d", s.guarded, s.traceUse, limit/2)
+	}
+	// A trace that is protected later, and one that grows afterwards.
+	s = NewStore(MinBudget)
+	for i := range 100 {
+		c := failed(i)
+		c.Spans[0].Error = false
+		s.AddSpans(traceagent.Chunk{TraceID: c.TraceID, Spans: c.Spans[1:100]})
+		s.AddSpans(traceagent.Chunk{TraceID: c.TraceID, Spans: c.Spans[100:]})
+	}
+	var all, protected int64
+	for _, of := range s.traces {
+		all += of.size
+		if of.in == s.protected {
+			protected += of.size
+		}
+	}
+	if s.traceUse != all || s.guarded != protected {
+		t.Errorf("counted %d bytes, %d protected; traces have %d, %d", s.traceUse, s.guarded, all, protected)
+	}
+}
+
 func TestFilter(t *testing.T) {
 	s := NewStore(0)
 	s.AddSpans(chunk(1))
