@@ -28,7 +28,7 @@ var (
 	cpuLimits       = []int{1, 2}
 )
 
-// serviceLimit is how many times the service time of the peer is allowed.
+// serviceLimit is the share of the service time of the peer that is allowed.
 const (
 	serviceLimit = 1.2
 	servicePeer  = "vegeta"

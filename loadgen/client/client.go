@@ -62,7 +62,7 @@ type Options struct {
 
 // Request is what a path of a run sends.
 type Request struct {
-	// Method is that of the options if empty.
+	// Method is the method of the options if empty.
 	Method string
 	// Path is the path and query. It starts with a slash.
 	Path string
