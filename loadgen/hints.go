@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
 	"regexp"
@@ -63,7 +64,7 @@ var hints = func() map[string]string {
 // -url is a base URL, to which -paths are appended, so an argument would be ambiguous.
 func unexpected(argument string) error {
 	if argument == "merge" {
-		return fmt.Errorf("merge must be the first argument: loadgen merge FILE...")
+		return errors.New("merge must be the first argument, before its flags and files")
 	}
 	s := argument
 	if !strings.Contains(s, "://") {

@@ -17,7 +17,7 @@ func TestMessagesForWhatPeopleType(t *testing.T) {
 		"1.5":                                  `unexpected argument "1.5": flags begin with -`,
 		"1.5s":                                 `unexpected argument "1.5s": flags begin with -`,
 		"fast":                                 `unexpected argument "fast": flags begin with -`,
-		"-o x.html merge a.json":               "merge must be the first argument: loadgen merge FILE...",
+		"-o x.html merge a.json":               "merge must be the first argument, before its flags and files",
 
 		"-url 127.0.0.1:5050":           `-url: "127.0.0.1:5050" has no scheme: write http://127.0.0.1:5050`,
 		"-url localhost":                `-url: "localhost" has no scheme: write http://localhost`,
