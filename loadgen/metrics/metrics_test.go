@@ -358,6 +358,17 @@ func TestWarnsOnce(t *testing.T) {
 	}
 }
 
+// Without Warn, nobody learns of an error, and the run goes on.
+func TestWithoutWarn(t *testing.T) {
+	clean(t)
+	c, err := Dial(Config{Address: "unix://" + filepath.Join(t.TempDir(), "dsd.socket"), Paths: []openloop.Path{{Path: "/"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	observe(c, 0, openloop.Exchange{Status: 200}, false)
+	c.Close()
+}
+
 // An Agent that takes no packets does not hold back the end of the run.
 func TestCloseIsBounded(t *testing.T) {
 	clean(t)
