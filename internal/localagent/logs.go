@@ -118,10 +118,11 @@ func (f LogFilter) matches(l *Log) bool {
 }
 
 // SameTrace reports whether the trace ID of a log line names the trace with an ID
-// of 32 hex digits: the whole ID, or its lower half in hex or in decimal.
+// of 32 hex digits: the whole ID, or its lower half in hex or in decimal. The upper half
+// of the trace's ID may be missing.
 func SameTrace(id, logged string) bool {
 	if logged == "" || len(id) != 32 {
 		return false
 	}
-	return id == logged || slices.Contains(halves(logged), id[16:])
+	return len(logged) == 32 && sameID(id, logged) || slices.Contains(halves(logged), id[16:])
 }

@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -21,11 +22,12 @@ type Store struct {
 	budget int64
 
 	mu        sync.RWMutex
-	traces    map[string]*trace
-	plain     *list.List // of *trace, oldest first
-	protected *list.List // errors and the slowest, oldest first
-	traceUse  int64      // bytes of all traces
-	guarded   int64      // bytes of protected ones
+	traces    map[string]*trace   // by ID
+	lower     map[string][]*trace // by the lower half of the ID
+	plain     *list.List          // of *trace, oldest first
+	protected *list.List          // errors and the slowest, oldest first
+	traceUse  int64               // bytes of all traces
+	guarded   int64               // bytes of protected ones
 	evicted   int64
 	notFinite int // numbers of spans
 
@@ -72,6 +74,7 @@ func NewStore(budget int64) *Store {
 	return &Store{
 		budget:    budget,
 		traces:    map[string]*trace{},
+		lower:     map[string][]*trace{},
 		plain:     list.New(),
 		protected: list.New(),
 		services:  newServices(int64(serviceShare * float64(budget))),
@@ -130,11 +133,17 @@ func (s *Store) AddSpans(c traceagent.Chunk) {
 	defer s.mu.Unlock()
 	defer s.change()
 	s.notFinite += notFinite
-	t := s.traces[c.TraceID]
-	if t == nil {
+	t := s.same(c.TraceID)
+	switch {
+	case t != nil && withoutUpper(t.ID) && t.ID != c.TraceID:
+		delete(s.traces, t.ID)
+		t.ID = c.TraceID
+		s.traces[t.ID] = t
+	case t == nil:
 		t = &trace{Trace: Trace{ID: c.TraceID}, index: map[uint64]int{}, orphans: map[uint64][]int{}, in: s.plain}
 		t.place = s.plain.PushBack(t)
 		s.traces[c.TraceID] = t
+		s.lower[lowerHalf(t.ID)] = append(s.lower[lowerHalf(t.ID)], t)
 	}
 	grown := sizeOf(c.Spans)
 	t.size += grown
@@ -259,7 +268,7 @@ func (s *Store) evict() {
 			return
 		}
 		t := from.Remove(oldest).(*trace)
-		delete(s.traces, t.ID)
+		s.forget(t)
 		s.traceUse -= t.size
 		if from == s.protected {
 			s.guarded -= t.size
@@ -282,18 +291,53 @@ func (s *Store) Trace(id string) (Trace, bool) {
 
 func (s *Store) find(id string) (*trace, bool) {
 	id = strings.ToLower(strings.TrimSpace(id))
-	if t, ok := s.traces[id]; ok {
+	if t := s.same(id); t != nil {
 		return t, true
 	}
 	for _, half := range halves(id) {
-		for full, t := range s.traces {
-			if full[16:] == half {
-				return t, true
-			}
+		if all := s.lower[half]; len(all) > 0 {
+			return all[0], true
 		}
 	}
 	return nil, false
 }
+
+// same returns the trace with an ID of 32 hex digits, or nil. Some tracers do not send
+// the upper half of an ID: the lower half is then enough.
+func (s *Store) same(id string) *trace {
+	if t := s.traces[id]; t != nil {
+		return t
+	}
+	if len(id) != 32 {
+		return nil
+	}
+	for _, t := range s.lower[lowerHalf(id)] {
+		if sameID(t.ID, id) {
+			return t
+		}
+	}
+	return nil
+}
+
+// forget removes a trace from the indices.
+func (s *Store) forget(t *trace) {
+	delete(s.traces, t.ID)
+	half := lowerHalf(t.ID)
+	s.lower[half] = slices.DeleteFunc(s.lower[half], func(other *trace) bool { return other == t })
+	if len(s.lower[half]) == 0 {
+		delete(s.lower, half)
+	}
+}
+
+// sameID reports whether two IDs of 32 hex digits are of one trace: the lower halves
+// are equal, and so are the upper halves, unless one is missing.
+func sameID(a, b string) bool {
+	return a == b || lowerHalf(a) == lowerHalf(b) && (withoutUpper(a) || withoutUpper(b))
+}
+
+func lowerHalf(id string) string { return id[max(0, len(id)-16):] }
+
+func withoutUpper(id string) bool { return strings.HasPrefix(id, "0000000000000000") }
 
 // halves returns the lower halves of trace IDs that a text may stand for, in 16 hex
 // digits.

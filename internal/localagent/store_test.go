@@ -3,6 +3,7 @@ package localagent
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -38,6 +39,73 @@ func TestTraceIsFoundByEachFormOfItsID(t *testing.T) {
 		if _, ok := s.Trace(id); ok {
 			t.Errorf("%q is found", id)
 		}
+	}
+}
+
+// TestTracersThatSendHalfOfTheID: the chunks of tracers with and without the upper half
+// of a trace's ID are one trace, in any order. Two upper halves are two traces.
+func TestTracersThatSendHalfOfTheID(t *testing.T) {
+	const half, full, other = "00000000000000007aa1645abafb4873", "6b060d8f000000007aa1645abafb4873", "6b060d90000000007aa1645abafb4873"
+	for _, c := range []struct {
+		name string
+		ids  []string
+		want []string // "ID spans"
+	}{
+		{"whole first", []string{full, half}, []string{full + " 2"}},
+		{"half first", []string{half, full}, []string{full + " 2"}},
+		{"half, whole, half", []string{half, full, half}, []string{full + " 3"}},
+		{"halves only", []string{half, half}, []string{half + " 2"}},
+		{"two upper halves", []string{full, other}, []string{full + " 1", other + " 1"}},
+		{"half between two", []string{full, half, other}, []string{full + " 2", other + " 1"}},
+		{"other lower half", []string{full, "00000000000000007aa1645abafb4874"}, []string{"00000000000000007aa1645abafb4874 1", full + " 1"}},
+	} {
+		s := NewStore(0)
+		for i, id := range c.ids {
+			s.AddSpans(traceagent.Chunk{TraceID: id, Spans: chunk(i, func(sp *traceagent.Span) { sp.ParentID = uint64(i) }).Spans})
+		}
+		listed, _ := s.Traces(Filter{Limit: 10})
+		var got []string
+		for _, l := range listed {
+			got = append(got, fmt.Sprint(l.ID, " ", l.Spans))
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+		for _, id := range append(c.ids, "7aa1645abafb4873", "8836454284724488307") {
+			if _, ok := s.Trace(id); !ok {
+				t.Errorf("%s: no trace %s", c.name, id)
+			}
+		}
+	}
+	for _, c := range []struct {
+		id, logged string
+		want       bool
+	}{{full, half, true}, {half, full, true}, {full, other, false}, {half, "7aa1645abafb4873", true}, {full, full[:31], false}} {
+		if got := SameTrace(c.id, c.logged); got != c.want {
+			t.Errorf("SameTrace(%s, %s) is %t", c.id, c.logged, got)
+		}
+	}
+	// The index of lower halves has the stored traces, and no evicted one.
+	s := NewStore(MinBudget)
+	for i := range 20_000 {
+		c := chunk(i, func(sp *traceagent.Span) { sp.Tags["text"] = strings.Repeat("x", 500) })
+		if i%2 == 0 {
+			s.AddSpans(traceagent.Chunk{TraceID: half[:16] + c.TraceID[16:], Spans: c.Spans})
+		}
+		s.AddSpans(c)
+	}
+	n := 0
+	for lower, all := range s.lower {
+		for _, of := range all {
+			n++
+			if s.traces[of.ID] != of || of.ID[16:] != lower {
+				t.Fatalf("trace %s is in the index of %s", of.ID, lower)
+			}
+		}
+	}
+	if u := s.Usage(); n != u.Traces || u.EvictedTraces == 0 {
+		t.Errorf("the index has %d of %d traces, %d evicted", n, u.Traces, u.EvictedTraces)
 	}
 }
 

@@ -40,8 +40,8 @@ type Info struct {
 	Endpoints []string
 }
 
-// Info returns the body of /info. It is that of the Agent's code, without what does
-// not work here.
+// Info returns the body of /info: the one of the Agent's code, without what does not
+// work here.
 func (a *Agent) Info(i Info) ([]byte, error) {
 	var info map[string]any
 	if err := json.Unmarshal(a.info, &info); err != nil {

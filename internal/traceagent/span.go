@@ -106,7 +106,7 @@ func fromChunk(payload *pb.TracerPayload, chunk *pb.TraceChunk) Chunk {
 // into a table, and some of its tags are fields.
 func fromChunkV1(payload *idx.InternalTracerPayload, chunk *idx.InternalTraceChunk) Chunk {
 	out := Chunk{
-		TraceID:  hex.EncodeToString(chunk.TraceID),
+		TraceID:  traceID(chunk.TraceID),
 		Priority: chunk.Priority,
 		Spans:    make([]Span, 0, len(chunk.Spans)),
 	}
@@ -147,6 +147,15 @@ func fromChunkV1(payload *idx.InternalTracerPayload, chunk *idx.InternalTraceChu
 		out.Spans = append(out.Spans, span)
 	}
 	return out
+}
+
+// traceID returns a trace ID in 32 hex digits. Tracers may send fewer or more bytes than
+// 16: the last ones count.
+func traceID(id []byte) string {
+	var full [16]byte
+	id = id[max(0, len(id)-len(full)):]
+	copy(full[len(full)-len(id):], id)
+	return hex.EncodeToString(full[:])
 }
 
 // withDefault returns tags with name set to value, unless name is set already or
