@@ -1,79 +1,18 @@
 package localagent
 
 import (
-	"encoding/json"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
+
+	"apmapp/internal/local/wire"
 )
 
 // Log is a log line.
-type Log struct {
-	Time    time.Time `json:"time"`
-	Level   string    `json:"level"`
-	Service string    `json:"service"`
-	Message string    `json:"message"`
-	// TraceID is in hex or in decimal, as in the line; SpanID is in decimal.
-	TraceID string `json:"trace_id,omitempty"`
-	SpanID  string `json:"span_id,omitempty"`
-	// Raw is the line as received.
-	Raw string `json:"raw"`
-}
+type Log = wire.Log
 
-// maxLine bounds a line, in bytes; the rest is cut off.
-const maxLine = 64 << 10
-
-// ParseLog parses a line of JSON with the attribute names of Datadog's log
-// pipelines, with dots in names or as nested objects. A line that is not a JSON
-// object is its own message.
-func ParseLog(line []byte, now time.Time) Log {
-	raw := strings.ToValidUTF8(string(line[:min(len(line), maxLine)]), "\uFFFD")
-	l := Log{Time: now, Level: "INFO", Message: raw, Raw: raw}
-	var attributes map[string]any
-	if json.Unmarshal(line, &attributes) != nil || len(line) > maxLine {
-		return l
-	}
-	text := func(names ...string) string {
-		for _, name := range names {
-			if v := attribute(attributes, name); v != "" {
-				return v
-			}
-		}
-		return ""
-	}
-	if m := text("msg", "message"); m != "" {
-		l.Message = m
-	}
-	if level := text("level", "status", "severity"); level != "" {
-		l.Level = strings.ToUpper(level)
-	}
-	l.Service = text("dd.service", "service")
-	l.TraceID, l.SpanID = text("dd.trace_id", "trace_id"), text("dd.span_id", "span_id")
-	if at, err := time.Parse(time.RFC3339Nano, text("timestamp", "time", "date", "@timestamp")); err == nil {
-		l.Time = at
-	}
-	return l
-}
-
-// attribute returns an attribute by its name, or by its name as a path of nested
-// objects.
-func attribute(attributes map[string]any, name string) string {
-	if v, ok := attributes[name]; ok {
-		switch v := v.(type) {
-		case string:
-			return v
-		case float64:
-			return strconv.FormatFloat(v, 'f', -1, 64)
-		}
-		return ""
-	}
-	first, rest, nested := strings.Cut(name, ".")
-	if inner, ok := attributes[first].(map[string]any); ok && nested {
-		return attribute(inner, rest)
-	}
-	return ""
-}
+// ParseLog decodes a line that is received at a time.
+func ParseLog(line []byte, received time.Time) Log { return wire.DecodeLog(line, received) }
 
 // AddLog stores a line.
 func (s *Store) AddLog(l Log) {

@@ -4,17 +4,25 @@ import (
 	"bytes"
 	"sync"
 	"time"
+
+	"apmapp/internal/local/wire"
 )
+
+// quietTime is how long a line may be without its newline before it is stored: a
+// program that ended or that waits for an answer at a prompt does not write one.
+const quietTime = time.Second
 
 // LogWriter stores the lines that are written to it.
 type LogWriter struct {
 	store *Store
 
 	mu      sync.Mutex
-	partial []byte
+	partial []byte // its beginning, and its end if the line is longer than wire.MaxLine
+	quiet   *time.Timer
 }
 
-// NewLogWriter returns a writer that stores each line.
+// NewLogWriter returns a writer that stores each line. It stores a last line without a
+// newline when nothing else is written for a second.
 func NewLogWriter(s *Store) *LogWriter { return &LogWriter{store: s} }
 
 // Write implements io.Writer; it never fails.
@@ -24,16 +32,48 @@ func (w *LogWriter) Write(p []byte) (int, error) {
 	n := len(p)
 	for {
 		line, rest, whole := bytes.Cut(p, []byte("\n"))
-		if len(w.partial) <= maxLine { // the rest of a longer line is cut off
-			w.partial = append(w.partial, line[:min(len(line), maxLine+1)]...)
-		}
+		w.grow(line)
 		if !whole {
-			return n, nil
+			break
 		}
-		if line := bytes.TrimSpace(w.partial); len(line) > 0 {
-			w.store.AddLog(ParseLog(line, time.Now()))
-		}
-		w.partial = w.partial[:0]
+		w.end()
 		p = rest
 	}
+	if len(w.partial) == 0 {
+		return n, nil
+	}
+	if w.quiet == nil {
+		w.quiet = time.AfterFunc(quietTime, w.Flush)
+	} else {
+		w.quiet.Reset(quietTime)
+	}
+	return n, nil
+}
+
+// Flush stores the last line, also without a newline.
+func (w *LogWriter) Flush() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.end()
+}
+
+// grow appends a piece to the line. Of a line that is too long it keeps the beginning
+// and the end.
+func (w *LogWriter) grow(piece []byte) {
+	const most = 2 * wire.MaxLine
+	for len(piece) > 0 {
+		n := min(len(piece), most-len(w.partial))
+		w.partial = append(w.partial, piece[:n]...)
+		piece = piece[n:]
+		if len(w.partial) == most {
+			w.partial = append(w.partial[:wire.MaxLine], w.partial[most-wire.LineEnd:]...)
+		}
+	}
+}
+
+func (w *LogWriter) end() {
+	if line := bytes.TrimSpace(w.partial); len(line) > 0 {
+		w.store.AddLog(wire.DecodeLog(line, time.Now()))
+	}
+	w.partial = w.partial[:0]
 }

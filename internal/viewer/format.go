@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"apmapp/internal/format"
+	"apmapp/internal/local/wire"
 	"apmapp/internal/localagent"
 )
 
@@ -18,7 +19,7 @@ var functions = template.FuncMap{
 	"duration": format.Duration,
 	"rate":     format.Rate,
 	"bytes":    format.Bytes,
-	"clock":    func(t time.Time) string { return t.Format("15:04:05.000") },
+	"clock":    func(t time.Time) string { return t.Local().Format("15:04:05.000") },
 	"percent":  percent,
 	"count":    func(n reflect.Value) string { return format.Count(n.Int()) }, // of any integer type,
 	"spark":    spark,
@@ -28,7 +29,7 @@ var functions = template.FuncMap{
 	"lower":    strings.ToLower,
 	"columns":  columnsOf,
 	"json":     encode,
-	"levels":   func() []string { return []string{"DEBUG", "INFO", "WARN", "ERROR"} },
+	"levels":   func() []string { return []string{wire.Debug, wire.Info, wire.Warn, wire.Error, wire.Critical} },
 }
 
 // encode returns JSON, for an attribute that a script reads.

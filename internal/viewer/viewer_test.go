@@ -496,6 +496,32 @@ func TestNumbersThatAreNotFinite(t *testing.T) {
 	}
 }
 
+// TestEventsAndLinks shows them below the span, and in the API.
+func TestEventsAndLinks(t *testing.T) {
+	s := localagent.NewStore(0)
+	from := span(1, 0, "web", 0, 5)
+	from.Events = []traceagent.Event{{Time: begin, Name: hostile, Attributes: map[string]string{"exception.message": hostile + "!"}}}
+	from.Links = []traceagent.Link{{TraceID: trace1[1:] + "0", SpanID: 77, Attributes: map[string]string{"kind": hostile}}}
+	s.AddSpans(traceagent.Chunk{TraceID: trace1, Spans: []traceagent.Span{from}})
+	h := New(Config{Store: s})
+	w := fetch(t, h, "/t/"+trace1)
+	for _, want := range []string{
+		"<b>" + template.HTMLEscapeString(hostile) + "</b>", "exception.message: " + template.HTMLEscapeString(hostile+"!"),
+		`href="/t/` + trace1[1:] + `0?span=77"`, "kind: " + template.HTMLEscapeString(hostile), begin.Format("15:04:05.000"),
+	} {
+		if !strings.Contains(w.Body.String(), want) {
+			t.Errorf("the page has no %s: %s", want, w.Body)
+		}
+	}
+	var got localagent.Trace
+	if err := json.Unmarshal(fetch(t, h, "/api/traces/"+trace1).Body.Bytes(), &got); err != nil {
+		t.Fatal(err)
+	}
+	if e, l := got.Spans[0].Events, got.Spans[0].Links; len(e) != 1 || e[0].Name != hostile || len(l) != 1 || l[0].SpanID != 77 {
+		t.Errorf("events %+v, links %+v", e, l)
+	}
+}
+
 func TestCharts(t *testing.T) {
 	s := localagent.NewStore(0)
 	now := time.Unix(1_700_000_000, 0)
@@ -545,6 +571,22 @@ func TestMetricsPageShowsWhatIsNotAChart(t *testing.T) {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %q in %s", want, got)
 		}
+	}
+}
+
+// TestLevelsAndTimesOfLogs: levels of any logger are those of the filter, and times are
+// those of this machine, whatever zone the line has.
+func TestLevelsAndTimesOfLogs(t *testing.T) {
+	s := localagent.NewStore(0)
+	h := New(Config{Store: s})
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.Local)
+	for level, zone := range map[string]*time.Location{"60": time.UTC, `"fatal"`: time.FixedZone("", 5*60*60), `"critical"`: time.FixedZone("", -5*60*60)} {
+		s.AddLog(localagent.ParseLog([]byte(`{"level":`+level+`,"msg":"m","time":"`+at.In(zone).Format(time.RFC3339)+`"}`), time.Now()))
+	}
+	s.AddLog(localagent.ParseLog([]byte(`{"level":30,"msg":"m"}`), time.Now()))
+	const row = `<li class="critical"><time>03:04:05.000</time> <b>CRITICAL</b>`
+	if got := fetch(t, h, "/logs?level=CRITICAL").Body.String(); strings.Count(got, row) != 3 || strings.Count(got, "<li ") != 3 || !strings.Contains(got, "<option selected>CRITICAL</option>") {
+		t.Errorf("not three times %s: %s", row, got)
 	}
 }
 
