@@ -8,6 +8,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // place is what the name of an output stands for.
@@ -94,12 +95,13 @@ func (p place) probe() (info fs.FileInfo, remove func(), err error) {
 }
 
 // put writes data to the place. A regular file keeps its old content until all of
-// the new one is written.
-func (p place) put(data []byte) error {
+// the new one is written. A FIFO without a reader has to wait for one: put calls
+// waiting before.
+func (p place) put(data []byte, waiting func()) error {
 	if !p.isSpecial() {
 		return p.replace(data)
 	}
-	f, err := p.open()
+	f, err := p.open(waiting)
 	if err != nil {
 		return err
 	}
@@ -108,9 +110,16 @@ func (p place) put(data []byte) error {
 }
 
 // open opens a special place.
-func (p place) open() (*os.File, error) {
+func (p place) open(waiting func()) (*os.File, error) {
 	if p.descriptor >= 0 {
 		return duplicate(p.descriptor, p.name)
+	}
+	if p.info.Mode()&fs.ModeNamedPipe != 0 {
+		f, err := os.OpenFile(p.name, os.O_WRONLY|syscall.O_NONBLOCK, 0)
+		if !errors.Is(err, syscall.ENXIO) {
+			return f, err
+		}
+		waiting()
 	}
 	return os.OpenFile(p.name, os.O_WRONLY, 0)
 }

@@ -16,7 +16,7 @@ func duplicate(int, string) (*os.File, error) { return nil, fs.ErrNotExist }
 
 // writable returns an error if a special place cannot be written.
 func writable(p place) error {
-	f, err := p.open()
+	f, err := p.open(func() {})
 	if err != nil {
 		return err
 	}

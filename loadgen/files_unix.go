@@ -72,7 +72,7 @@ func writable(p place) error {
 		err = unix.Access(p.name, unix.W_OK)
 	default:
 		var f *os.File
-		if f, err = p.open(); err == nil {
+		if f, err = p.open(nil); err == nil { // it is no FIFO
 			return f.Close()
 		}
 		return err

@@ -129,7 +129,7 @@ func load(ctx context.Context, o options, p command.Process, live io.Writer) err
 	if err != nil {
 		return err
 	}
-	return errors.Join(o.outputs.write(p.Stdout, result), o.verdict(result))
+	return errors.Join(o.outputs.write(p, result), o.verdict(result))
 }
 
 // whenInterrupted calls f when ctx ends. leave undoes that, and returns after f if

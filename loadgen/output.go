@@ -115,7 +115,7 @@ func (o outputs) check(p command.Process, inputs []named) (err error) {
 // write writes the report to the files and to standard output. Regular files come
 // first: nothing that happens to a pipe or a terminal costs them. FIFOs, which may
 // wait for a reader, come last.
-func (o outputs) write(stdout io.Writer, r *openloop.Result) error {
+func (o outputs) write(p command.Process, r *openloop.Result) error {
 	var errs []error
 	var special []func() error
 	for _, f := range o.files {
@@ -125,7 +125,8 @@ func (o outputs) write(stdout io.Writer, r *openloop.Result) error {
 			err = f.show(&b, r)
 		}
 		put := func() error {
-			if err := at.put(b.Bytes()); err != nil {
+			waiting := func() { fmt.Fprintf(p.Stderr, "loadgen: waiting for a reader of %s\n", f.name) }
+			if err := at.put(b.Bytes(), waiting); err != nil {
 				return fmt.Errorf("%s: %w", f.flag, err)
 			}
 			return nil
@@ -140,7 +141,7 @@ func (o outputs) write(stdout io.Writer, r *openloop.Result) error {
 		}
 	}
 	// A reader that has seen enough is no failure of the run.
-	if err := o.show(stdout, r); !errors.Is(err, syscall.EPIPE) {
+	if err := o.show(p.Stdout, r); !errors.Is(err, syscall.EPIPE) {
 		errs = append(errs, err)
 	}
 	for _, put := range special {

@@ -164,7 +164,12 @@ func TestThirdInterruptKills(t *testing.T) {
 	p := startProcess(t, nil, "-url", url, "-rps", "50", "-hgrm", filepath.Join(dir, "fifo"), "-o", filepath.Join(dir, "run.json"))
 	poll.True(t, "requests in flight", func() bool { return waiting.Load() > 0 })
 	p.insist(syscall.SIGTERM, "the end of the requests in flight", func() bool { return left.Load() > 0 })
-	poll.True(t, "the report", func() bool { return strings.Contains(p.stdout.String(), "\nslowest\n") })
+	poll.True(t, "the wait for a reader", func() bool {
+		return strings.Contains(p.stderr.String(), "loadgen: waiting for a reader of "+filepath.Join(dir, "fifo")+"\n")
+	})
+	if report := p.stdout.String(); !strings.Contains(report, "\nslowest\n") {
+		t.Errorf("standard output has\n%s", report)
+	}
 	p.insist(syscall.SIGTERM, "the end of the process", p.hasEnded)
 	if status := p.ProcessState.Sys().(syscall.WaitStatus); !status.Signaled() || status.Signal() != syscall.SIGTERM {
 		t.Errorf("ended by %v, want SIGTERM", p.ProcessState)
