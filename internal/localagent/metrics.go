@@ -40,7 +40,7 @@ const (
 )
 
 const (
-	// replaceable is how long a series without samples stays when another needs its
+	// replaceable is the time that a series without samples stays when another needs its
 	// memory, in seconds. Clients send every ten seconds at most, so its program has
 	// probably ended.
 	replaceable = 60

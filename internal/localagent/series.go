@@ -13,7 +13,7 @@ import (
 const (
 	slotLength = int64(bucketLength / time.Second)
 	maxPoints  = 180
-	// countsOn is how long a count without samples is continued with 0, in seconds,
+	// countsOn is the time for which a count without samples is continued with 0, in seconds,
 	// as the Agent does (dogstatsd_expiry_seconds).
 	countsOn = 300
 )

@@ -574,8 +574,8 @@ func TestMetricsPageShowsWhatIsNotAChart(t *testing.T) {
 	}
 }
 
-// TestLevelsAndTimesOfLogs: levels of any logger are those of the filter, and times are
-// those of this machine, whatever zone the line has.
+// TestLevelsAndTimesOfLogs: the page has the levels of its filter for any logger, and
+// times in this machine's zone for a line in any zone.
 func TestLevelsAndTimesOfLogs(t *testing.T) {
 	s := localagent.NewStore(0)
 	h := New(Config{Store: s})
