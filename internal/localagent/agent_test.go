@@ -314,6 +314,7 @@ func TestInfo(t *testing.T) {
 		Version         string
 		Endpoints       []string
 		Drop            bool     `json:"client_drop_p0s"`
+		SpanEvents      bool     `json:"span_events"`
 		MetaStructs     bool     `json:"span_meta_structs"`
 		LongRunning     bool     `json:"long_running_spans"`
 		EvpProxyHeaders []string `json:"evp_proxy_allowed_headers"`
@@ -327,7 +328,7 @@ func TestInfo(t *testing.T) {
 	if err := json.Unmarshal([]byte(body), &info); err != nil {
 		t.Fatal(err)
 	}
-	if info.Version != "7.85.2" || !info.Drop || info.MetaStructs || info.LongRunning || info.EvpProxyHeaders == nil || len(info.EvpProxyHeaders) > 0 || len(info.PeerTags) == 0 {
+	if info.Version != "7.85.2" || !info.Drop || !info.SpanEvents || info.MetaStructs || info.LongRunning || info.EvpProxyHeaders == nil || len(info.EvpProxyHeaders) > 0 || len(info.PeerTags) == 0 {
 		t.Errorf("%+v", info)
 	}
 	if c := info.Config; c.ReceiverPort != a.Addr().(*net.TCPAddr).Port || c.StatsdPort != a.DogStatsD().(*net.UDPAddr).Port || c.ReceiverSocket != socket {

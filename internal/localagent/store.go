@@ -209,10 +209,21 @@ func sizeOf(spans []traceagent.Span) int64 {
 	for i := range spans {
 		sp := &spans[i]
 		n += 320 + int64(len(sp.Resource))
-		for k, v := range sp.Tags {
-			n += 48 + int64(len(k)+len(v))
-		}
+		n += sizeOfMap(sp.Tags)
 		n += 40 * int64(len(sp.Metrics))
+		for _, e := range sp.Events {
+			n += 96 + int64(len(e.Name)) + sizeOfMap(e.Attributes)
+		}
+		for _, l := range sp.Links {
+			n += 96 + sizeOfMap(l.Attributes)
+		}
+	}
+	return n
+}
+
+func sizeOfMap(tags map[string]string) (n int64) {
+	for k, v := range tags {
+		n += 48 + int64(len(k)+len(v))
 	}
 	return n
 }

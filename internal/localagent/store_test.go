@@ -228,6 +228,21 @@ func TestProtectedTracesHaveHalfOfTheBytes(t *testing.T) {
 	}
 }
 
+// TestEventsAndLinksHaveASize: they count towards the budget.
+func TestEventsAndLinksHaveASize(t *testing.T) {
+	text := strings.Repeat("x", 1000)
+	plain := sizeOf(chunk(1).Spans)
+	for name, change := range map[string]func(*traceagent.Span){
+		"name of an event": func(sp *traceagent.Span) { sp.Events = []traceagent.Event{{Name: text}} },
+		"event":            func(sp *traceagent.Span) { sp.Events = []traceagent.Event{{Attributes: map[string]string{"a": text}}} },
+		"link":             func(sp *traceagent.Span) { sp.Links = []traceagent.Link{{Attributes: map[string]string{text: "a"}}} },
+	} {
+		if got := sizeOf(chunk(1, change).Spans) - plain; got < 1000 || got > 1300 {
+			t.Errorf("%s: %d bytes, want a little more than 1000", name, got)
+		}
+	}
+}
+
 func TestFilter(t *testing.T) {
 	s := NewStore(0)
 	s.AddSpans(chunk(1))

@@ -54,7 +54,7 @@ func (a *Agent) Info(i Info) ([]byte, error) {
 	config["receiver_port"], config["receiver_socket"], config["statsd_port"] = i.Port, i.Socket, i.StatsdPort
 	info["endpoints"] = slices.Concat(endpoints, i.Endpoints)
 	info["evp_proxy_allowed_headers"] = []string{}
-	info["span_events"], info["span_meta_structs"], info["long_running_spans"] = false, false, false
+	info["span_meta_structs"], info["long_running_spans"] = false, false
 	return json.MarshalIndent(info, "", "\t")
 }
 

@@ -36,6 +36,8 @@ type Span struct {
 	// Tags are strings, Metrics are numbers. A name is in one of them.
 	Tags    map[string]string  `json:"tags"`
 	Metrics map[string]float64 `json:"metrics"`
+	Events  []Event            `json:"events,omitempty"`
+	Links   []Link             `json:"links,omitempty"`
 }
 
 // FiniteMetrics turns metrics that are NaN or infinite into tags, because JSON has no
@@ -98,6 +100,7 @@ func fromChunk(payload *pb.TracerPayload, chunk *pb.TraceChunk) Chunk {
 			Tags:      withDefault(s.Meta, "env", payload.Env),
 			Metrics:   s.Metrics,
 		})
+		out.Spans[len(out.Spans)-1].takeTaggedEvents()
 	}
 	return out
 }
@@ -144,6 +147,8 @@ func fromChunkV1(payload *idx.InternalTracerPayload, chunk *idx.InternalTraceChu
 		} {
 			span.Tags = withDefault(span.Tags, field.name, field.value)
 		}
+		span.addEvents(s)
+		span.takeTaggedEvents()
 		out.Spans = append(out.Spans, span)
 	}
 	return out

@@ -507,7 +507,7 @@ func TestEventsAndLinks(t *testing.T) {
 	w := fetch(t, h, "/t/"+trace1)
 	for _, want := range []string{
 		"<b>" + template.HTMLEscapeString(hostile) + "</b>", "exception.message: " + template.HTMLEscapeString(hostile+"!"),
-		`href="/t/` + trace1[1:] + `0?span=77"`, "kind: " + template.HTMLEscapeString(hostile), begin.Format("15:04:05.000"),
+		`href="/t/` + trace1[1:] + `0?span=77"`, "kind: " + template.HTMLEscapeString(hostile), begin.Local().Format("15:04:05.000"),
 	} {
 		if !strings.Contains(w.Body.String(), want) {
 			t.Errorf("the page has no %s: %s", want, w.Body)
