@@ -170,7 +170,7 @@ bench-demo: ## the demo after an hour beside its second minute (2 h 20 min); ARG
 	bin/bench-demo $(ARGS)
 
 .PHONY: bench-loadgen
-bench-loadgen: ## loadgen beside its peers: exactness, cost, honesty (20 minutes)
+bench-loadgen: ## loadgen beside its peers: exactness, cost, honesty (40 minutes)
 	scripts/need 'wrk=wrk'
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./loadgen
 	cd loadgen/bench && go build -o ../../bin/ tool && go build -o ../../bin/bench .

@@ -57,7 +57,7 @@ func (b *bench) connections(ctx context.Context) error {
 						continue
 					}
 					server.take()
-					o, err := t.runWith(ctx, cpus, server.url(), rps, b.each)
+					o, err := t.runWith(ctx, cpus, server.url(), rps, min(b.each, 2*time.Second)) // there are 96
 					// Both report that nothing answers at a closed port.
 					if err != nil && behavior.name != closedPort.name {
 						return err
