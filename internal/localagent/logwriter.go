@@ -8,8 +8,8 @@ import (
 	"apmapp/internal/local/wire"
 )
 
-// quietTime is how long a line may be without its newline before it is stored: a
-// program that ended or that waits for an answer at a prompt does not write one.
+// quietTime is the time after which a line is stored without its newline: a program
+// that ended, or that waits at a prompt, does not write one.
 const quietTime = time.Second
 
 // LogWriter stores the lines that are written to it.

@@ -26,16 +26,17 @@ func traceID(text string) string {
 	if strings.Trim(id, "0") == "" {
 		return ""
 	}
-	if len(id) == 32 || len(id) <= 16 {
-		if hexLength(id) == len(id) {
-			return id
-		}
-		return ""
-	}
-	if _, err := strconv.ParseUint(id, 10, 64); err == nil && id[0] != '+' {
+	if _, err := strconv.ParseUint(id, 10, 64); err == nil && isNumber(id) {
 		return id
 	}
-	return ""
+	if len(id) > 32 || hexLength(id) < len(id) {
+		return ""
+	}
+	whole := 16 // some loggers leave out zeros at the beginning
+	if len(id) > whole {
+		whole = 32
+	}
+	return strings.Repeat("0", whole-len(id)) + id
 }
 
 // spanID returns an ID in decimal; "" if the text is none, or 0.

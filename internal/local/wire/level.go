@@ -27,7 +27,7 @@ var words = map[string]string{
 }
 
 // wordLevel returns the level of a word, also with an offset as slog writes it
-// (WARN+1); "" if it is none.
+// (WARN+1); "" for any other word.
 func wordLevel(word string) string {
 	word = strings.ToLower(strings.TrimSpace(word))
 	if i := strings.IndexAny(word, "+-"); i > 0 && isNumber(word[i+1:]) {

@@ -60,8 +60,8 @@ var (
 
 // DecodeLog decodes a line: JSON with the attribute names of Datadog's log pipelines
 // and of common loggers, or text. It keeps the level and the trace ID of JSON that is
-// cut off. Received is the time of a line without one. Its time zone is that of the
-// result, and that of times without a zone.
+// cut off. Received is the time of a line without one. The result is in its time
+// zone; so are times without a zone.
 func DecodeLog(line []byte, received time.Time) Log {
 	line = Shorten(bytes.TrimSpace(line))
 	raw := valid(string(line))
@@ -73,6 +73,12 @@ func DecodeLog(line []byte, received time.Time) Log {
 	var object object
 	if json.Unmarshal(line, &object) == nil {
 		l.decode(object, received)
+		// Docker's files have the line of the program as an attribute.
+		if text, _ := object.get("log"); text != "" && object["stream"] != nil {
+			l = DecodeLog([]byte(text), l.Time)
+			l.Raw = raw
+			return l
+		}
 	} else {
 		l.decode(broken(raw), received)
 	}

@@ -66,6 +66,9 @@ func textLevel(text string) string {
 		if level == "" || len(word) < 3 || after == '=' || isWord(after) {
 			continue
 		}
+		if level == Info && word[0]|0x20 != 'i' && word[0]|0x20 != 'n' {
+			continue // a word such as HTTP or OK, which is not a level in a text
+		}
 		capitals := len(word) >= 4 && strings.ToUpper(word) == word && strings.IndexByte(" \t[(<|:.-", before) >= 0
 		bracket := (before == '[' || before == '<' || before == ' ') && (after == ']' || after == '>')
 		value := before == '=' || before == '"' && strings.HasSuffix(text[:end-len(word)], `="`)

@@ -32,7 +32,7 @@ func parseUnix(text string) (time.Time, bool) {
 		unit = time.Millisecond
 	}
 	perSecond := int64(time.Second / unit)
-	at := time.Unix(n/perSecond, n%perSecond*int64(unit))
+	at := time.Unix(n/perSecond, n%perSecond*int64(unit)).UTC()
 	if f, err := strconv.ParseFloat("0."+fraction, 64); err == nil {
 		at = at.Add(time.Duration(f*float64(unit) + 0.5))
 	}
