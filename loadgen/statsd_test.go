@@ -10,7 +10,7 @@ import (
 	"sync"
 	"testing"
 
-	"apmapp/internal/localagent"
+	"apmapp/internal/local/wire"
 	"apmapp/internal/testing/poll"
 	"apmapp/loadgen/metrics"
 )
@@ -55,7 +55,7 @@ func (d *dogStatsD) add(t *testing.T, packet string) {
 	defer d.mu.Unlock()
 	d.all += packet
 	for line := range strings.SplitSeq(strings.TrimSpace(packet), "\n") {
-		s, err := localagent.ParseSample(line)
+		s, err := wire.ParseSample(line)
 		if err != nil {
 			t.Errorf("%q: %v", line, err)
 		}

@@ -338,9 +338,3 @@ func (s *Store) StatsdChecks() []StatsdCheck {
 	})
 	return all
 }
-
-// Sample and ParseSample are wire's, for the tests of loadgen.
-type Sample = wire.Sample
-
-// ParseSample parses a metric line.
-func ParseSample(line string) (Sample, error) { return wire.ParseSample(line) }

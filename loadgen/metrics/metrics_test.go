@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"apmapp/internal/localagent"
+	"apmapp/internal/local/wire"
 	"apmapp/internal/testing/poll"
 	"apmapp/loadgen/openloop"
 )
@@ -23,7 +23,7 @@ type agent struct {
 	ends chan struct{}
 
 	mu      sync.Mutex
-	samples []localagent.Sample
+	samples []wire.Sample
 	lines   []string
 }
 
@@ -53,7 +53,7 @@ func (a *agent) receive(t *testing.T) {
 		}
 		a.mu.Lock()
 		for line := range strings.SplitSeq(strings.TrimSpace(string(packet[:n])), "\n") {
-			s, err := localagent.ParseSample(line)
+			s, err := wire.ParseSample(line)
 			if err != nil {
 				t.Errorf("%q: %v", line, err)
 			}
