@@ -1,6 +1,7 @@
 package origin_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -14,7 +15,7 @@ import (
 type header []string
 
 func TestRequests(t *testing.T) {
-	next := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
+	next := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "served") })
 	hosts := []string{"demo.example"}
 	pages, intake := origin.Pages(hosts, next), origin.Intake(hosts, next)
 	const own, other = "127.0.0.1:8126", "https://evil.example"
@@ -73,12 +74,30 @@ func TestRequests(t *testing.T) {
 			}
 			w := httptest.NewRecorder()
 			port.handler.ServeHTTP(w, r)
-			if w.Code != port.want || w.Code == 403 && !strings.Contains(w.Body.String(), "not allowed") {
+			reason := map[int]string{200: "served", 403: "not allowed"}[port.want]
+			if w.Code != port.want || !strings.Contains(w.Body.String(), reason) {
 				t.Errorf("%s, %s: status %d, want %d: %s", port.name, c.name, w.Code, port.want, w.Body)
 			}
 			if got := w.Header(); got.Get("Cross-Origin-Resource-Policy") != "same-origin" || got.Get("Access-Control-Allow-Origin") != "" {
 				t.Errorf("%s, %s: %v", port.name, c.name, got)
 			}
+		}
+	}
+}
+
+func TestReasons(t *testing.T) {
+	intake := origin.Intake(nil, http.NotFoundHandler())
+	for _, c := range []struct{ name, value, host, want string }{
+		{"Sec-Fetch-Site", "cross-site", "localhost", `requests from other sites are not allowed: Sec-Fetch-Site is "cross-site"`},
+		{"Origin", "null", "localhost:1", `requests from other sites are not allowed: Origin is "null", and the host is "localhost:1"`},
+		{"Origin", "http://evil", "evil", `host "evil" is not allowed in a browser: use an IP address or localhost`},
+	} {
+		r := httptest.NewRequest("POST", "/", nil)
+		r.Host = c.host
+		r.Header.Set(c.name, c.value)
+		w := httptest.NewRecorder()
+		if intake.ServeHTTP(w, r); w.Body.String() != c.want+"\n" {
+			t.Errorf("%s %s: %s, want %s", c.name, c.value, w.Body, c.want)
 		}
 	}
 }
