@@ -81,7 +81,9 @@ func TestConnectionFlags(t *testing.T) {
 		{"-url https://127.0.0.1:TLS -cacert DIR/ca.pem -cert DIR/both.pem", ok, nil},
 		{"-url https://example.com:TLS -resolve EXAMPLE.com:TLS:127.0.0.1 -cacert DIR/ca.pem -cert DIR/both.pem", ok, func() bool { return hosts["example.com:"+httpsPort] }},
 	} {
+		mu.Lock()
 		hosts, peers, paths = map[string]bool{}, map[string]bool{}, map[string]bool{}
+		mu.Unlock()
 		args := strings.NewReplacer("HTTP", httpPort, "TLS", httpsPort, "DIR", dir).Replace(test.args)
 		_, stdout, stderr := execute(t.Context(), append([]string{"-rps", "100", "-duration", "50ms"}, strings.Fields(args)...)...)
 		if !strings.Contains(stdout, test.want) {

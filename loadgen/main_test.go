@@ -90,6 +90,8 @@ func TestQueries(t *testing.T) {
 	}))
 	defer service.Close()
 	status, _, stderr := execute(t.Context(), "-url", service.URL, "-rps", "100", "-duration", "100ms", "-paths", "/info?id=7,3:/search?q=a,b=3,/c=1")
+	mu.Lock()
+	defer mu.Unlock()
 	if want := map[string]int{"/info?id=7": 2, "/search?q=a,b=3": 6, "/c": 2}; status != 0 || !maps.Equal(got, want) {
 		t.Errorf("status %d: %s, requested %v, want %v", status, stderr, got, want)
 	}
