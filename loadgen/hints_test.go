@@ -24,7 +24,7 @@ func TestMessagesForWhatPeopleType(t *testing.T) {
 		"-url localhost:5050/base":      `-url: "localhost:5050/base" has no scheme: write http://localhost:5050/base`,
 		"-url //localhost":              `-url: "//localhost" has no scheme: write http://localhost`,
 		"-url me:secret@127.0.0.1:5050": "-url: no scheme: write http:// before it",
-		"-url unix:///run/app.sock":     `-url: "unix:///run/app.sock" must be http:// or https:// and a host; for a socket, use -unix-socket /run/app.sock`,
+		"-url unix:///run/app.sock":     `-url: "unix:///run/app.sock" must be http:// or https:// and a host; for a socket, use -unix-socket /run/app.sock` + "\n",
 		"-url http://x:99999":           `-url: port must be between 1 and 65535, got "99999"`,
 
 		"-rps 1/m":      `-rps: "1/m" is not a number of requests per second: write 0.0166667`,
@@ -59,6 +59,7 @@ func TestMessagesForWhatPeopleType(t *testing.T) {
 		"-u a:b":            "unknown flag -u: put user:password@ into -url",
 		"-A x":              "unknown flag -A: use -header 'User-Agent: …'",
 		"-s post.lua":       "unknown flag -s: loadgen runs no scripts",
+		"-ramp-up 10s":      "unknown flag -ramp-up: use -profile ramp:0..500@2m\n",
 		"-rate 50":          "unknown flag -rate: use -rps",
 		"--root-certs=x":    "unknown flag -root-certs: use -cacert",
 
