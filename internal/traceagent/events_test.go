@@ -27,7 +27,7 @@ func TestEventsAndLinks(t *testing.T) {
 		return s
 	}
 	native := span(func(s *pb.Span) {
-		s.SpanEvents = []*pb.SpanEvent{{TimeUnixNano: 1_700_000_000_000_000_000, Name: "exception", Attributes: map[string]*pb.AttributeAnyValue{
+		s.SpanEvents = []*pb.SpanEvent{{TimeUnixNano: 1_700_000_000_000_000_001, Name: "exception", Attributes: map[string]*pb.AttributeAnyValue{
 			"exception.message": {Type: pb.AttributeAnyValue_STRING_VALUE, StringValue: "no"},
 			"escaped":           {Type: pb.AttributeAnyValue_BOOL_VALUE, BoolValue: true},
 			"tries":             {Type: pb.AttributeAnyValue_INT_VALUE, IntValue: 3},
@@ -36,7 +36,7 @@ func TestEventsAndLinks(t *testing.T) {
 		s.SpanLinks = []*pb.SpanLink{{TraceID: 0xef, TraceIDHigh: 0xab, SpanID: 18446744073709551615, Attributes: map[string]string{"kind": "message"}}}
 	})
 	tagged := span(func(s *pb.Span) {
-		s.Meta["events"] = `[{"name":"exception","time_unix_nano":1700000000000000000,"attributes":{"exception.message":"no","escaped":true,"tries":3,"ratio":0.5}}]`
+		s.Meta["events"] = `[{"name":"exception","time_unix_nano":1700000000000000001,"attributes":{"exception.message":"no","escaped":true,"tries":3,"ratio":0.5}}]`
 		s.Meta["_dd.span_links"] = `[{"trace_id":"00000000000000ab00000000000000ef","span_id":"ffffffffffffffff","attributes":{"kind":"message"},"flags":1}]`
 	})
 	payload := func(s *pb.Span) *pb.TracerPayload {
@@ -74,7 +74,7 @@ func TestEventsAndLinks(t *testing.T) {
 			s.Events[i].Time = s.Events[i].Time.UTC()
 		}
 		got := string(encoded(json.Marshal([]any{s.Events, s.Links})))
-		const want = `[[{"time":"2023-11-14T22:13:20Z","name":"exception","attributes":{"escaped":"true","exception.message":"no","ratio":"0.5","tries":"3"}}],` +
+		const want = `[[{"time":"2023-11-14T22:13:20.000000001Z","name":"exception","attributes":{"escaped":"true","exception.message":"no","ratio":"0.5","tries":"3"}}],` +
 			`[{"trace_id":"00000000000000ab00000000000000ef","span_id":"18446744073709551615","attributes":{"kind":"message"}}]]`
 		if got != want {
 			t.Errorf("%s:\n%s\nwant\n%s", form.name, got, want)
@@ -95,6 +95,7 @@ func TestTaggedEvents(t *testing.T) {
 		{"events", `[{"name":"a","time_unix_nano":1700000...`, ""},
 		{"events", `[{"name":"a"}]`, ""},
 		{"events", `[{"name":"a","time_unix_nano":1e300}]`, ""},
+		{"events", `[{"name":"a","time_unix_nano":9223372036854775808}]`, ""},
 		{"events", `7`, ""},
 		{"_dd.span_links", `[{"trace_id":"ef","span_id":"0f"}]`, `[{"trace_id":"000000000000000000000000000000ef","span_id":"15","attributes":{}}]`},
 		{"_dd.span_links", `[{"trace_id":"javascript:alert(1)","span_id":"0f"}]`, ""},

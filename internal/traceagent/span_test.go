@@ -1,11 +1,26 @@
 package traceagent_test
 
 import (
+	"fmt"
+	"math"
 	"testing"
 	"time"
 
 	"apmapp/internal/traceagent"
 )
+
+func TestFiniteMetrics(t *testing.T) {
+	s := traceagent.Span{
+		Tags:    map[string]string{"both": "a tag"},
+		Metrics: map[string]float64{"ratio": math.NaN(), "most": math.Inf(1), "least": math.Inf(-1), "both": math.NaN(), "items": 3},
+	}
+	if n := s.FiniteMetrics(); n != 4 || s.FiniteMetrics() != 0 {
+		t.Errorf("%d numbers, want 4, and none the second time", n)
+	}
+	if got, want := fmt.Sprint(s.Tags, s.Metrics), "map[both:a tag least:-Inf most:+Inf ratio:NaN] map[items:3]"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
 
 func TestRoot(t *testing.T) {
 	span := func(id, parent uint64, start int) traceagent.Span {
