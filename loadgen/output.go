@@ -77,10 +77,13 @@ func (o outputs) check(p command.Process, inputs []named) (err error) {
 		stream bool
 	}
 	var all []used
-	for name, w := range map[string]io.Writer{"standard output": p.Stdout, "standard error": p.Stderr} {
-		if f, ok := w.(*os.File); ok {
+	for _, stream := range []struct {
+		name string
+		w    io.Writer
+	}{{"standard output", p.Stdout}, {"standard error", p.Stderr}} {
+		if f, ok := stream.w.(*os.File); ok {
 			if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
-				all = append(all, used{name, info, true})
+				all = append(all, used{stream.name, info, true})
 			}
 		}
 	}
