@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -137,6 +138,9 @@ func (timedOut) Temporary() bool { return true }
 func TestDetails(t *testing.T) {
 	secret := &url.Error{Op: "Get", URL: "http://h/?token=secret", Err: errors.New("broken")}
 	if x := failed(secret); x.Detail != "broken" || x.Failure != Malformed {
+		t.Errorf("%+v", x)
+	}
+	if x := failed(fmt.Errorf("read: %w", context.Canceled)); x.Detail != "the run was interrupted before the answer was complete" || x.Failure != Canceled {
 		t.Errorf("%+v", x)
 	}
 	if x := failed(malformed("a field without a colon")); x.Detail != "malformed response: a field without a colon" || x.Failure != Malformed {

@@ -36,13 +36,15 @@ const (
 
 // failed returns the end of a request that an error prevented or interrupted.
 func failed(err error) openloop.Exchange {
+	x := openloop.Exchange{Failure: kind(err), Detail: err.Error()}
 	// The error of net/http begins with the URL, which may have secrets.
-	var of *url.Error
-	detail := err
-	if errors.As(err, &of) {
-		detail = of.Err
+	if of := new(url.Error); errors.As(err, &of) {
+		x.Detail = of.Err.Error()
 	}
-	return openloop.Exchange{Failure: kind(err), Detail: detail.Error()}
+	if x.Failure == Canceled {
+		x.Detail = "the run was interrupted before the answer was complete"
+	}
+	return x
 }
 
 // kind returns the kind of the error that prevented or interrupted an answer.
