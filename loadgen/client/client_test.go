@@ -426,6 +426,9 @@ func TestSmallestOptions(t *testing.T) {
 	if _, err := New(Options{Target: u, Timeout: 1, MaxInFlight: 1}); err != nil {
 		t.Error(err)
 	}
+	if _, err := New(Options{Target: u, Timeout: 1, MaxInFlight: 1, Address: "unix:" + strings.Repeat("x", maxSocketPath)}); err != nil {
+		t.Errorf("the longest path of a socket: %v", err)
+	}
 	for want, o := range map[string]Options{
 		"client: timeout must be greater than 0s, got -1ns": {Target: u, Timeout: -1, MaxInFlight: 1},
 		"client: max-in-flight must be at least 1, got -5":  {Target: u, Timeout: 1, MaxInFlight: -5},

@@ -9,7 +9,9 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -141,12 +143,23 @@ func TestLooksUpAgain(t *testing.T) {
 	}
 }
 
-// Finish does not wait for a lookup whose outcome nobody needs.
+// Finish ends a lookup whose outcome nobody needs, and returns after it: it signals a
+// file descriptor that Finish closes.
 func TestFinishEndsALookup(t *testing.T) {
 	h, _ := newHTTP1(t, "http://127.0.0.1:1")
 	h.looking = true
-	h.lookups.Go(func() { <-h.lookupCtx.Done() })
+	var ended atomic.Bool
+	h.lookups.Go(func() {
+		<-h.lookupCtx.Done()
+		for range 100 {
+			runtime.Gosched()
+		}
+		ended.Store(true)
+	})
 	h.finish()
+	if !ended.Load() {
+		t.Error("Finish returned before the lookup ended")
+	}
 }
 
 // Finish can be told to give up, whatever the requests wait for.
