@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"strings"
 
+	"golang.org/x/net/http/httpguts"
+
 	"apmapp/loadgen/client"
 )
 
@@ -58,6 +60,9 @@ func resolve(s string, target *url.URL) (string, error) {
 	address = strings.TrimSuffix(strings.TrimPrefix(address, "["), "]")
 	if !ok || host == "" || port == "" || address == "" {
 		return "", fmt.Errorf("%q is not of the form host:port:address", s)
+	}
+	if dns, err := httpguts.PunycodeHostPort(host); err == nil {
+		host = dns
 	}
 	if host != "*" && !strings.EqualFold(host, target.Hostname()) || port != portOf(target) {
 		return "", fmt.Errorf("%q is for %s:%s, but the target is %s", s, host, port, net.JoinHostPort(target.Hostname(), portOf(target)))

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -17,6 +18,7 @@ import (
 	"testing"
 
 	"apmapp/internal/command"
+	"apmapp/internal/testing/lockedbuffer"
 	"apmapp/loadgen/report"
 )
 
@@ -171,6 +173,54 @@ func TestHardLinksStay(t *testing.T) {
 		t.Fatalf("status %d: %s", status, stderr)
 	}
 	isReport(t, second)
+}
+
+// watched is standard error. It calls waiting when loadgen waits for a reader.
+type watched struct {
+	lockedbuffer.Buffer
+	waiting func()
+}
+
+func (w *watched) Write(b []byte) (int, error) {
+	if strings.Contains(string(b), "waiting for a reader of ") {
+		w.waiting()
+	}
+	return w.Buffer.Write(b)
+}
+
+// A FIFO without a reader is waited for until the next signal.
+func TestFIFOWithoutAReader(t *testing.T) {
+	url, requests := serve(t, 0)
+	for _, interrupted := range []bool{false, true} { // the run, before it is written
+		fifo := filepath.Join(t.TempDir(), "fifo.txt")
+		if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		ctx, interrupt := context.WithCancel(t.Context())
+		giveUp, again := context.WithCancel(t.Context())
+		args := short(url, "-o", fifo)
+		stderr := &watched{waiting: interrupt}
+		if interrupted {
+			args = []string{"-url", url, "-rps", "100", "-o", fifo}
+			stderr.waiting = again
+			go func() {
+				for before := requests.Load(); requests.Load() < before+3; {
+				}
+				interrupt()
+			}()
+		}
+		var stdout bytes.Buffer
+		status := run(ctx, command.Process{Args: args, Getenv: func(string) string { return "" }, Stdout: &stdout, Stderr: stderr, GiveUp: giveUp})
+		if status != command.Failure || !strings.Contains(stderr.String(), "-o: the wait for a reader ended: context canceled") || !strings.Contains(stdout.String(), "requests ") {
+			t.Errorf("interrupted %t: status %d, %s%s", interrupted, status, &stdout, stderr.String())
+		}
+		// A reader for the goroutine that still waits.
+		if f, err := os.OpenFile(fifo, os.O_RDONLY|syscall.O_NONBLOCK, 0); err == nil {
+			defer f.Close()
+		}
+		again()
+		interrupt()
+	}
 }
 
 // Whatever is not a regular file is written, not replaced.

@@ -119,7 +119,7 @@ func load(ctx context.Context, o options, p command.Process, live io.Writer) err
 	}
 	leave := whenInterrupted(ctx, func() {
 		if n := engine.Snapshot().InFlight; n > 0 {
-			warn("loadgen: waiting up to %s for %s in flight; interrupt again to stop waiting, and once more to end without a report\n", o.client.Timeout, requests(n))
+			warn("loadgen: waiting up to %s for %s in flight; interrupt again, after a second, to stop waiting, and once more to end without a report\n", o.client.Timeout, requests(n))
 		}
 	})
 	stop := report.Watch(live, engine.Snapshot)
@@ -129,7 +129,11 @@ func load(ctx context.Context, o options, p command.Process, live io.Writer) err
 	if err != nil {
 		return err
 	}
-	return errors.Join(o.outputs.write(p, result), o.verdict(result))
+	err = errors.Join(o.outputs.write(ctx, p, result), o.verdict(result))
+	if ctx.Err() != nil && result.Total.Arrivals == 0 {
+		err = errors.Join(err, errors.New("nothing was measured: the run was interrupted before the first request that counts"))
+	}
+	return err
 }
 
 // whenInterrupted calls f when ctx ends. leave undoes that, and returns after f if

@@ -140,6 +140,25 @@ func TestInterruptedRunReports(t *testing.T) {
 	}
 }
 
+// A run that measured nothing must not look like a good one.
+func TestInterruptedBeforeTheFirstRequest(t *testing.T) {
+	url, _ := serve(t, 0)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	status, stdout, stderr := execute(ctx, "-url", url, "-rps", "500", "-start-at", time.Now().Add(time.Hour).Format(time.RFC3339))
+	if status != 1 || !strings.Contains(stderr, "nothing was measured: the run was interrupted before") {
+		t.Errorf("status %d: %s%s", status, stdout, stderr)
+	}
+}
+
+// The message names where loadgen connected to.
+func TestNothingAnswersAtASocket(t *testing.T) {
+	status, _, stderr := execute(t.Context(), "-url", "http://shop.example", "-unix-socket", "none.sock", "-rps", "100", "-duration", "50ms")
+	if status != 1 || !strings.Contains(stderr, "nothing answered at http://shop.example, by way of unix:none.sock;") {
+		t.Errorf("status %d: %s", status, stderr)
+	}
+}
+
 func TestNothingAnswers(t *testing.T) {
 	service := httptest.NewServer(http.NotFoundHandler())
 	service.Close()
@@ -193,17 +212,24 @@ func TestUsageErrors(t *testing.T) {
 		"-start-at noon":                 `-start-at: "noon" is not a time`,
 		"-start-at 2020-01-01T00:00:00Z": "-start-at: 2020-01-01T00:00:00Z is in the past",
 		"-hgrm x -o x.pdf":               `-o: "x.pdf" must end in`,
-		"merge":                          "no files",
-		"merge -o x.pdf a.json":          `-o: "x.pdf" must end in`,
-		"-paths api":                     `-paths: path must start with a slash, got "api"`,
-		"-timeout 0s":                    "-timeout: must be greater than 0s, got 0s",
-		"-max-in-flight 0":               "-max-in-flight: must be at least 1, got 0",
-		"-max-error-rate 101%":           `-max-error-rate: "101%" is not a share`,
-		"-max-error-rate x":              `-max-error-rate: "x" is not a share`,
-		"-header novalue":                "-header: a header has the form Name: value",
-		"-o run.pdf":                     `-o: "run.pdf" must end in`,
-		"20":                             `unexpected argument "20"`,
-		"-nonesuch":                      "unknown flag -nonesuch",
+		"-o=":                            "-o: the name of the file is empty",
+		"-hgrm=":                         "-hgrm: the name of the file is empty",
+		"merge -o= a.json":               "-o: the name of the file is empty",
+		"-json -o -":                     "-json: standard output has the JSON report, and -o writes there too",
+		"-json -hgrm /dev/stdout":        "-json: standard output has the JSON report, and -hgrm writes there too",
+		"-header Content-Length:3":       "-header: header Content-Length must be left out: it follows from the body",
+		"-url http://b\u00fccher.example -resolve xn--x.example:80:127.0.0.1": `but the target is xn--bcher-kva.example:80`,
+		"merge":                 "no files",
+		"merge -o x.pdf a.json": `-o: "x.pdf" must end in`,
+		"-paths api":            `-paths: path must start with a slash, got "api"`,
+		"-timeout 0s":           "-timeout: must be greater than 0s, got 0s",
+		"-max-in-flight 0":      "-max-in-flight: must be at least 1, got 0",
+		"-max-error-rate 101%":  `-max-error-rate: "101%" is not a share`,
+		"-max-error-rate x":     `-max-error-rate: "x" is not a share`,
+		"-header novalue":       "-header: a header has the form Name: value",
+		"-o run.pdf":            `-o: "run.pdf" must end in`,
+		"20":                    `unexpected argument "20"`,
+		"-nonesuch":             "unknown flag -nonesuch",
 	} {
 		status, stdout, stderr := execute(t.Context(), strings.Fields(args)...)
 		if status != 2 || !strings.Contains(stderr, want) || stdout != "" {

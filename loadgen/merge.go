@@ -59,7 +59,7 @@ func merge(ctx context.Context, p command.Process, runs []string, out outputs, t
 		}
 		merged = r
 	}
-	if err := out.write(p, merged); err != nil {
+	if err := out.write(ctx, p, merged); err != nil {
 		return err
 	}
 	return failIf(thresholds, merged)

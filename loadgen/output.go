@@ -2,12 +2,14 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"apmapp/internal/command"
@@ -19,9 +21,11 @@ import (
 type outputFlags struct {
 	json       bool
 	file, hgrm string
+	set        *command.Flags
 }
 
 func (r *outputFlags) add(fs *command.Flags) {
+	r.set = fs
 	fs.BoolVar(&r.json, "json", false, "print the report as JSON")
 	fs.StringVar(&r.file, "o", "", "also write the report to a `file`: .html, .json or .txt")
 	fs.StringVar(&r.hgrm, "hgrm", "", "also write the percentiles of the response times to a `file` that HdrHistogram plotters read")
@@ -30,13 +34,22 @@ func (r *outputFlags) add(fs *command.Flags) {
 // read returns the outputs, or an error if one cannot be written or two are the
 // same file. Inputs are the files that the run reads, by flag.
 func (r outputFlags) read(p command.Process, inputs ...named) (outputs, error) {
+	for _, f := range []named{{"o", r.file}, {"hgrm", r.hgrm}} {
+		if f.name == "" && r.set.Given(f.flag) {
+			return outputs{}, fmt.Errorf("-%s: the name of the file is empty", f.flag)
+		}
+	}
 	out := outputs{show: report.Text}
 	if r.json {
 		out.show = report.JSON
 	}
 	if r.file != "" {
-		show, ok := map[string]shower{".html": report.HTML, ".json": report.JSON, ".txt": report.Text}[filepath.Ext(r.file)]
-		if at, err := locate(r.file); !ok && (err != nil || !at.isSpecial()) {
+		show, ok := map[string]shower{".html": report.HTML, ".json": report.JSON, ".txt": report.Text}[strings.ToLower(filepath.Ext(r.file))]
+		at, err := locate(r.file)
+		if !ok && err != nil {
+			return outputs{}, fmt.Errorf("-o: %w", err)
+		}
+		if !ok && !at.isSpecial() {
 			return outputs{}, fmt.Errorf("-o: %q must end in .html, .json or .txt", r.file)
 		}
 		if !ok { // a device such as /dev/stderr
@@ -46,6 +59,12 @@ func (r outputFlags) read(p command.Process, inputs ...named) (outputs, error) {
 	}
 	if r.hgrm != "" {
 		out.files = append(out.files, file{named{"-hgrm", r.hgrm}, report.Percentiles})
+	}
+	for _, f := range out.files {
+		// Text is for people, who can tell two reports apart.
+		if at, err := locate(f.name); r.json && err == nil && at.descriptor == 1 {
+			return outputs{}, fmt.Errorf("-json: standard output has the JSON report, and %s writes there too: leave out one", f.flag)
+		}
 	}
 	return out, out.check(p, inputs)
 }
@@ -117,8 +136,15 @@ func (o outputs) check(p command.Process, inputs []named) (err error) {
 
 // write writes the report to the files and to standard output. Regular files come
 // first: nothing that happens to a pipe or a terminal costs them. FIFOs, which may
-// wait for a reader, come last.
-func (o outputs) write(p command.Process, r *openloop.Result) error {
+// wait for a reader, come last; the next signal ends that wait.
+func (o outputs) write(ctx context.Context, p command.Process, r *openloop.Result) error {
+	signal := ctx
+	if ctx.Err() != nil {
+		signal = p.GiveUp
+	}
+	if signal == nil || signal.Err() != nil { // the next signal kills the program
+		signal = context.Background()
+	}
 	var errs []error
 	var special []func() error
 	for _, f := range o.files {
@@ -128,8 +154,8 @@ func (o outputs) write(p command.Process, r *openloop.Result) error {
 			err = f.show(&b, r)
 		}
 		put := func() error {
-			waiting := func() { fmt.Fprintf(p.Stderr, "loadgen: waiting for a reader of %s\n", f.name) }
-			if err := at.put(b.Bytes(), waiting); err != nil {
+			err := at.put(b.Bytes(), func() { fmt.Fprintf(p.Stderr, "loadgen: waiting for a reader of %s\n", f.name) })
+			if err != nil {
 				return fmt.Errorf("%s: %w", f.flag, err)
 			}
 			return nil
@@ -138,7 +164,7 @@ func (o outputs) write(p command.Process, r *openloop.Result) error {
 		case err != nil:
 			errs = append(errs, fmt.Errorf("%s: %w", f.flag, err))
 		case at.isSpecial():
-			special = append(special, put)
+			special = append(special, func() error { return within(signal, f.flag, put) })
 		default:
 			errs = append(errs, put())
 		}
@@ -154,4 +180,16 @@ func (o outputs) write(p command.Process, r *openloop.Result) error {
 		return fmt.Errorf("write the report: %w", err)
 	}
 	return nil
+}
+
+// within calls f, which writes the output of a flag, and returns early if ctx ends.
+func within(ctx context.Context, flag string, f func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- f() }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("%s: the wait for a reader ended: %w", flag, context.Cause(ctx))
+	}
 }

@@ -9,6 +9,8 @@ import (
 	"os"
 	"strings"
 
+	"golang.org/x/net/http/httpguts"
+
 	"apmapp/loadgen/client"
 	"apmapp/loadgen/openloop"
 )
@@ -104,6 +106,10 @@ func target(s string) (*url.URL, error) {
 	}
 	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		return nil, fmt.Errorf("%q must be http:// or https:// and a host", u.Redacted())
+	}
+	// The form of the DNS, which is also shown. The client refuses what has none.
+	if host, err := httpguts.PunycodeHostPort(u.Host); err == nil {
+		u.Host = host
 	}
 	if u.RawQuery != "" || u.Fragment != "" {
 		return nil, fmt.Errorf("%q has a query or a fragment: put queries into -paths", u.Redacted())

@@ -129,7 +129,7 @@ func TestSecondInterruptStopsWaiting(t *testing.T) {
 			}, "-url", url, "-rps", "50", "-timeout", "1m", "-o", filepath.Join(dir, "run.json"), trace)
 			poll.True(t, "requests in flight", func() bool { return waiting.Load() >= 3 })
 			p.signal(syscall.SIGINT)
-			line := regexp.MustCompile(`(?m)^loadgen: waiting up to 1m0s for \d+ requests in flight; interrupt again to stop waiting, and once more to end without a report$`)
+			line := regexp.MustCompile(`(?m)^loadgen: waiting up to 1m0s for \d+ requests in flight; interrupt again, after a second, to stop waiting, and once more to end without a report$`)
 			poll.True(t, "a line about the requests in flight", func() bool { return line.MatchString(p.stderr.String()) })
 			p.insist(syscall.SIGINT, "the end of the requests in flight", func() bool { return left.Load() > 0 })
 			p.exits(0)

@@ -73,9 +73,11 @@ func (t *targets) read(text string) error {
 		case current == nil && strings.HasPrefix(line, "{"):
 			err = errors.New("JSON is not understood: write lines such as POST /cart, headers and @body.json")
 		case current == nil:
-			err = errors.New("want a method and a URL, such as POST /cart")
+			err = errors.New("want a line such as POST /cart or 3 GET /search?q=go: an optional weight, the method in capitals, and a path with a slash or a URL")
 		case current.hasBody:
 			err = errors.New("the body must be the last line of a request: separate requests by an empty line")
+		case line == "@":
+			err = errors.New("the name of the body's file is missing after @")
 		case strings.HasPrefix(line, "@"):
 			var body []byte
 			body, err = os.ReadFile(line[1:])

@@ -158,7 +158,11 @@ func (o options) verdict(r *openloop.Result) error {
 	var errs []error
 	switch t := &r.Total; {
 	case t.Completed() > 0 && len(t.Statuses) == 0:
-		errs = append(errs, fmt.Errorf("nothing answered at %s; for a target to try, run: make demo", o.client.Target.Redacted()))
+		at := o.client.Target.Redacted()
+		if o.client.Address != "" {
+			at += ", by way of " + o.client.Address
+		}
+		errs = append(errs, fmt.Errorf("nothing answered at %s; for a target to try, run: make demo", at))
 	case r.ErrorRate() > o.maxErrorRate:
 		errs = append(errs, fmt.Errorf("%.2f %% of the requests failed or were dropped; -max-error-rate allows %.2f %%", 100*r.ErrorRate(), 100*o.maxErrorRate))
 	}

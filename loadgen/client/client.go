@@ -17,6 +17,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -172,6 +173,10 @@ func checkHeader(header http.Header) error {
 		if !httpguts.ValidHeaderFieldName(name) {
 			return fmt.Errorf("%q is not a valid header name", name)
 		}
+		switch http.CanonicalHeaderKey(name) {
+		case "Content-Length", "Transfer-Encoding", "Trailer":
+			return fmt.Errorf("header %s must be left out: it follows from the body", http.CanonicalHeaderKey(name))
+		}
 		for _, value := range header[name] {
 			if !httpguts.ValidHeaderFieldValue(value) {
 				return fmt.Errorf("value of header %s has control characters: remove them", name)
@@ -247,6 +252,7 @@ func (o Options) request(ctx context.Context, path string) (*http.Request, error
 	if err != nil {
 		return nil, err
 	}
+	req.URL.RawQuery = nonASCII.ReplaceAllStringFunc(req.URL.RawQuery, url.QueryEscape)
 	req.Close = o.NoKeepAlive
 	req.Header.Set("User-Agent", "loadgen")
 	if user := o.Target.User; user != nil {
@@ -264,6 +270,9 @@ func (o Options) request(ctx context.Context, path string) (*http.Request, error
 	}
 	return req, nil
 }
+
+// nonASCII matches what a URL must percent-encode. net/url does so in paths only.
+var nonASCII = regexp.MustCompile(`[^\x00-\x7f]+`)
 
 // traceID returns the trace ID of a traceresponse header, "" if it is invalid:
 // https://www.w3.org/TR/trace-context-2/#traceresponse-header

@@ -218,6 +218,21 @@ func TestRequests(t *testing.T) {
 	})
 }
 
+// Characters that a URL must not have are percent-encoded, also in a query.
+func TestNonASCII(t *testing.T) {
+	uris := make(chan string, 1)
+	service := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { uris <- r.RequestURI }))
+	defer service.Close()
+	senders(t, func(t *testing.T, start starter) {
+		start(t, service.URL, func(o *Options) {
+			o.Requests = map[string]Request{"/path?q=1,2": {Path: "/\u00fc?q=a+\u00fc%20b"}}
+		}).do(t)
+		if got, want := <-uris, "/%C3%BC?q=a+%C3%BC%20b"; got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	})
+}
+
 // largeBody is more than a socket buffers.
 var largeBody = strings.Repeat("large ", 1<<20)
 
@@ -396,6 +411,8 @@ func TestInvalidOptions(t *testing.T) {
 		{func(o *Options) { o.Method = "GET IT" }, `net/http: invalid method "GET IT"`},
 		{func(o *Options) { o.Header = http.Header{"B d": {"x"}, "Good": {"x"}, "A d": {"x"}} }, `"A d" is not a valid header name`},
 		{func(o *Options) { o.Target = target("http://xn--\u00e4") }, "idna: invalid label \"\u00e4\""},
+		{func(o *Options) { o.Header = http.Header{"content-length": {"3"}} }, "header Content-Length must be left out: it follows from the body"},
+		{func(o *Options) { o.Header = http.Header{"Transfer-Encoding": {"chunked"}} }, "header Transfer-Encoding must be left out: it follows from the body"},
 		{func(o *Options) { o.Header = http.Header{"Host": {"two words"}} }, "value of header Host is not a host such as shop.example or shop.example:8080"},
 		{func(o *Options) { o.Header = http.Header{"host": {"xn--\u00e4"}} }, "value of header Host is not a host such as shop.example or shop.example:8080"},
 		{func(o *Options) { o.Header = http.Header{"Host": {"a", "b"}} }, "header Host must have one value, got 2"},

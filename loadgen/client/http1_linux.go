@@ -167,6 +167,7 @@ func (h *http1) poll(until time.Time, wait bool) {
 	for _, event := range events {
 		switch int(event.Fd) {
 		case h.poller.timer:
+			h.poller.armed = time.Time{}
 		case h.poller.wake:
 			h.poller.clearSignal()
 			h.takeFound()

@@ -49,8 +49,8 @@ func newNetHTTP(o Options) *netHTTP {
 	return &netHTTP{o: o, client: &http.Client{
 		Transport: transport,
 		Timeout:   o.Timeout,
-		CheckRedirect: func(_ *http.Request, via []*http.Request) error {
-			if len(via) > o.Redirects {
+		CheckRedirect: func(r *http.Request, via []*http.Request) error {
+			if len(via) > o.Redirects || r.URL.Scheme != "http" && r.URL.Scheme != "https" {
 				return http.ErrUseLastResponse
 			}
 			return nil

@@ -117,10 +117,12 @@ func TestRedirects(t *testing.T) {
 		}
 	}))
 	defer final.Close()
+	elsewhere := httptest.NewServer(http.RedirectHandler("ftp://shop.example/", http.StatusFound))
+	defer elsewhere.Close()
 	for _, test := range []struct {
 		url             string
 		redirects, want int
-	}{{final.URL, 0, 302}, {final.URL, 1, 200}, {service.URL, 2, 302}} {
+	}{{final.URL, 0, 302}, {final.URL, 1, 200}, {service.URL, 2, 302}, {elsewhere.URL, 1, 302}} {
 		if x := start(t, New, test.url, func(o *Options) { o.Redirects = test.redirects }).do(t); x.Status != test.want || x.Failure != "" {
 			t.Errorf("%+v: %+v", test, x)
 		}

@@ -20,9 +20,8 @@ var errMalformed = errors.New("malformed response")
 func malformed(reason string) error { return fmt.Errorf("%w: %s", errMalformed, reason) }
 
 const (
-	// maxHead limits the head of a response, and its trailers. Go's own client
-	// stops at 1 MB; no service sends more than this on purpose.
-	maxHead = 64 << 10
+	// maxHead limits the head of a response, and its trailers, as in Go's own client.
+	maxHead = 1 << 20
 	// maxChunkLine limits the line before a chunk, extensions included.
 	maxChunkLine = 4 << 10
 	// maxInterim is the number of 1xx responses that may precede the final one, as
@@ -118,7 +117,7 @@ func (r *response) lineLF(data []byte) (line, rest []byte, err error) {
 		n = len(data)
 	}
 	if r.left -= n; r.left < 0 {
-		return nil, nil, malformed("head, trailers or the line before a chunk are too long")
+		return nil, nil, malformed("the head or the trailers are longer than 1 MB, or the line before a chunk than 4 KB")
 	}
 	if end < 0 {
 		r.partial = append(r.partial, data...)
@@ -230,14 +229,17 @@ func field(line []byte) (name, value []byte, err error) {
 }
 
 func (r *response) contentLength(value string) error {
-	n, err := strconv.ParseUint(value, 10, 63)
-	if err != nil {
-		return malformed("Content-Length is not a number")
+	// A list of equal values counts as one: RFC 9112, section 6.3.
+	for entry := range strings.SplitSeq(value, ",") {
+		n, err := strconv.ParseUint(strings.Trim(entry, " \t"), 10, 63)
+		if err != nil {
+			return malformed("Content-Length is not a number")
+		}
+		if r.length >= 0 && r.length != int64(n) {
+			return malformed("two different Content-Length")
+		}
+		r.length = int64(n)
 	}
-	if r.length >= 0 && r.length != int64(n) {
-		return malformed("two different Content-Length")
-	}
-	r.length = int64(n)
 	return nil
 }
 

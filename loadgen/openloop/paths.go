@@ -1,6 +1,7 @@
 package openloop
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"net/url"
@@ -28,7 +29,10 @@ func ParsePaths(s string) ([]Path, error) {
 	var paths []Path
 	seen := map[string]bool{}
 	for _, entry := range splitPaths(s) {
-		p, err := parsePath(strings.TrimSpace(entry))
+		if entry = strings.TrimSpace(entry); entry == "" {
+			return nil, errors.New("an entry is empty: write a path such as / between two commas")
+		}
+		p, err := parsePath(entry)
 		if err != nil {
 			return nil, err
 		}
