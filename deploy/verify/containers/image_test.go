@@ -78,7 +78,7 @@ func foreign(w *workshop) {
 	for _, name := range []string{"go.mod", "go.sum"} {
 		w.file(source, name, []byte(read(w.t, filepath.Join(root, name))), 0o644)
 	}
-	for _, dir := range []string{"loadgen/client", "loadgen/openloop"} {
+	for _, dir := range []string{"loadgen/client", "loadgen/openloop", "internal/format"} {
 		if err := os.CopyFS(filepath.Join(source, dir), os.DirFS(filepath.Join(root, dir))); err != nil {
 			w.t.Fatal(err)
 		}
