@@ -58,7 +58,7 @@ func TestLastLineWithoutNewline(t *testing.T) {
 		if n := lines(); n != 1 {
 			t.Errorf("%d lines, want 1", n)
 		}
-		time.Sleep(1)
+		time.Sleep(1 * time.Nanosecond)
 		synctest.Wait()
 		if got, _ := s.Logs(LogFilter{Limit: 1}); lines() != 2 || got[0].Message != "last line" {
 			t.Errorf("%d lines, want 2: %v", lines(), got)
