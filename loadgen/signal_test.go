@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -28,6 +29,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv("LOADGEN_TEST_PROGRAM") != "" {
 		main()
 	}
+	// The programs of the tests inherit whether SIGHUP is ignored, as it is if nohup
+	// started the tests, but not that it is handled.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	// The proxy of this machine must not be used in these tests.
 	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"} {
 		os.Unsetenv(name)

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"syscall"
 	"testing"
 	"time"
@@ -32,6 +33,9 @@ func TestMain(m *testing.M) {
 	}
 	switch os.Getenv("COMMAND_TEST_PROGRAM") {
 	case "":
+		// The programs of the tests inherit whether SIGHUP is ignored, as it is if nohup
+		// started the tests, but not that it is handled.
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 		os.Exit(m.Run())
 	case "MainInSteps":
 		MainInSteps(program)
