@@ -36,17 +36,14 @@ func (r *raw) readConnections(o *options) (err error) {
 	case r.resolve != "":
 		o.client.Address, err = resolve(r.resolve, o.client.Target)
 	case r.unixSocket != "":
-		o.client.Address = socketPrefix + r.unixSocket
+		o.client.Address = client.SocketPrefix + r.unixSocket
 	}
 	return ofFlag("resolve", err)
 }
 
-// socketPrefix precedes the path of a socket in client.Options.Address.
-const socketPrefix = "unix:"
-
 // addressFlag returns the flag that set an address.
 func addressFlag(address string) string {
-	if strings.HasPrefix(address, socketPrefix) {
+	if strings.HasPrefix(address, client.SocketPrefix) {
 		return "unix-socket"
 	}
 	return "resolve"
@@ -64,16 +61,8 @@ func resolve(s string, target *url.URL) (string, error) {
 	if dns, err := httpguts.PunycodeHostPort(host); err == nil {
 		host = dns
 	}
-	if host != "*" && !strings.EqualFold(host, target.Hostname()) || port != portOf(target) {
-		return "", fmt.Errorf("%q is for %s:%s, but the target is %s", s, host, port, net.JoinHostPort(target.Hostname(), portOf(target)))
+	if host != "*" && !strings.EqualFold(host, target.Hostname()) || port != client.Port(target) {
+		return "", fmt.Errorf("%q is for %s:%s, but the target is %s", s, host, port, net.JoinHostPort(target.Hostname(), client.Port(target)))
 	}
 	return net.JoinHostPort(address, port), nil
-}
-
-// portOf returns the port of a URL, which may be that of its scheme.
-func portOf(u *url.URL) string {
-	if p := u.Port(); p != "" {
-		return p
-	}
-	return map[string]string{"http": "80", "https": "443"}[u.Scheme]
 }

@@ -155,7 +155,7 @@ func eraseLine(live io.Writer) string {
 	if live == io.Discard {
 		return ""
 	}
-	return "\r\x1b[K"
+	return report.Erase
 }
 
 func requests(n int) string {

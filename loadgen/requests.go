@@ -90,7 +90,7 @@ func readInput(ctx context.Context, name string, stdin io.Reader) (string, error
 }
 
 func target(s string) (*url.URL, error) {
-	if !strings.Contains(s, "://") && !strings.HasPrefix(s, "unix:") && s != "" {
+	if !strings.Contains(s, "://") && !strings.HasPrefix(s, client.SocketPrefix) && s != "" {
 		if strings.Contains(s, "@") { // maybe after a password
 			return nil, errors.New("no scheme: write http:// before it")
 		}
@@ -101,7 +101,7 @@ func target(s string) (*url.URL, error) {
 		// The parser's error quotes the whole URL, with a password.
 		return nil, errors.New("not a valid URL")
 	}
-	if path, ok := strings.CutPrefix(s, "unix:"); ok {
+	if path, ok := strings.CutPrefix(s, client.SocketPrefix); ok {
 		return nil, fmt.Errorf("%q must be http:// or https:// and a host; for a socket, use -unix-socket %s", s, strings.TrimPrefix(path, "//"))
 	}
 	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {

@@ -145,7 +145,7 @@ func (t *targets) path(address string) (string, error) {
 
 // sameOrigin reports whether two URLs have the same scheme, user, host and port.
 func sameOrigin(a, b *url.URL) bool {
-	return a.Scheme == b.Scheme && strings.EqualFold(a.Hostname(), b.Hostname()) && portOf(a) == portOf(b) && (a.User == nil || a.User.String() == b.User.String())
+	return a.Scheme == b.Scheme && strings.EqualFold(a.Hostname(), b.Hostname()) && client.Port(a) == client.Port(b) && (a.User == nil || a.User.String() == b.User.String())
 }
 
 // add adds a request that is complete. Requests of one method and path are numbered.

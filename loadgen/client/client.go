@@ -111,7 +111,7 @@ func (o Options) checked() (Options, error) {
 	if o.Target.Host == "" || o.Target.Scheme != "http" && o.Target.Scheme != "https" {
 		return o, fmt.Errorf("client: target must be http:// or https:// and a host, got %q", o.Target.Redacted())
 	}
-	if path, ok := strings.CutPrefix(o.address(), "unix:"); !ok {
+	if path, ok := strings.CutPrefix(o.address(), SocketPrefix); !ok {
 		if _, _, err := o.hostPort(); err != nil {
 			return o, fmt.Errorf("client: %w", err)
 		}
@@ -151,6 +151,9 @@ func (o Options) checked() (Options, error) {
 	}
 	return o, nil
 }
+
+// SocketPrefix precedes the path of a UNIX socket in Options.Address.
+const SocketPrefix = "unix:"
 
 // maxSocketPath is the length of the field for it in Linux's struct sockaddr_un,
 // without the terminating zero.
@@ -207,11 +210,16 @@ func (o Options) address() string {
 	if o.Address != "" {
 		return o.Address
 	}
-	port := o.Target.Port()
-	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[o.Target.Scheme]
+	return net.JoinHostPort(o.Target.Hostname(), Port(o.Target))
+}
+
+// Port returns the port of a URL, by default that of its scheme, "" for a scheme that
+// is not http or https.
+func Port(u *url.URL) string {
+	if port := u.Port(); port != "" {
+		return port
 	}
-	return net.JoinHostPort(o.Target.Hostname(), port)
+	return map[string]string{"http": "80", "https": "443"}[u.Scheme]
 }
 
 // hostPort returns the host and port to connect to. International names are in

@@ -156,12 +156,12 @@ func (h *http1) fail(c *conn, err error) {
 		return
 	}
 	x.conn = nil
-	if c.connecting && len(c.others) > 0 {
-		h.connect(x, c.others)
-		return
-	}
 	if c.connecting {
-		h.notConnected(x, err)
+		if len(c.others) > 0 {
+			h.connect(x, c.others)
+		} else {
+			h.notConnected(x, err)
+		}
 		return
 	}
 	failure := kind(err)

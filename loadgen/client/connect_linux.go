@@ -27,7 +27,7 @@ const lookupPause = time.Second
 // the error.
 func (h *http1) connectOnce() {
 	deadline := time.Now().Add(min(connectWait, h.o.Timeout))
-	if h.addresses, _ = h.o.literal(); h.addresses == nil {
+	if h.addresses = h.o.literal(); h.addresses == nil {
 		h.lookUp()
 		for h.looking && time.Now().Before(deadline) {
 			h.poll(deadline, true)
@@ -86,7 +86,7 @@ func (h *http1) connect(x *exchange, addresses []unix.Sockaddr) {
 
 // notConnected ends an exchange that no address accepts.
 func (h *http1) notConnected(x *exchange, err error) {
-	if literal, _ := h.o.literal(); literal == nil && time.Since(h.lookedUp) >= lookupPause {
+	if h.o.literal() == nil && time.Since(h.lookedUp) >= lookupPause {
 		h.lookUp()
 	}
 	h.end(x, time.Now(), failed(err))
@@ -207,20 +207,17 @@ func (h *http1) takeFound() {
 }
 
 // literal returns the address of a target that needs no lookup, nil if it needs
-// one.
-func (o Options) literal() ([]unix.Sockaddr, error) {
-	if path, ok := strings.CutPrefix(o.address(), "unix:"); ok {
-		return []unix.Sockaddr{&unix.SockaddrUnix{Name: path}}, nil
+// one. The options are checked.
+func (o Options) literal() []unix.Sockaddr {
+	if path, ok := strings.CutPrefix(o.address(), SocketPrefix); ok {
+		return []unix.Sockaddr{&unix.SockaddrUnix{Name: path}}
 	}
-	host, port, err := o.hostPort()
-	if err != nil {
-		return nil, err
-	}
+	host, port, _ := o.hostPort()
 	ip, err := netip.ParseAddr(host)
 	if err != nil {
-		return nil, nil
+		return nil
 	}
-	return []unix.Sockaddr{sockaddr(ip, port)}, nil
+	return []unix.Sockaddr{sockaddr(ip, port)}
 }
 
 // lookUp returns the addresses of the target's name, in the order of RFC 6724.

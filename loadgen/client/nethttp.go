@@ -93,7 +93,7 @@ func (o Options) dial(ctx context.Context, network, address string) (net.Conn, e
 	if err == nil && o.Address != "" && strings.EqualFold(address, net.JoinHostPort(host, strconv.Itoa(port))) {
 		address = o.Address
 	}
-	if path, ok := strings.CutPrefix(address, "unix:"); ok {
+	if path, ok := strings.CutPrefix(address, SocketPrefix); ok {
 		network, address = "unix", path
 	}
 	return (&net.Dialer{}).DialContext(ctx, network, address)

@@ -48,8 +48,8 @@ func (h *Histogram) Clone() *Histogram { return &Histogram{h.h.Clone(), h.longes
 func (h *Histogram) Count() int64 { return h.h.TotalCount() }
 
 // Quantile returns the shortest duration that the share q (0 to 1) of all durations
-// did not exceed, within three significant digits. It is 0 if there is none, and
-// never longer than Max.
+// did not exceed, within three significant digits. It is 0 for an empty
+// histogram, and never longer than Max.
 func (h *Histogram) Quantile(q float64) time.Duration { return quantile(h.h, q, h.longest) }
 
 // quantile returns a quantile of h, whose longest duration is longest. Of n
@@ -67,7 +67,7 @@ func quantile(h *hdr.Histogram, q float64, longest time.Duration) time.Duration 
 	return min(longest, time.Duration(h.ValueAtQuantile(100*rank/n)))
 }
 
-// Max returns the longest duration, 0 if there is none.
+// Max returns the longest duration, 0 for an empty histogram.
 func (h *Histogram) Max() time.Duration { return h.longest }
 
 // Mean returns the average duration.

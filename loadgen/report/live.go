@@ -24,13 +24,15 @@ func Terminal(stderr io.Writer) io.Writer {
 	return io.Discard
 }
 
+// Erase erases a live line, for other text on the same terminal.
+const Erase = "\r\x1b[K"
+
 // Watch writes the state of a run as one line, every second, until stop is
 // called. stop erases the line. If w is a terminal, the line fits its width.
 func Watch(w io.Writer, snapshot func() openloop.Snapshot) (stop func()) {
 	if w == io.Discard {
 		return func() {}
 	}
-	const erase = "\r\x1b[K"
 	done, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -39,9 +41,9 @@ func Watch(w io.Writer, snapshot func() openloop.Snapshot) (stop func()) {
 		for {
 			select {
 			case <-tick.C:
-				fmt.Fprint(w, erase, line(snapshot(), width(w)))
+				fmt.Fprint(w, Erase, line(snapshot(), width(w)))
 			case <-done:
-				fmt.Fprint(w, erase)
+				fmt.Fprint(w, Erase)
 				return
 			}
 		}
@@ -52,7 +54,8 @@ func Watch(w io.Writer, snapshot func() openloop.Snapshot) (stop func()) {
 	}
 }
 
-// width returns the number of columns of a terminal, 0 if w is none or it is unknown.
+// width returns the number of columns of a terminal, 0 if it is unknown or w is not a
+// terminal.
 // People change it during a run.
 func width(w io.Writer) int {
 	f, ok := w.(*os.File)

@@ -127,7 +127,7 @@ func DecodeDatagram(datagram string) Datagram {
 				d.Samples = append(d.Samples, s)
 			}
 		}
-		if reason, refused := err.(Reason); refused { //nolint:errorlint // not wrapped
+		if reason, refused := err.(Reason); refused { // it is not wrapped
 			d.Refused = append(d.Refused, Refused{valid(line), reason})
 		}
 	}

@@ -15,8 +15,8 @@ func (l *Log) setIDs(trace, span string, datadog bool) {
 	l.SpanID = spanID(span, !datadog && len(l.TraceID) == 32)
 }
 
-// traceID returns an ID of 32 hex digits, of 16, or in decimal, in lower case; "" if
-// the text is none, or 0, which means no trace.
+// traceID returns an ID of 32 hex digits, of 16, or in decimal, in lower case. It
+// returns "" if the text is not an ID, or is 0, which means no trace.
 func traceID(text string) string {
 	id := strings.ToLower(strings.TrimSpace(text))
 	id = strings.TrimPrefix(id, "0x")
@@ -39,7 +39,7 @@ func traceID(text string) string {
 	return strings.Repeat("0", whole-len(id)) + id
 }
 
-// spanID returns an ID in decimal; "" if the text is none, or 0.
+// spanID returns an ID in decimal, "" if the text is not an ID, or is 0.
 func spanID(text string, hex bool) string {
 	id := strings.ToLower(strings.TrimSpace(text))
 	id = strings.TrimPrefix(id, "0x")

@@ -90,8 +90,8 @@ func DecodeLog(line []byte, received time.Time) Log {
 
 // attributes are the attributes of a line.
 type attributes interface {
-	// get returns the text of an attribute, and whether it is a number; "" if there
-	// is none.
+	// get returns the text of an attribute, and whether it is a number. The text of
+	// a missing attribute is "".
 	get(name string) (text string, number bool)
 	// all returns the attributes themselves, then those of a context.
 	all() []attributes
