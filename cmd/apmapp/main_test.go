@@ -91,6 +91,8 @@ var settings = []struct {
 	{"retention", "APMAPP_RETENTION", "8h", func(c service.Config) any { return c.Retention }, 8 * time.Hour},
 	{"retention-interval", "APMAPP_RETENTION_INTERVAL", "9m", func(c service.Config) any { return c.RetentionInterval }, 9 * time.Minute},
 	{"log-level", "APMAPP_LOG_LEVEL", "warn", func(c service.Config) any { return c.Telemetry.LogLevel }, slog.LevelWarn},
+	{"log-file", "APMAPP_LOG_FILE", "log", func(c service.Config) any { return c.LogFile }, "log"},
+	{"log-file-size", "APMAPP_LOG_FILE_SIZE", "10", func(c service.Config) any { return c.LogFileSize }, 10},
 }
 
 func TestEverySettingByFlagAndByVariable(t *testing.T) {

@@ -30,7 +30,11 @@ type Config struct {
 	Retention time.Duration
 	// RetentionInterval is the time between two deletions.
 	RetentionInterval time.Duration
-	Telemetry         telemetry.Config
+	// LogFile also receives the log, besides standard output; empty for none.
+	LogFile string
+	// LogFileSize is the size in MB at which LogFile is rotated.
+	LogFileSize int
+	Telemetry   telemetry.Config
 }
 
 // Defaults returns the configuration for a service that listens on all
@@ -66,6 +70,9 @@ func Defaults() Config {
 		// People look back on a week of visits in a demo.
 		Retention:         7 * 24 * time.Hour,
 		RetentionInterval: time.Minute,
+		// With keptLogFiles the log takes at most 600 MB. The Agent looks for a new file
+		// every 10 s: a smaller file could come and go between two looks.
+		LogFileSize: 100,
 	}
 }
 

@@ -12,7 +12,8 @@ import (
 // for a second it is stalled: then lines are dropped and counted, because a request
 // matters more than its log line.
 type logWriter struct {
-	to io.Writer
+	to   io.Writer
+	name string // for the report of dropped lines
 
 	mu       sync.Mutex
 	pending  []byte        // complete lines
@@ -33,8 +34,25 @@ const (
 	stalled = time.Second
 )
 
-func newLogWriter(to io.Writer) *logWriter {
-	return &logWriter{to: to, progress: make(chan struct{})}
+func newLogWriter(to io.Writer, name string) *logWriter {
+	return &logWriter{to: to, name: name, progress: make(chan struct{})}
+}
+
+// logWriters write each line to several places. One that stalls does not keep it from
+// the others.
+type logWriters []*logWriter
+
+func (all logWriters) Write(line []byte) (int, error) {
+	for _, w := range all {
+		_, _ = w.Write(line)
+	}
+	return len(line), nil
+}
+
+func (all logWriters) flush() {
+	for _, w := range all {
+		w.flush()
+	}
 }
 
 // Write takes a line, or drops it. It never fails: a log that cannot be written

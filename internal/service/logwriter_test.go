@@ -50,7 +50,7 @@ func checkLines(t *testing.T, p *pipe, n int) {
 func TestFlushWritesAllLines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		to := &pipe{delay: 10 * time.Millisecond}
-		w := newLogWriter(to)
+		w := newLogWriter(to, "")
 		w.flush() // nothing to write
 		start := time.Now()
 		const lines = maxPending / 1024
@@ -74,7 +74,7 @@ func TestFlushWritesAllLines(t *testing.T) {
 func TestSlowWriterLosesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		to := &pipe{delay: stalled - time.Millisecond}
-		w := newLogWriter(to)
+		w := newLogWriter(to, "")
 		const lines = 3 * maxPending / 1024
 		for i := range lines {
 			w.Write(line(i))
@@ -92,7 +92,7 @@ func TestSlowWriterLosesNothing(t *testing.T) {
 func TestStalledWriterDropsLines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		to := &pipe{held: make(chan struct{})}
-		w := newLogWriter(to)
+		w := newLogWriter(to, "")
 		start := time.Now()
 		const fit = maxPending / 1024
 		for i := range fit + 5 {
@@ -123,7 +123,7 @@ func TestStalledWriterDropsLines(t *testing.T) {
 func TestFailingWriterDropsLines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		to := &pipe{err: errors.New("broken pipe")}
-		w := newLogWriter(to)
+		w := newLogWriter(to, "")
 		for i := range 3 {
 			w.Write(line(i))
 		}

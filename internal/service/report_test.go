@@ -21,7 +21,8 @@ func reports(t *testing.T, key string, during func(*reporter)) []float64 {
 	var numbers []float64
 	synctest.Test(t, func(t *testing.T) {
 		var logs lockedbuffer.Buffer
-		r := &reporter{logger: slog.New(slog.NewJSONHandler(&logs, nil)), logs: newLogWriter(io.Discard), metrics: telemetry.NoMetrics()}
+		r := newReporter(slog.New(slog.NewJSONHandler(&logs, nil)), logWriters{newLogWriter(io.Discard, "a"), newLogWriter(io.Discard, "b")})
+		r.metrics = telemetry.NoMetrics()
 		stop := start(t.Context(), r.run)
 		during(r)
 		stop()
@@ -53,13 +54,13 @@ func TestRefusedRequestsAreReported(t *testing.T) {
 // Dropped lines are reported when a line can be written again.
 func TestDroppedLinesAreReported(t *testing.T) {
 	got := reports(t, "logs.dropped", func(r *reporter) {
-		r.logs.mu.Lock()
-		r.logs.dropped, r.logs.failed = 3, true
-		r.logs.mu.Unlock()
+		r.logs[1].mu.Lock()
+		r.logs[1].dropped, r.logs[1].failed = 3, true
+		r.logs[1].mu.Unlock()
 		time.Sleep(3 * reportInterval)
-		r.logs.mu.Lock()
-		r.logs.dropped, r.logs.failed = 4, false
-		r.logs.mu.Unlock()
+		r.logs[1].mu.Lock()
+		r.logs[1].dropped, r.logs[1].failed = 4, false
+		r.logs[1].mu.Unlock()
 		time.Sleep(3 * reportInterval)
 	})
 	if want := []float64{4}; !slices.Equal(got, want) {
@@ -76,10 +77,11 @@ func TestCountsAreMetrics(t *testing.T) {
 	defer packets.Close()
 	t.Setenv("DD_DOGSTATSD_URL", packets.LocalAddr().String())
 	logger := slog.New(slog.DiscardHandler)
-	r := &reporter{logger: logger, logs: newLogWriter(io.Discard)}
+	r := newReporter(logger, logWriters{newLogWriter(io.Discard, "a"), newLogWriter(io.Discard, "b")})
 	r.metrics = telemetry.StartMetrics(telemetry.Config{Service: "shop", Env: "test", Version: "7"}, logger)
 	r.refused.Add(5)
-	r.logs.dropped, r.logs.failed = 2, true
+	r.logs[0].dropped, r.logs[0].failed = 2, true
+	r.logs[1].dropped = 3
 	r.report(context.Background())
 	r.refused.Add(6)
 	r.report(context.Background())
@@ -93,7 +95,7 @@ func TestCountsAreMetrics(t *testing.T) {
 		}
 		sent.Write(buf[:n])
 	}
-	for _, want := range []string{"apmapp.requests.refused:11|c|#", "apmapp.logs.dropped:2|c|#", "service:shop", "env:test", "version:7"} {
+	for _, want := range []string{"apmapp.requests.refused:11|c|#", "apmapp.logs.dropped:5|c|#", "service:shop", "env:test", "version:7"} {
 		if !strings.Contains(sent.String(), want) {
 			t.Errorf("sent\n%swant %s", &sent, want)
 		}

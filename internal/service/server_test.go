@@ -58,7 +58,7 @@ func inFakeTime(t *testing.T, visits database, test func(*testing.T, *Service, *
 	synctest.Test(t, func(t *testing.T) {
 		cfg := Defaults()
 		cfg.HTTP.RequestTimeout = 3 * time.Second
-		s := newService(cfg, io.Discard)
+		s := newService(cfg, nil)
 		for _, c := range change {
 			c(s)
 		}

@@ -30,32 +30,40 @@ import (
 type Service struct {
 	cfg      Config
 	logger   *slog.Logger
-	logs     *logWriter
+	logs     logWriters
 	listener *connections
 	reporter *reporter
 	draining atomic.Bool
 }
 
 // Listen binds the service's address, so that an address in use is an error before
-// anything runs. The service writes its log to logs.
+// anything runs. The service writes its log to logs and to the log file.
 func Listen(ctx context.Context, cfg Config, logs io.Writer) (*Service, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
+	}
+	to := logWriters{newLogWriter(logs, "standard output")}
+	if cfg.LogFile != "" {
+		file, err := openLogFile(cfg.LogFile, cfg.LogFileSize)
+		if err != nil {
+			return nil, fmt.Errorf("log-file: %w", err)
+		}
+		to = append(to, newLogWriter(file, cfg.LogFile))
 	}
 	var bind net.ListenConfig
 	listener, err := bind.Listen(ctx, "tcp", cfg.Addr)
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", cfg.Addr, err)
 	}
-	s := newService(cfg, logs)
+	s := newService(cfg, to)
 	s.listener = limitConnections(listener, cfg.MaxConnections)
 	return s, nil
 }
 
-func newService(cfg Config, logs io.Writer) *Service {
-	s := &Service{cfg: cfg, logs: newLogWriter(logs)}
+func newService(cfg Config, logs logWriters) *Service {
+	s := &Service{cfg: cfg, logs: logs}
 	s.logger = telemetry.NewLogger(s.logs, cfg.Telemetry)
-	s.reporter = &reporter{logger: s.logger, logs: s.logs}
+	s.reporter = newReporter(s.logger, s.logs)
 	return s
 }
 

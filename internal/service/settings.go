@@ -54,6 +54,8 @@ func (s *Settings) settings() []setting {
 		{"retention", "APMAPP_RETENTION", "age at which visits are deleted", &c.Retention, time.Nanosecond, c.Retention},
 		{"retention-interval", "APMAPP_RETENTION_INTERVAL", "time between two deletions", &c.RetentionInterval, time.Nanosecond, c.RetentionInterval},
 		{"log-level", "APMAPP_LOG_LEVEL", "lowest `level` to log: debug, info, warn or error", &c.Telemetry.LogLevel, nil, c.Telemetry.LogLevel},
+		{"log-file", "APMAPP_LOG_FILE", "`file` that also receives the log, besides standard output", &c.LogFile, nil, c.LogFile},
+		{"log-file-size", "APMAPP_LOG_FILE_SIZE", "size in `MB` at which the log file becomes file.1; file.1 to file.5 are kept", &c.LogFileSize, 1, c.LogFileSize},
 	}
 }
 

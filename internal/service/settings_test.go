@@ -100,7 +100,7 @@ func valid(t *testing.T) Config {
 	}
 	cfg := Config{
 		Addr: "127.0.0.1:0", Store: store.Config{MySQL: mysql, PoolSize: 1},
-		MaxConnections: 1, DrainTimeout: 1, Retention: 1, RetentionInterval: 1,
+		MaxConnections: 1, DrainTimeout: 1, Retention: 1, RetentionInterval: 1, LogFileSize: 1,
 	}
 	cfg.HTTP.MaxConcurrent, cfg.HTTP.RequestTimeout, cfg.HTTP.ReadyTimeout = 1, 1, 1
 	return cfg
@@ -121,6 +121,7 @@ func TestValidate(t *testing.T) {
 		"drain-timeout must be greater than 0s, got 0s",
 		"retention must be greater than 0s, got 0s",
 		"retention-interval must be greater than 0s, got 0s",
+		"log-file-size must be at least 1, got 0",
 	}
 	if err := (Config{DrainDelay: -1}).Validate(); err == nil || err.Error() != strings.Join(want, "\n") {
 		t.Errorf("got\n%v\nwant\n%s", err, strings.Join(want, "\n"))
