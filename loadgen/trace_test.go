@@ -13,23 +13,19 @@ import (
 
 	pb "github.com/DataDog/datadog-agent/pkg/proto/pbgo/trace"
 
+	"apmapp/internal/local/span"
 	"apmapp/internal/traceagent"
 	"apmapp/loadgen/report"
 )
 
 // tracing starts an Agent that runs the Agent's own code, and makes the tracer use it.
 // stop returns the spans that it received, by trace and span: "trace-span".
-func tracing(t *testing.T) (stop func() map[string]traceagent.Span) {
+func tracing(t *testing.T) (stop func() map[string]span.Span) {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
 	var mu sync.Mutex
-	spans := map[string]traceagent.Span{}
-	agent, err := traceagent.Start(traceagent.Config{
-		Listener: listener,
-		Spans: func(c traceagent.Chunk) {
+	spans := map[string]span.Span{}
+	agent := traceagent.Start(traceagent.Config{
+		Spans: func(c span.Chunk) {
 			mu.Lock()
 			defer mu.Unlock()
 			for _, s := range c.Spans {
@@ -39,13 +35,16 @@ func tracing(t *testing.T) (stop func() map[string]traceagent.Span) {
 		Stats:  func(*pb.StatsPayload) {},
 		Logger: slog.New(slog.DiscardHandler),
 	})
+	described, err := agent.Describe(traceagent.Info{}, agent)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Setenv("DD_TRACE_AGENT_URL", "http://"+listener.Addr().String())
+	server := httptest.NewServer(described)
+	t.Setenv("DD_TRACE_AGENT_URL", server.URL)
 	t.Setenv("DD_INSTRUMENTATION_TELEMETRY_ENABLED", "false")
-	return func() map[string]traceagent.Span {
+	return func() map[string]span.Span {
 		agent.Stop()
+		server.Close()
 		return spans
 	}
 }

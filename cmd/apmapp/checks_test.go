@@ -9,13 +9,13 @@ import (
 	"strings"
 	"testing"
 
+	"apmapp/internal/local/span"
 	"apmapp/internal/testing/mysqltest"
-	"apmapp/internal/traceagent"
 )
 
 // spans returns all spans, in the order of their trace IDs.
-func (in *intake) spans() []traceagent.Span {
-	var all []traceagent.Span
+func (in *intake) spans() []span.Span {
+	var all []span.Span
 	for _, id := range slices.Sorted(maps.Keys(in.traces)) {
 		all = append(all, in.traces[id]...)
 	}
@@ -122,7 +122,7 @@ func checkStats(t *testing.T, in *intake) {
 // checkDBM compares the comment of a request's statement, from the server's log,
 // with the documented keys.
 func checkDBM(t *testing.T, in *intake, server *mysqltest.Server, traceID string) {
-	var statement traceagent.Span
+	var statement span.Span
 	for _, s := range in.traces[traceID] {
 		if s.Operation == "mysql.query" {
 			statement = s

@@ -9,9 +9,9 @@ import (
 	"sync"
 	"testing"
 
+	"apmapp/internal/local/span"
 	"apmapp/internal/testing/mysqltest"
 	"apmapp/internal/testing/poll"
-	"apmapp/internal/traceagent"
 )
 
 // scenarios are the requests whose traces are compared with golden files.
@@ -111,7 +111,7 @@ func TestTelemetryContract(t *testing.T) {
 		}
 	})
 	t.Run("each run of the job is one trace", func(t *testing.T) {
-		var deleting []traceagent.Span
+		var deleting []span.Span
 		for _, spans := range in.traces {
 			if spans[0].Operation != "job.run" && spans[0].Operation != "http.request" && spans[0].ParentID == 0 {
 				t.Errorf("neither a request nor a job: %s", tree(t, spans))

@@ -10,8 +10,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"strconv"
 	"strings"
 	"sync"
@@ -21,6 +19,7 @@ import (
 	"github.com/google/pprof/profile"
 	"github.com/klauspost/compress/zstd"
 
+	"apmapp/internal/local/span"
 	"apmapp/internal/traceagent"
 )
 
@@ -32,7 +31,7 @@ type intake struct {
 	agent  *traceagent.Agent
 
 	mu       sync.Mutex
-	traces   map[string][]traceagent.Span // by trace ID
+	traces   map[string][]span.Span // by trace ID
 	stats    map[statsKey]counts
 	profiles map[string][]*profile.Profile // by file name
 	tags     [][]string                    // of each upload of profiles
@@ -51,37 +50,31 @@ func newIntake(t *testing.T) *intake { return newIntakeAt(t, "127.0.0.1:0") }
 func newIntakeAt(t *testing.T, addr string) *intake {
 	t.Helper()
 	in := &intake{
-		traces:   map[string][]traceagent.Span{},
+		traces:   map[string][]span.Span{},
 		stats:    map[statsKey]counts{},
 		profiles: map[string][]*profile.Profile{},
 		metrics:  map[string]string{},
 		sums:     map[string]float64{},
 	}
-	agentListener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	in.agent, err = traceagent.Start(traceagent.Config{
-		Listener: agentListener,
-		Spans:    in.addSpans,
-		Stats:    in.addStats,
-		Logger:   slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
+	in.agent = traceagent.Start(traceagent.Config{
+		Spans:  in.addSpans,
+		Stats:  in.addStats,
+		Logger: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	t.Cleanup(in.stop)
 
-	// The intake takes profiles first, because the Agent would forward them to
-	// Datadog.
-	mux := http.NewServeMux()
-	mux.HandleFunc("POST /profiling/v1/input", in.addProfiles)
-	mux.Handle("/", httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: agentListener.Addr().String()}))
 	listener, err := net.Listen("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	proxy := &httptest.Server{Listener: listener, Config: &http.Server{Handler: mux}}
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /profiling/v1/input", in.addProfiles)
+	mux.Handle("/", in.agent)
+	handler, err := in.agent.Describe(traceagent.Info{Port: listener.Addr().(*net.TCPAddr).Port, Endpoints: []string{"/profiling/v1/input"}}, mux)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := &httptest.Server{Listener: listener, Config: &http.Server{Handler: handler}}
 	proxy.Start()
 	t.Cleanup(proxy.Close)
 	in.url = proxy.URL
@@ -104,7 +97,7 @@ func (in *intake) stop() {
 	}
 }
 
-func (in *intake) addSpans(c traceagent.Chunk) {
+func (in *intake) addSpans(c span.Chunk) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.traces[c.TraceID] = append(in.traces[c.TraceID], c.Spans...)
@@ -221,10 +214,10 @@ func (in *intake) count(name string) float64 {
 }
 
 // operations returns the spans of an operation.
-func (in *intake) operations(name string) []traceagent.Span {
+func (in *intake) operations(name string) []span.Span {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	var all []traceagent.Span
+	var all []span.Span
 	for _, spans := range in.traces {
 		for _, s := range spans {
 			if s.Operation == name {

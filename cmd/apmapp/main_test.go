@@ -249,7 +249,7 @@ func TestTheServiceLinksNoDemo(t *testing.T) {
 	for _, dep := range deps {
 		for _, foreign := range []string{
 			"github.com/dolthub/", "github.com/DataDog/datadog-agent/pkg/trace/agent", "github.com/DataDog/datadog-api-client-go",
-			"apmapp/loadgen", "apmapp/internal/localagent", "apmapp/internal/viewer", "apmapp/internal/testing/mysqltest",
+			"apmapp/loadgen", "apmapp/internal/local/intake", "apmapp/internal/local/store", "apmapp/internal/local/viewer", "apmapp/internal/testing/mysqltest",
 		} {
 			if strings.HasPrefix(dep, foreign) {
 				t.Errorf("the service links %s", dep)

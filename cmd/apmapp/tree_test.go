@@ -11,14 +11,14 @@ import (
 	"strings"
 	"testing"
 
-	"apmapp/internal/traceagent"
+	"apmapp/internal/local/span"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
 
 // tree returns the spans of a trace as an indented text. It leaves out the tags
 // of every span and what differs between runs.
-func tree(t *testing.T, spans []traceagent.Span) string {
+func tree(t *testing.T, spans []span.Span) string {
 	t.Helper()
 	everywhere := names(t, "Tags of every span")
 	received := map[uint64]bool{}

@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"apmapp/internal/build"
-	"apmapp/internal/localagent"
+	"apmapp/internal/local/intake"
 	"apmapp/internal/mysqld"
 	"apmapp/internal/service"
 	"apmapp/internal/telemetry"
@@ -75,7 +75,7 @@ func demo(ctx context.Context, o options, stdout, stderr, live io.Writer) (err e
 	}
 	if local != nil {
 		defer func() { err = errors.Join(err, local.close()) }()
-		serviceLogs = io.MultiWriter(logs, localagent.NewLogWriter(local.store))
+		serviceLogs = io.MultiWriter(logs, intake.NewLogWriter(local.store))
 		o.service.HTTP.TracePage = local.pages.Trace
 	}
 	db, err := openDatabase(ctx, o, mysqld.Find, dir, logs, stderr)

@@ -9,14 +9,15 @@ import (
 	"os"
 	"syscall"
 
-	"apmapp/internal/localagent"
-	"apmapp/internal/viewer"
+	"apmapp/internal/local/intake"
+	"apmapp/internal/local/store"
+	"apmapp/internal/local/viewer"
 )
 
 // local is the demo's own local agent, with its pages.
 type local struct {
-	store *localagent.Store
-	agent *localagent.Agent
+	store *store.Store
+	agent *intake.Agent
 	pages *viewer.Server
 	// undo restores the environment.
 	undo []func()
@@ -29,13 +30,13 @@ func startLocal(ctx context.Context, o options, logger *slog.Logger) (_ *local, 
 	if o.agent != "" {
 		return nil, nil
 	}
-	l := &local{store: localagent.NewStore(o.memory)}
+	l := &local{store: store.New(o.memory)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, l.close())
 		}
 	}()
-	l.agent, err = localagent.Start(localagent.Config{Addr: o.traces, DogStatsD: o.metrics, Store: l.store, Logger: logger})
+	l.agent, err = intake.Start(intake.Config{Addr: o.traces, DogStatsD: o.metrics, Store: l.store, Logger: logger})
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, fmt.Errorf("another process, perhaps an Agent, uses a port of the local agent; choose others with -agent-port and -dogstatsd-port, or use that Agent with DD_TRACE_AGENT_URL: %w", err)
 	}

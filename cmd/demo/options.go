@@ -11,7 +11,7 @@ import (
 
 	"apmapp/internal/build"
 	"apmapp/internal/command"
-	"apmapp/internal/localagent"
+	localstore "apmapp/internal/local/store"
 	"apmapp/internal/service"
 	"apmapp/internal/telemetry"
 	"apmapp/loadgen/openloop"
@@ -86,7 +86,7 @@ func (g *given) options(getenv func(string) string) (options, error) {
 	o.agent = cmp.Or(getenv("DD_TRACE_AGENT_URL"), getenv("DD_AGENT_HOST"))
 	o.traces, o.metrics, o.pages = here(g.agentPort), here(g.dogstatsdPort), here(g.pagesPort)
 	var err error
-	if o.memory, err = localagent.Budget(g.memory); err != nil {
+	if o.memory, err = localstore.Budget(g.memory); err != nil {
 		return options{}, fmt.Errorf("-memory: %w", err)
 	}
 	if g.dsn != "" {

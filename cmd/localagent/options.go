@@ -6,8 +6,9 @@ import (
 	"strings"
 
 	"apmapp/internal/command"
-	"apmapp/internal/localagent"
-	"apmapp/internal/viewer"
+	"apmapp/internal/local/intake"
+	"apmapp/internal/local/store"
+	"apmapp/internal/local/viewer"
 )
 
 // options are the command line.
@@ -22,8 +23,8 @@ type options struct {
 
 func (o *options) flags(fs *command.Flags) {
 	fs.Group("Input", func() {
-		fs.StringVar(&o.addr, "addr", localagent.DefaultAddr, "`host:port` for traces and profiles")
-		fs.StringVar(&o.dogstatsd, "dogstatsd", localagent.DefaultDogStatsD, "`host:port` for metrics, over UDP")
+		fs.StringVar(&o.addr, "addr", intake.DefaultAddr, "`host:port` for traces and profiles")
+		fs.StringVar(&o.dogstatsd, "dogstatsd", intake.DefaultDogStatsD, "`host:port` for metrics, over UDP")
 		fs.StringVar(&o.socket, "socket", "", "`path` of a UNIX socket for traces and profiles, besides -addr")
 		fs.StringVar(&o.dogstatsdSocket, "dogstatsd-socket", "", "`path` of a UNIX socket for metrics, besides -dogstatsd")
 		fs.StringVar(&o.logs, "logs", "", "`file` of log lines to follow, or - for standard input")
@@ -49,7 +50,7 @@ func (o *options) check([]string) error {
 		}
 	}
 	var err error
-	if o.budget, err = localagent.Budget(o.mb); err != nil {
+	if o.budget, err = store.Budget(o.mb); err != nil {
 		return fmt.Errorf("-memory: %w", err)
 	}
 	return nil

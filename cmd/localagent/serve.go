@@ -11,34 +11,35 @@ import (
 	"os"
 	"syscall"
 
-	"apmapp/internal/localagent"
-	"apmapp/internal/viewer"
+	"apmapp/internal/local/intake"
+	"apmapp/internal/local/store"
+	"apmapp/internal/local/viewer"
 )
 
 // serve runs the agent and its pages until ctx ends.
 func serve(ctx context.Context, o options, stdin io.Reader, stdout, stderr io.Writer) (err error) {
 	logger := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	store := localagent.NewStore(o.budget)
+	kept := store.New(o.budget)
 	taps, closeTaps, err := o.taps()
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, closeTaps()) }()
-	agent, err := localagent.Start(localagent.Config{
+	agent, err := intake.Start(intake.Config{
 		Addr: o.addr, DogStatsD: o.dogstatsd, Socket: o.socket, DogStatsDSocket: o.dogstatsdSocket,
-		Store: store, Taps: taps, Logger: logger})
+		Store: kept, Taps: taps, Logger: logger})
 	if err != nil {
 		return taken(err)
 	}
 	defer func() { err = errors.Join(err, agent.Close()) }()
-	lines := localagent.NewLogWriter(store)
+	lines := intake.NewLogWriter(kept)
 	if o.replay != "" {
-		if err := replay(agent, o.replay, lines, stderr); err != nil {
+		if err := replay(agent, o.replay, stderr); err != nil {
 			return err
 		}
 	}
 	waiting := "To send traces, start a program with DD_TRACE_AGENT_URL=http://" + agent.Addr().String() + ". For log lines, start localagent with -logs."
-	pages, err := viewer.Listen(ctx, o.pages, viewer.Config{Store: store, Hosts: o.hosts, Waiting: waiting}, logger)
+	pages, err := viewer.Listen(ctx, o.pages, viewer.Config{Store: kept, Hosts: o.hosts, Waiting: waiting}, logger)
 	if err != nil {
 		return taken(err)
 	}
@@ -63,12 +64,12 @@ func serve(ctx context.Context, o options, stdin io.Reader, stdout, stderr io.Wr
 		return nil
 	}
 	fmt.Fprintf(stdout, "logs     %s\n", o.logs)
-	return follow(ctx, o.logs, stdin, localagent.TapWriter{W: lines, Taps: taps})
+	return follow(ctx, o.logs, stdin, intake.TapWriter{W: lines, Taps: taps})
 }
 
 // taps opens the outputs of -record and -forward and returns a function that
 // closes them.
-func (o options) taps() (taps []localagent.Tap, end func() error, err error) {
+func (o options) taps() (taps []intake.Tap, end func() error, err error) {
 	var ends []func() error
 	end = func() error {
 		var errs []error
@@ -82,7 +83,7 @@ func (o options) taps() (taps []localagent.Tap, end func() error, err error) {
 		if err != nil {
 			return nil, nil, fmt.Errorf("-record: %w", err)
 		}
-		r := localagent.NewRecorder(f)
+		r := intake.NewRecorder(f)
 		taps = append(taps, r)
 		ends = append(ends, func() error { return errors.Join(r.Err(), f.Close()) })
 	}
@@ -91,7 +92,7 @@ func (o options) taps() (taps []localagent.Tap, end func() error, err error) {
 		if err != nil {
 			return nil, nil, errors.Join(errors.New("-forward: not a URL"), end())
 		}
-		f, err := localagent.NewForwarder(to)
+		f, err := intake.NewForwarder(to)
 		if err != nil {
 			return nil, nil, errors.Join(fmt.Errorf("-forward: %w", err), end())
 		}
@@ -107,13 +108,13 @@ func (o options) taps() (taps []localagent.Tap, end func() error, err error) {
 	return taps, end, nil
 }
 
-func replay(agent *localagent.Agent, name string, lines, stderr io.Writer) error {
+func replay(agent *intake.Agent, name string, stderr io.Writer) error {
 	f, err := os.Open(name)
 	if err != nil {
 		return fmt.Errorf("-replay: %w", err)
 	}
 	defer f.Close()
-	skipped, err := agent.Replay(f, lines)
+	skipped, err := agent.Replay(f)
 	if err != nil {
 		return fmt.Errorf("-replay: %s: %w", name, err)
 	}
@@ -126,7 +127,7 @@ func replay(agent *localagent.Agent, name string, lines, stderr io.Writer) error
 // follow reads log lines until ctx ends. Standard input may end earlier.
 func follow(ctx context.Context, name string, stdin io.Reader, w io.Writer) error {
 	if name != "-" {
-		return localagent.Follow(ctx, name, w)
+		return intake.Follow(ctx, name, w)
 	}
 	ended := make(chan error, 1)
 	go func() { // a read from a terminal cannot be canceled

@@ -7,22 +7,9 @@ import (
 	"time"
 
 	"github.com/DataDog/datadog-agent/pkg/proto/pbgo/trace/idx"
+
+	"apmapp/internal/local/span"
 )
-
-// Event is something that happened during a span, such as an exception.
-type Event struct {
-	Time       time.Time         `json:"time"`
-	Name       string            `json:"name"`
-	Attributes map[string]string `json:"attributes"`
-}
-
-// Link is another span that belongs to a span without being its parent, such as the
-// one that sent a message. It may be in another trace.
-type Link struct {
-	TraceID    string            `json:"trace_id"` // 32 hex digits
-	SpanID     uint64            `json:"span_id,string"`
-	Attributes map[string]string `json:"attributes"`
-}
 
 // Tags that have events and links as JSON. Protocol versions before 0.7 have no other
 // form, and tracers for Node and OpenTelemetry always use this one.
@@ -32,16 +19,16 @@ const (
 )
 
 // addEvents adds the events and links of a span of protocol version 1.0.
-func (s *Span) addEvents(from *idx.InternalSpan) {
+func addEvents(s *span.Span, from *idx.InternalSpan) {
 	for _, e := range from.Events() {
-		s.Events = append(s.Events, Event{time.Unix(0, int64(e.Time())), e.Name(), attributes(e.Attributes(), e.Strings)})
+		s.Events = append(s.Events, span.Event{Time: time.Unix(0, int64(e.Time())), Name: e.Name(), Attributes: attributeTexts(e.Attributes(), e.Strings)})
 	}
 	for _, l := range from.Links() {
-		s.Links = append(s.Links, Link{traceID(l.TraceID()), l.SpanID(), attributes(l.Attributes(), l.Strings)})
+		s.Links = append(s.Links, span.Link{TraceID: traceID(l.TraceID()), SpanID: l.SpanID(), Attributes: attributeTexts(l.Attributes(), l.Strings)})
 	}
 }
 
-func attributes(from map[uint32]*idx.AnyValue, strings *idx.StringTable) map[string]string {
+func attributeTexts(from map[uint32]*idx.AnyValue, strings *idx.StringTable) map[string]string {
 	all := make(map[string]string, len(from))
 	for key, value := range from {
 		all[strings.Get(key)] = value.AsString(strings)
@@ -51,7 +38,7 @@ func attributes(from map[uint32]*idx.AnyValue, strings *idx.StringTable) map[str
 
 // takeTaggedEvents turns tags with events and links into fields. A tag that is
 // malformed, such as one that the tracer cut off, remains.
-func (s *Span) takeTaggedEvents() {
+func takeTaggedEvents(s *span.Span) {
 	if events, ok := parseEvents(s.Tags[eventsTag]); ok {
 		s.Events = append(s.Events, events...)
 		delete(s.Tags, eventsTag)
@@ -62,7 +49,7 @@ func (s *Span) takeTaggedEvents() {
 	}
 }
 
-func parseEvents(tag string) ([]Event, bool) {
+func parseEvents(tag string) ([]span.Event, bool) {
 	var list []struct {
 		Name       string
 		Time       json.Number `json:"time_unix_nano"`
@@ -71,7 +58,7 @@ func parseEvents(tag string) ([]Event, bool) {
 	if tag == "" || json.Unmarshal([]byte(tag), &list) != nil {
 		return nil, false
 	}
-	var all []Event
+	var all []span.Event
 	for _, e := range list {
 		at, err := e.Time.Int64()
 		if err != nil { // JavaScript writes 1.7e+18
@@ -81,12 +68,12 @@ func parseEvents(tag string) ([]Event, bool) {
 			}
 			at = int64(f)
 		}
-		all = append(all, Event{time.Unix(0, at), e.Name, texts(e.Attributes)})
+		all = append(all, span.Event{Time: time.Unix(0, at), Name: e.Name, Attributes: texts(e.Attributes)})
 	}
 	return all, true
 }
 
-func parseLinks(tag string) ([]Link, bool) {
+func parseLinks(tag string) ([]span.Link, bool) {
 	var list []struct {
 		TraceID    string `json:"trace_id"`
 		SpanID     string `json:"span_id"` // in hex
@@ -95,17 +82,17 @@ func parseLinks(tag string) ([]Link, bool) {
 	if tag == "" || json.Unmarshal([]byte(tag), &list) != nil {
 		return nil, false
 	}
-	var all []Link
+	var all []span.Link
 	for _, l := range list {
 		id, err := hex.DecodeString(l.TraceID)
 		if err != nil {
 			return nil, false
 		}
-		span, err := strconv.ParseUint(l.SpanID, 16, 64)
+		spanID, err := strconv.ParseUint(l.SpanID, 16, 64)
 		if err != nil {
 			return nil, false
 		}
-		all = append(all, Link{traceID(id), span, texts(l.Attributes)})
+		all = append(all, span.Link{TraceID: traceID(id), SpanID: spanID, Attributes: texts(l.Attributes)})
 	}
 	return all, true
 }

@@ -11,14 +11,13 @@ import (
 	pb "github.com/DataDog/datadog-agent/pkg/proto/pbgo/trace"
 	"github.com/DataDog/datadog-agent/pkg/trace/api"
 
-	"apmapp/internal/testing/poll"
-	"apmapp/internal/traceagent"
+	"apmapp/internal/local/span"
 )
 
 // TestEventsAndLinks sends a span with events and links in each form that tracers use.
 func TestEventsAndLinks(t *testing.T) {
 	now := time.Now()
-	span := func(change func(*pb.Span)) *pb.Span {
+	newSpan := func(change func(*pb.Span)) *pb.Span {
 		s := &pb.Span{
 			TraceID: 1, SpanID: 7, Service: "shop", Name: "http.request", Resource: "GET /", Start: now.UnixNano(), Duration: 1000,
 			Meta: map[string]string{}, Metrics: map[string]float64{"_sampling_priority_v1": 1},
@@ -26,7 +25,7 @@ func TestEventsAndLinks(t *testing.T) {
 		change(s)
 		return s
 	}
-	native := span(func(s *pb.Span) {
+	native := newSpan(func(s *pb.Span) {
 		s.SpanEvents = []*pb.SpanEvent{{TimeUnixNano: 1_700_000_000_000_000_001, Name: "exception", Attributes: map[string]*pb.AttributeAnyValue{
 			"exception.message": {Type: pb.AttributeAnyValue_STRING_VALUE, StringValue: "no"},
 			"escaped":           {Type: pb.AttributeAnyValue_BOOL_VALUE, BoolValue: true},
@@ -35,7 +34,7 @@ func TestEventsAndLinks(t *testing.T) {
 		}}}
 		s.SpanLinks = []*pb.SpanLink{{TraceID: 0xef, TraceIDHigh: 0xab, SpanID: 18446744073709551615, Attributes: map[string]string{"kind": "message"}}}
 	})
-	tagged := span(func(s *pb.Span) {
+	tagged := newSpan(func(s *pb.Span) {
 		s.Meta["events"] = `[{"name":"exception","time_unix_nano":1700000000000000001,"attributes":{"exception.message":"no","escaped":true,"tries":3,"ratio":0.5}}]`
 		s.Meta["_dd.span_links"] = `[{"trace_id":"00000000000000ab00000000000000ef","span_id":"ffffffffffffffff","attributes":{"kind":"message"},"flags":1}]`
 	})
@@ -56,14 +55,12 @@ func TestEventsAndLinks(t *testing.T) {
 		{"v0.7", "/v0.7/traces", "application/msgpack", string(encoded(payload(native).MarshalMsg(nil)))},
 		{"v1.0", "/v1.0/traces", "application/msgpack", string(encoded(api.ConvertToIdx(payload(native), "").MarshalMsg(nil)))},
 	} {
-		agent, r, url := start(t, "")
-		poll.Until(t, func() error {
-			resp, err := http.Post(url+form.path, form.contentType, bytes.NewReader([]byte(form.body)))
-			if err == nil {
-				resp.Body.Close()
-			}
-			return err
-		})
+		agent, r, url := start(t)
+		resp, err := http.Post(url+form.path, form.contentType, bytes.NewReader([]byte(form.body)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
 		agent.Stop()
 		if len(r.chunks) != 1 || len(r.chunks[0].Spans) != 1 {
 			t.Errorf("%s: %+v, want one span", form.name, r.chunks)
@@ -88,7 +85,7 @@ func TestEventsAndLinks(t *testing.T) {
 // TestTaggedEvents: forms of tags that tracers send, and tags that remain because they
 // are malformed.
 func TestTaggedEvents(t *testing.T) {
-	agent, r, url := start(t, "")
+	agent, r, url := start(t)
 	tags := []struct{ name, value, want string }{
 		{"events", `[{"name":"a","time_unix_nano":1.7e+18,"attributes":{"x":null,"y":[1,"b"]}},{"name":"b","time_unix_nano":5}]`,
 			`[{"name":"a","attributes":{"x":"null","y":"[1,\"b\"]"}},{"name":"b","attributes":{}}]`},
@@ -113,16 +110,14 @@ func TestTaggedEvents(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	poll.Until(t, func() error {
-		resp, err := http.Post(url+"/v0.4/traces", "application/msgpack", bytes.NewReader(body))
-		if err == nil {
-			resp.Body.Close()
-		}
-		return err
-	})
+	resp, err := http.Post(url+"/v0.4/traces", "application/msgpack", bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
 	agent.Stop()
 	for i, tag := range tags {
-		at := slices.IndexFunc(r.chunks[0].Spans, func(s traceagent.Span) bool { return s.SpanID == uint64(i+1) })
+		at := slices.IndexFunc(r.chunks[0].Spans, func(s span.Span) bool { return s.SpanID == uint64(i+1) })
 		s := r.chunks[0].Spans[at]
 		type event struct {
 			Name       string            `json:"name"`

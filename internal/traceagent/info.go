@@ -2,6 +2,8 @@ package traceagent
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -40,9 +42,57 @@ type Info struct {
 	Endpoints []string
 }
 
-// Info returns the body of /info: the one of the Agent's code, without what does not
+// Describe returns a handler that serves /info and passes other requests to next. It adds
+// headers with the version to each answer, and with the hash of /info: tracers read
+// /info again after an answer with another hash.
+func (a *Agent) Describe(i Info, next http.Handler) (http.Handler, error) {
+	body, err := a.describe(i)
+	if err != nil {
+		return nil, err
+	}
+	hash := sha256.Sum256(body)
+	state := hex.EncodeToString(hash[:])
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		described := &withState{w, state}
+		described.set()
+		if r.URL.Path != "/info" {
+			next.ServeHTTP(described, r)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(body) // the client has gone
+	}), nil
+}
+
+// withState replaces the headers that describe the Agent's own /info.
+type withState struct {
+	http.ResponseWriter
+	state string
+}
+
+func (w *withState) set() {
+	w.Header().Set("Datadog-Agent-Version", Version)
+	w.Header().Set("Datadog-Agent-State", w.state)
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (w *withState) WriteHeader(status int) {
+	w.set()
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter.
+func (w *withState) Write(p []byte) (int, error) {
+	w.set()
+	return w.ResponseWriter.Write(p)
+}
+
+// Unwrap is for http.ResponseController.
+func (w *withState) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// describe returns the body of /info: the one of the Agent's code, without what does not
 // work here.
-func (a *Agent) Info(i Info) ([]byte, error) {
+func (a *Agent) describe(i Info) ([]byte, error) {
 	var info map[string]any
 	if err := json.Unmarshal(a.info, &info); err != nil {
 		return nil, fmt.Errorf("read /info of the trace agent: %w", err)
@@ -60,7 +110,6 @@ func (a *Agent) Info(i Info) ([]byte, error) {
 
 // info returns the body of /info of an Agent that is not running yet.
 func info(core *agent.Agent) []byte {
-	core.Receiver.BuildHandlers()
 	var answer body
 	core.Receiver.Handlers["/info"].ServeHTTP(&answer, &http.Request{Header: http.Header{}})
 	return answer.Bytes()

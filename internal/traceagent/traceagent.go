@@ -1,43 +1,40 @@
-// Package traceagent runs Datadog's own trace-agent code: the receiver for every
-// protocol version, normalizer, obfuscator, samplers and statistics. Only its
-// writers are replaced: they pass the data to functions of the caller instead of
-// Datadog. Nothing leaves the machine, and no API key is needed.
+// Package traceagent runs the trace code of the Datadog Agent in this process. It
+// passes spans and statistics to functions instead of to Datadog, so that both are
+// what a real Agent would send: decoded, normalized, obfuscated, with the Agent's
+// statistics for tracers that compute none.
 //
-// It keeps every trace that its tracer did not drop: the sampling rates that it
-// returns to tracers are 1.
+// The package replaces the last stage of the Agent, its writers, and the loops that
+// hold statistics back to send fewer payloads. It keeps every trace.
 package traceagent
 
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
-	"path/filepath"
+	"runtime"
 	"sync"
 	"time"
 
 	pb "github.com/DataDog/datadog-agent/pkg/proto/pbgo/trace"
 	"github.com/DataDog/datadog-agent/pkg/trace/agent"
+	"github.com/DataDog/datadog-agent/pkg/trace/api"
 	"github.com/DataDog/datadog-agent/pkg/trace/config"
 	corelog "github.com/DataDog/datadog-agent/pkg/trace/log"
-	"github.com/DataDog/datadog-agent/pkg/trace/stats"
 	"github.com/DataDog/datadog-agent/pkg/trace/telemetry"
 	"github.com/DataDog/datadog-agent/pkg/trace/writer"
 	"github.com/DataDog/datadog-go/v5/statsd"
+
+	"apmapp/internal/local/span"
 )
 
-// Config says where to listen and which functions receive the data.
+// Config has the functions that receive the data.
 type Config struct {
-	// Listener accepts the connections of tracers.
-	Listener net.Listener
-	// Socket is the absolute path of an additional UNIX socket, or "".
-	Socket string
 	// Spans receives the spans of one trace in one payload. Several goroutines call
 	// it.
-	Spans func(Chunk)
+	Spans func(span.Chunk)
 	// Stats receives statistics of spans: those of tracers, and the Agent's for
 	// tracers that compute none. Several goroutines call it.
 	Stats func(*pb.StatsPayload)
@@ -46,39 +43,40 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// Agent is a running trace-agent.
+// Agent is a running trace-agent. It has no listener: it is an http.Handler of the paths
+// that Endpoints returns.
 type Agent struct {
-	core    *agent.Agent
-	info    []byte // the body of /info of the Agent's code
-	cancel  context.CancelFunc
-	stopped sync.WaitGroup
+	core     *agent.Agent
+	mux      *http.ServeMux
+	info     []byte // the body of /info of the Agent's code
+	stats    *concentrator
+	tracer   func(*pb.StatsPayload) // receives statistics of tracers
+	workers  int
+	meet     chan meeting
+	flushing sync.Mutex
+	serving  sync.RWMutex // requests are readers
+	stop     chan struct{}
+	stopOnce sync.Once
+	stopped  sync.WaitGroup
 }
 
 // noSampling is a target rate in traces per second that no machine reaches.
 const noSampling = 1e9
 
-// Start starts the Agent. It closes its listener when it stops.
-func Start(cfg Config) (*Agent, error) {
-	tcp, ok := cfg.Listener.Addr().(*net.TCPAddr)
-	if !ok {
-		return nil, fmt.Errorf("start trace agent: listener %s is not a TCP listener", cfg.Listener.Addr())
-	}
-	if cfg.Socket != "" && !filepath.IsAbs(cfg.Socket) {
-		return nil, fmt.Errorf("start trace agent: socket path %q is not absolute", cfg.Socket)
-	}
+// Start starts the Agent.
+func Start(cfg Config) *Agent {
 	corelog.SetLogger(coreLogger{cfg.Logger})
 
 	conf := config.New()
 	conf.AgentVersion = Version
-	conf.ReceiverHost = tcp.IP.String()
-	conf.ReceiverPort = tcp.Port
-	conf.ReceiverSocket = cfg.Socket
-	// config.New leaves these at 0. Then the Agent receives nothing and flushes
-	// statistics in a busy loop. These are the defaults of the Agent's own
-	// configuration.
-	conf.ClientStatsFlushInterval = 2 * time.Second
-	conf.DecoderTimeout = 1000
-	conf.MaxConnections = 1000
+	conf.ReceiverPort = 0 // no listener
+	// config.New leaves these at 0. They are the number of payloads that are decoded at
+	// once, and the time in milliseconds after which the Agent's code drops a payload
+	// that waits. It is shorter than the limit of a request, so that the drop is
+	// counted.
+	conf.Decoders = runtime.GOMAXPROCS(0)
+	conf.DecoderTimeout = 4000
+	conf.ClientStatsFlushInterval = time.Hour // unused; 0 would be a busy loop
 	conf.TargetTPS, conf.ErrorTPS = noSampling, noSampling
 	// No limits of memory and CPU: they would measure the whole process, which
 	// does other work too.
@@ -94,35 +92,136 @@ func Start(cfg Config) (*Agent, error) {
 	// error for each payload of a container that sends over the socket.
 	conf.ContainerTags = func(string) ([]string, error) { return nil, nil }
 
-	ctx, cancel := context.WithCancel(context.Background())
-	a := &Agent{cancel: cancel}
-	a.core = agent.NewAgent(ctx, conf, telemetry.NewNoopCollector(), &statsd.NoOpClient{}, uncompressed{})
-	a.core.Receiver.SetTCPListener(cfg.Listener)
+	a := &Agent{
+		core:    agent.NewAgent(context.Background(), conf, telemetry.NewNoopCollector(), &statsd.NoOpClient{}, uncompressed{}),
+		mux:     http.NewServeMux(),
+		stats:   newConcentrator(conf, cfg.Stats),
+		tracer:  cfg.Stats,
+		workers: runtime.GOMAXPROCS(0),
+		meet:    make(chan meeting),
+		stop:    make(chan struct{}),
+	}
+	a.core.Receiver.BuildHandlers()
 	a.info = info(a.core)
+	for _, path := range Endpoints() {
+		a.mux.Handle(path, a.core.Receiver.Handlers[path])
+	}
 	a.core.TraceWriter.Stop()
 	a.core.TraceWriterV1.Stop()
 	a.core.TraceWriter = &spanWriter{write: cfg.Spans}
 	a.core.TraceWriterV1 = &spanWriterV1{write: cfg.Spans}
-	toStats := statsWriter(cfg.Stats)
-	a.core.Concentrator = stats.NewConcentrator(conf, toStats, time.Now(), &statsd.NoOpClient{})
-	a.core.ClientStatsAggregator = stats.NewClientStatsAggregator(conf, toStats, &statsd.NoOpClient{})
-	a.stopped.Go(a.core.Run)
-	return a, nil
+	a.core.Concentrator = a.stats
+	for range a.workers {
+		a.stopped.Go(a.work)
+	}
+	return a
 }
 
 func refuse(context.Context, string, string) (net.Conn, error) {
 	return nil, errors.New("this Agent sends nothing to Datadog")
 }
 
-// Stop stops receiving. It passes on all buffered data before it returns.
-func (a *Agent) Stop() {
-	a.cancel()
-	a.stopped.Wait()
+// ServeHTTP serves the paths that Endpoints returns, until Stop.
+func (a *Agent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	a.serving.RLock()
+	defer a.serving.RUnlock()
+	select {
+	case <-a.stop:
+		http.Error(w, "this Agent has stopped", http.StatusServiceUnavailable)
+	default:
+		a.mux.ServeHTTP(w, r)
+	}
 }
 
-type statsWriter func(*pb.StatsPayload)
+// meeting shows that all workers are idle: each takes it once, and goes on when all have
+// done so.
+type meeting struct {
+	arrived *sync.WaitGroup
+	over    chan struct{}
+}
 
-func (w statsWriter) Write(p *pb.StatsPayload) { w(p) }
+// work passes payloads on until the Agent stops.
+func (a *Agent) work() {
+	for {
+		select {
+		case p := <-a.core.InV1:
+			a.process(p)
+		case p := <-a.core.In:
+			a.core.Process(p)
+		case p := <-a.core.ClientStatsAggregator.In:
+			a.passStats(p)
+		case m := <-a.meet:
+			m.arrived.Done()
+			<-m.over
+		case <-a.stop:
+			return
+		}
+	}
+}
+
+// process passes on a payload of traces, without those with the ID 0: the Agent's code
+// does not refuse them.
+func (a *Agent) process(p *api.PayloadV1) {
+	chunks := p.TracerPayload.Chunks[:0]
+	for _, c := range p.TracerPayload.Chunks {
+		if c != nil && !isZero(c.TraceID) {
+			chunks = append(chunks, c)
+			continue
+		}
+		p.Source.TracesDropped.TraceIDZero.Inc()
+		if c != nil {
+			p.Source.SpansReceived.Add(int64(len(c.Spans)))
+			p.Source.SpansDropped.Add(int64(len(c.Spans)))
+		}
+	}
+	clear(p.TracerPayload.Chunks[len(chunks):])
+	p.TracerPayload.Chunks = chunks
+	a.core.ProcessV1(p)
+}
+
+// passStats passes on statistics of a tracer.
+func (a *Agent) passStats(p *pb.ClientStatsPayload) {
+	a.tracer(&pb.StatsPayload{Stats: []*pb.ClientStatsPayload{p}, ClientComputed: true})
+}
+
+func isZero(id []byte) bool {
+	for _, b := range id {
+		if b != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// Flush returns when the data of all requests that have been answered was passed on.
+func (a *Agent) Flush() {
+	a.flushing.Lock() // two meetings would share the workers
+	defer a.flushing.Unlock()
+	m := meeting{new(sync.WaitGroup), make(chan struct{})}
+	defer close(m.over)
+	m.arrived.Add(a.workers)
+	for range a.workers {
+		select {
+		case a.meet <- m:
+		case <-a.stop:
+			return
+		}
+	}
+	m.arrived.Wait()
+	for len(a.core.ClientStatsAggregator.In) > 0 { // the only channel with a buffer
+		a.passStats(<-a.core.ClientStatsAggregator.In)
+	}
+	a.stats.flush()
+}
+
+// Stop stops the Agent. It passes on all data before it returns.
+func (a *Agent) Stop() {
+	a.serving.Lock() // waits for requests: they need the workers
+	defer a.serving.Unlock()
+	a.Flush()
+	a.stopOnce.Do(func() { close(a.stop) })
+	a.stopped.Wait()
+}
 
 // kept has the methods that both span writers need: they buffer nothing.
 type kept struct{}
@@ -133,7 +232,7 @@ func (kept) UpdateAPIKey(string, string) {}
 
 type spanWriter struct {
 	kept
-	write func(Chunk)
+	write func(span.Chunk)
 }
 
 func (w *spanWriter) WriteChunks(chunks *writer.SampledChunks) {
@@ -144,7 +243,7 @@ func (w *spanWriter) WriteChunks(chunks *writer.SampledChunks) {
 
 type spanWriterV1 struct {
 	kept
-	write func(Chunk)
+	write func(span.Chunk)
 }
 
 func (w *spanWriterV1) WriteChunksV1(chunks *writer.SampledChunksV1) {

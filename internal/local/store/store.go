@@ -1,0 +1,216 @@
+package store
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	pb "github.com/DataDog/datadog-agent/pkg/proto/pbgo/trace"
+
+	"apmapp/internal/local/span"
+	"apmapp/internal/local/wire"
+)
+
+// Store keeps received telemetry within a memory budget. The oldest is evicted
+// first; traces with an error and the slowest of each resource are kept longest. It
+// is safe for concurrent use.
+type Store struct {
+	budget     int64
+	traces     *traces
+	statistics *statistics
+	logs       *logs
+	profiles   *profiles
+	metrics    *metrics
+	changes    changes
+	// replayed is the time of a recording in nanoseconds since 1970; 0 is the present.
+	replayed atomic.Int64
+}
+
+// The shares of the budget. Traces have the largest: they are used most. A profile of
+// one minute of a small service has some 50 KB.
+const (
+	traceShare     = 0.50
+	logShare       = 0.15
+	profileShare   = 0.20
+	statisticShare = 0.10
+	metricShare    = 0.05
+)
+
+// MinBudget is the smallest budget of a store, in bytes.
+const MinBudget = 8 * mega
+
+const mega = 1_000_000
+
+// Budget converts a budget in MB to bytes. The error of one that is too small or too
+// large follows the name of a flag.
+func Budget(mb uint) (int64, error) {
+	const least, most = MinBudget / mega, math.MaxInt64 / mega
+	if mb < least {
+		return 0, fmt.Errorf("must be at least %d MB, got %d", least, mb)
+	}
+	if uint64(mb) > most {
+		return 0, fmt.Errorf("must be at most %d MB, got %d", uint64(most), mb)
+	}
+	return int64(mb) * mega, nil
+}
+
+// New returns a store with a budget in bytes, at least MinBudget.
+func New(budget int64) *Store {
+	budget = max(budget, MinBudget)
+	share := func(of float64) int64 { return int64(of * float64(budget)) }
+	return &Store{
+		budget:     budget,
+		traces:     newTraces(share(traceShare)),
+		statistics: newStatistics(share(statisticShare)),
+		logs:       newLogs(share(logShare)),
+		profiles:   newProfiles(share(profileShare)),
+		metrics:    newMetrics(share(metricShare)),
+	}
+}
+
+// Now returns the time of the store: the present, or the time of a recording that is
+// replayed.
+func (s *Store) Now() time.Time {
+	if at := s.replayed.Load(); at != 0 {
+		return time.Unix(0, at)
+	}
+	return time.Now()
+}
+
+// Replay sets the time to one of a recording. It stays there until Live is called.
+func (s *Store) Replay(at time.Time) { s.replayed.Store(at.UnixNano()) }
+
+// Live sets the time to the present. Whatever arrives now calls it.
+func (s *Store) Live() {
+	if s.replayed.Load() != 0 {
+		s.replayed.Store(0)
+	}
+}
+
+// AddSpans stores a chunk of a trace and counts its spans.
+func (s *Store) AddSpans(c span.Chunk) {
+	if len(c.Spans) == 0 {
+		return
+	}
+	s.statistics.addSpans(s.traces.add(c), s.Now())
+	s.changes.notify(Traces | Statistics)
+}
+
+// AddStatistics counts the statistics of spans that the Agent would send to Datadog.
+func (s *Store) AddStatistics(p *pb.StatsPayload) {
+	s.statistics.addStatistics(p, s.Now())
+	s.changes.notify(Statistics)
+}
+
+// AddLog stores a log line.
+func (s *Store) AddLog(l wire.Log) {
+	s.logs.add(&l)
+	s.changes.notify(Logs)
+}
+
+// AddProfiles stores the profiles of an upload. It counts other files by extension.
+func (s *Store) AddProfiles(u wire.Upload) {
+	s.profiles.add(u)
+	s.changes.notify(Profiles)
+}
+
+// AddPacket stores a DogStatsD datagram and counts the lines that are refused.
+func (s *Store) AddPacket(packet string) { s.AddDatagram(wire.DecodeDatagram(packet)) }
+
+// AddDatagram stores metrics, events and service checks, and counts refused lines.
+func (s *Store) AddDatagram(d wire.Datagram) {
+	s.metrics.add(d, s.Now())
+	s.changes.notify(Metrics)
+}
+
+// Trace returns a trace by its ID: 32 hex digits, or the lower half in 16 hex digits
+// or in decimal, as in logs.
+func (s *Store) Trace(id string) (Trace, bool) { return s.traces.trace(id) }
+
+// Traces returns the matching traces, the latest first, at most f.Limit, and the
+// number of all that match.
+func (s *Store) Traces(f Filter) (listed []Summary, matching int) { return s.traces.search(f) }
+
+// Services returns all services, sorted by name.
+func (s *Store) Services() []Service { return s.statistics.services(s.Now()) }
+
+// ServiceNames returns the names of all services of spans, sorted.
+func (s *Store) ServiceNames() []string {
+	names := append(s.statistics.serviceNames(), s.traces.serviceNames()...)
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// Resources returns the resources of a service, or of all services for "": those of
+// primary operations first, and then by hits, most first.
+func (s *Store) Resources(service string) []Resource {
+	return s.statistics.resourcesOf(service, s.Now())
+}
+
+// Calls returns which service calls which, sorted by caller and callee.
+func (s *Store) Calls() []Call { return s.statistics.callList(s.Now()) }
+
+// Logs returns the matching lines, the latest first, at most f.Limit, and the number
+// of all that match.
+func (s *Store) Logs(f LogFilter) (listed []wire.Log, matching int) { return s.logs.search(f) }
+
+// Profiles returns the profiles of a service and a kind ("" matches all), the latest
+// first.
+func (s *Store) Profiles(service, kind string) []wire.Profile { return s.profiles.list(service, kind) }
+
+// Profile returns a profile; false if it does not exist, or was evicted.
+func (s *Store) Profile(id int64) (wire.Profile, bool) { return s.profiles.profile(id) }
+
+// LeftOut returns the numbers of uploaded files that are not pprof profiles, by
+// extension.
+func (s *Store) LeftOut() map[string]int { return s.profiles.otherFiles() }
+
+// Metrics returns the metrics whose names contain a text, sorted by name and tags.
+func (s *Store) Metrics(text string) []Metric { return s.metrics.list(text, s.Now().Unix()) }
+
+// RefusedMetrics returns why lines of DogStatsD were refused, sorted by reason.
+func (s *Store) RefusedMetrics() []Refusal { return s.metrics.refusals() }
+
+// StatsdEvents returns the events that arrived over DogStatsD, the latest first.
+func (s *Store) StatsdEvents() []StatsdEvent { return s.metrics.eventList() }
+
+// StatsdChecks returns the last result of each service check, sorted by name, host and
+// tags.
+func (s *Store) StatsdChecks() []StatsdCheck { return s.metrics.checkList() }
+
+// Usage is what a store holds: numbers of items, and sizes in bytes.
+type Usage struct {
+	Budget                             int64
+	Traces, Logs, Profiles             int
+	TraceBytes, LogBytes, ProfileBytes int64
+	EvictedTraces, EvictedLogs         int64
+	Metrics, RefusedMetrics            int
+	MalformedPackets, Resources        int
+	// NotFinite are numbers of spans that were NaN or infinite, RefusedStatistics
+	// groups of statistics with numbers that no service has, or with durations that
+	// cannot be read.
+	NotFinite, RefusedStatistics int
+	// DuplicateSpans arrived before, LateSpans ended too long ago or in the future to be
+	// counted.
+	DuplicateSpans, LateSpans int
+	ServiceBytes, MetricBytes int64
+}
+
+// Usage returns what the store holds.
+func (s *Store) Usage() Usage {
+	u := Usage{Budget: s.budget}
+	s.traces.usage(&u)
+	s.statistics.usage(&u)
+	s.logs.usage(&u)
+	s.profiles.usage(&u)
+	s.metrics.usage(&u)
+	return u
+}
+
+// Watch returns a channel that receives a value after changes of some kinds. The caller
+// must call stop.
+func (s *Store) Watch(kinds Kind) (changed <-chan struct{}, stop func()) {
+	return s.changes.watch(kinds)
+}

@@ -1,0 +1,391 @@
+package store
+
+import (
+	"container/list"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"apmapp/internal/local/series"
+	"apmapp/internal/local/span"
+)
+
+// traces keeps traces.
+type traces struct {
+	budget int64
+
+	mu         sync.RWMutex
+	byID       map[string]*trace
+	lower      map[string][]*trace // by the lower half of the ID
+	plain      *list.List          // of *trace, oldest first
+	protected  *list.List          // errors and the slowest, oldest first
+	slowest    recent[resourceName, *slowest]
+	used       int64 // bytes of all traces
+	guarded    int64 // bytes of protected ones
+	evicted    int64
+	notFinite  int // numbers of spans
+	duplicates int // spans
+}
+
+type resourceName struct{ service, resource string }
+
+func newTraces(budget int64) *traces {
+	return &traces{
+		budget:    budget,
+		byID:      map[string]*trace{},
+		lower:     map[string][]*trace{},
+		plain:     list.New(),
+		protected: list.New(),
+		slowest:   newRecent[resourceName, *slowest](),
+	}
+}
+
+// Trace is the received spans of a trace.
+type Trace struct {
+	// ID is the 128-bit ID in 32 hex digits.
+	ID string `json:"trace_id"`
+	// Spans are in the order of their arrival.
+	Spans []span.Span `json:"spans"`
+}
+
+// Root returns the trace's root span, as span.Root defines it.
+func (t Trace) Root() *span.Span { return &t.Spans[span.Root(t.Spans)] }
+
+// trace is a Trace in the store. Adding a chunk costs only the size of the chunk,
+// however large the trace already is.
+type trace struct {
+	// Trace has spans that readers may use after the lock was released: spans are
+	// appended, and never changed in place.
+	Trace
+	index   map[uint64]int   // of spans, by ID
+	orphans map[uint64][]int // roots, by the ID of their missing parent
+	root    int              // index of the root span
+	summary *Summary         // replaced at each change
+	text    strings.Builder  // for searches
+	size    int64
+	place   *list.Element
+	in      *list.List
+}
+
+// added is what is to be counted after a chunk was stored.
+type added struct {
+	spans []counted
+	calls []call
+}
+
+// counted is a span that is counted.
+type counted struct {
+	service, operation, resource, kind, typ string
+	topLevel                                bool
+	series.Span
+}
+
+// call is a counted span whose parent is of another service.
+type call struct {
+	from string
+	to   counted
+}
+
+// add stores a chunk.
+func (s *traces) add(c span.Chunk) added {
+	notFinite := 0
+	for i := range c.Spans {
+		notFinite += c.Spans[i].FiniteMetrics()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.notFinite += notFinite
+	t := s.same(c.TraceID)
+	switch {
+	case t != nil && span.WithoutUpperHalf(t.ID) && t.ID != c.TraceID:
+		delete(s.byID, t.ID)
+		t.ID = c.TraceID
+		s.byID[t.ID] = t
+	case t == nil:
+		t = &trace{Trace: Trace{ID: c.TraceID}, index: map[uint64]int{}, orphans: map[uint64][]int{}, in: s.plain}
+		t.place = s.plain.PushBack(t)
+		s.byID[c.TraceID] = t
+		s.lower[span.LowerHalf(t.ID)] = append(s.lower[span.LowerHalf(t.ID)], t)
+	}
+	fresh, ended, grown := t.replace(c.Spans)
+	s.duplicates += len(c.Spans) - len(fresh) - len(ended)
+	known := len(t.Spans)
+	t.add(fresh)
+	grown += sizeOf(fresh)
+	t.size += grown
+	s.used += grown
+	if t.in == s.protected {
+		s.guarded += grown
+	}
+	out := t.count(ended, known)
+	t.adopt(known)
+	t.summarize(known)
+	s.rank(t)
+	s.evict()
+	return out
+}
+
+// replace replaces the spans that arrived before, as when a tracer sends again, and
+// returns the others. Ended are the indices of spans that had not ended before, and grown
+// the bytes that the new spans have more.
+func (t *trace) replace(spans []span.Span) (fresh []span.Span, ended []int, grown int64) {
+	again := func(s span.Span) bool {
+		i, received := t.index[s.SpanID]
+		return received && t.Spans[i].Start.Equal(s.Start)
+	}
+	if !slices.ContainsFunc(spans, again) {
+		return spans, nil, 0
+	}
+	t.Spans = slices.Clone(t.Spans) // readers have the old one
+	for i := range spans {
+		if !again(spans[i]) {
+			fresh = append(fresh, spans[i])
+			continue
+		}
+		at := t.index[spans[i].SpanID]
+		if t.Spans[at].IsPartial() && !spans[i].IsPartial() {
+			ended = append(ended, at)
+		}
+		grown += sizeOf(spans[i:i+1]) - sizeOf(t.Spans[at:at+1])
+		t.Spans[at] = spans[i]
+	}
+	return fresh, ended, grown
+}
+
+// add appends spans and indexes them by ID and by missing parent.
+func (t *trace) add(spans []span.Span) {
+	known := len(t.Spans)
+	t.Spans = append(t.Spans, spans...)
+	for i := known; i < len(t.Spans); i++ {
+		t.index[t.Spans[i].SpanID] = i
+	}
+	for i := known; i < len(t.Spans); i++ {
+		if t.isRoot(i) {
+			parent := t.Spans[i].ParentID
+			if parent == t.Spans[i].SpanID {
+				parent = 0 // adopt would delete it
+			}
+			t.orphans[parent] = append(t.orphans[parent], i)
+		}
+	}
+}
+
+func (t *trace) isRoot(i int) bool {
+	return t.Spans[i].IsRoot(func(id uint64) bool {
+		_, received := t.index[id]
+		return received
+	})
+}
+
+// count returns what to count of the spans with the indices ended, and of those after
+// the first known ones.
+func (t *trace) count(ended []int, known int) (out added) {
+	weight := weight(t.Spans[known:])
+	one := func(i int) {
+		s := &t.Spans[i]
+		if s.IsCounted() {
+			c := countedOf(s, weight)
+			out.spans = append(out.spans, c)
+			if parent, there := t.index[s.ParentID]; there && t.Spans[parent].Service != s.Service {
+				out.calls = append(out.calls, call{t.Spans[parent].Service, c})
+			}
+		}
+	}
+	for _, i := range ended {
+		one(i)
+	}
+	for i := known; i < len(t.Spans); i++ {
+		one(i)
+		// A callee often ends, and arrives, before its caller.
+		for _, child := range t.orphans[t.Spans[i].SpanID] {
+			if c := &t.Spans[child]; c.IsCounted() && c.Service != t.Spans[i].Service {
+				out.calls = append(out.calls, call{t.Spans[i].Service, countedOf(c, weight)})
+			}
+		}
+	}
+	return out
+}
+
+func countedOf(s *span.Span, weight float64) counted {
+	return counted{
+		s.Service, s.Operation, s.Resource, s.Kind(), s.Type, s.IsTopLevel(),
+		series.Span{End: s.End(), Duration: s.Duration, Error: s.Error, Weight: weight},
+	}
+}
+
+// leastRate is the lowest sampling rate that counts: a trace represents at most a
+// million traces.
+const leastRate = 1e-6
+
+// weight returns how many traces each received trace represents, from the tracer's
+// sampling rates.
+func weight(spans []span.Span) float64 {
+	for i := range spans {
+		rate := 1.0
+		for _, name := range []string{"_dd.rule_psr", "_dd.limit_psr", "_dd.agent_psr"} {
+			if r, said := spans[i].Metrics[name]; said && r > 0 && r <= 1 {
+				rate *= r
+			}
+		}
+		if rate < 1 {
+			return 1 / max(rate, leastRate)
+		}
+	}
+	return 1
+}
+
+// adopt removes orphans whose parents are among the spans after the first known
+// ones.
+func (t *trace) adopt(known int) {
+	for i := known; i < len(t.Spans); i++ {
+		delete(t.orphans, t.Spans[i].SpanID)
+	}
+}
+
+// sizeOf estimates the memory of spans in bytes: fields, maps of tags, index.
+func sizeOf(spans []span.Span) int64 {
+	var n int64
+	for i := range spans {
+		sp := &spans[i]
+		n += 320 + int64(len(sp.Resource))
+		n += sizeOfMap(sp.Tags)
+		n += 40 * int64(len(sp.Metrics))
+		for _, e := range sp.Events {
+			n += 96 + int64(len(e.Name)) + sizeOfMap(e.Attributes)
+		}
+		for _, l := range sp.Links {
+			n += 96 + sizeOfMap(l.Attributes)
+		}
+	}
+	return n
+}
+
+func sizeOfMap(tags map[string]string) (n int64) {
+	for k, v := range tags {
+		n += 48 + int64(len(k)+len(v))
+	}
+	return n
+}
+
+// slowest has the durations of the slowest traces of a resource, the shortest
+// first.
+type slowest []time.Duration
+
+// keptSlowest is the number of slowest traces of a resource that are protected.
+const keptSlowest = 10
+
+// add inserts d and reports whether it is among the slowest.
+func (s *slowest) add(d time.Duration) bool {
+	if len(*s) == keptSlowest && d <= (*s)[0] {
+		return false
+	}
+	*s = append(*s, d)
+	for i := len(*s) - 1; i > 0 && (*s)[i] < (*s)[i-1]; i-- {
+		(*s)[i], (*s)[i-1] = (*s)[i-1], (*s)[i]
+	}
+	if len(*s) > keptSlowest {
+		*s = (*s)[1:]
+	}
+	return true
+}
+
+// rank moves a trace to the protected list if it has an error or is among the
+// slowest.
+func (s *traces) rank(t *trace) {
+	if t.in == s.protected {
+		return
+	}
+	if !t.summary.Error && !s.slowestOf(t.summary).add(t.summary.Duration) {
+		return
+	}
+	s.plain.Remove(t.place)
+	t.in, t.place = s.protected, s.protected.PushBack(t)
+	s.guarded += t.size
+}
+
+// slowestOf returns the slowest traces of a resource. The resource used least recently
+// is forgotten if there are too many.
+func (s *traces) slowestOf(t *Summary) *slowest {
+	key := resourceName{t.Service, t.Resource}
+	top, found := s.slowest.use(key)
+	if !found {
+		top = &slowest{}
+		s.slowest.set(key, top, 0)
+		if oldest, _, _ := s.slowest.oldest(); len(s.slowest.index) > maxResources {
+			s.slowest.remove(oldest)
+		}
+	}
+	return top
+}
+
+// evict frees memory. Protected traces have at most half of it, so that ordinary ones
+// remain visible.
+func (s *traces) evict() {
+	for s.used > s.budget {
+		from := s.plain
+		if s.guarded > s.budget/2 || from.Len() == 0 {
+			from = s.protected
+		}
+		oldest := from.Front()
+		if oldest == nil {
+			return
+		}
+		t := from.Remove(oldest).(*trace)
+		s.forget(t)
+		s.used -= t.size
+		if from == s.protected {
+			s.guarded -= t.size
+		}
+		s.evicted++
+	}
+}
+
+// forget removes a trace from the indices.
+func (s *traces) forget(t *trace) {
+	delete(s.byID, t.ID)
+	half := span.LowerHalf(t.ID)
+	s.lower[half] = slices.DeleteFunc(s.lower[half], func(other *trace) bool { return other == t })
+	if len(s.lower[half]) == 0 {
+		delete(s.lower, half)
+	}
+}
+
+func (s *traces) trace(id string) (Trace, bool) {
+	id = strings.ToLower(strings.TrimSpace(id))
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if t := s.same(id); t != nil {
+		return t.Trace, true
+	}
+	for _, half := range span.LowerHalves(id) {
+		if all := s.lower[half]; len(all) > 0 {
+			return all[0].Trace, true
+		}
+	}
+	return Trace{}, false
+}
+
+// same returns the trace with an ID of 32 hex digits, or nil. Some tracers do not send
+// the upper half of an ID: the lower half is then enough.
+func (s *traces) same(id string) *trace {
+	if t := s.byID[id]; t != nil {
+		return t
+	}
+	if len(id) != 32 {
+		return nil
+	}
+	for _, t := range s.lower[span.LowerHalf(id)] {
+		if span.SameID(t.ID, id) {
+			return t
+		}
+	}
+	return nil
+}
+
+func (s *traces) usage(u *Usage) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	u.Traces, u.TraceBytes, u.EvictedTraces = len(s.byID), s.used, s.evicted
+	u.NotFinite, u.DuplicateSpans = s.notFinite, s.duplicates
+}

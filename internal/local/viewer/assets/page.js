@@ -1,0 +1,110 @@
+// Draws charts, and reloads the content of the page when new data arrives.
+"use strict";
+(() => {
+  const color = name => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
+  const axis = extra => ({stroke: color("quiet"), grid: {stroke: color("line"), width: 1}, ticks: {stroke: color("line")}, ...extra});
+  let charts = [];
+
+  const scatter = place => {
+    const data = JSON.parse(place.dataset.chart);
+    const dots = (label, name) => ({label, stroke: color(name), fill: color(name), paths: () => null, points: {show: true, size: 5}});
+    const chosen = chart => {
+      const s = chart.select;
+      if (s.width < 4 && s.height < 4) return;
+      const url = new URL(location);
+      const at = x => Math.round(chart.posToVal(x, "x") * 1000);
+      const ms = y => Math.max(0, chart.posToVal(y, "y")).toFixed(3) + "ms";
+      url.searchParams.set("from", at(s.left));
+      url.searchParams.set("to", at(s.left + s.width));
+      url.searchParams.set("min", ms(s.top + s.height));
+      url.searchParams.set("max", ms(s.top));
+      location.assign(url);
+    };
+    return new uPlot({
+      width: place.clientWidth - 14, height: 180,
+      axes: [axis({}), axis({size: 70, values: (_, ticks) => ticks.map(v => v == null ? "" : v + "ms")})],
+      series: [{}, dots("served", "c0"), dots("failed", "bad")],
+      legend: {show: false}, cursor: {drag: {x: true, y: true, setScale: false}},
+      hooks: {setSelect: [chosen]},
+    }, [data.time, data.served, data.failed], place);
+  };
+
+  const metric = place => {
+    const data = JSON.parse(place.dataset.metric);
+    const clock = at => new Date(at * 1000).toTimeString().slice(0, 5);
+    const short = new Intl.NumberFormat("en", {notation: "compact", maximumSignificantDigits: 3}).format;
+    return new uPlot({
+      width: place.clientWidth - 14, height: 110,
+      axes: [axis({size: 24, space: 60, values: (_, ticks) => ticks.map(clock)}), axis({size: 56, values: (_, ticks) => ticks.map(short)})],
+      series: [{}, ...data.slice(1).map((_, i) => ({stroke: color("c" + i), width: 1.5, points: {show: data[0].length < 4}}))],
+      legend: {show: false}, cursor: {show: false},
+    }, data, place);
+  };
+
+  const draw = () => {
+    charts.forEach(chart => chart.destroy());
+    charts = [...document.querySelectorAll("[data-chart]")].map(scatter).concat([...document.querySelectorAll("[data-metric]")].map(metric));
+  };
+
+  // refresh replaces the page's content, unless the user is working in it.
+  const refresh = async () => {
+    const main = document.getElementById("main");
+    const waiting = main.querySelector("[data-wait]");
+    if (waiting) {
+      const found = await (await fetch(waiting.dataset.wait)).json();
+      if (found.matching) location.reload();
+      return;
+    }
+    if (main.contains(document.activeElement) || main.querySelector("details[open]") || getSelection().toString()) return;
+    const answer = await fetch(location, {headers: {Accept: "text/html"}});
+    if (!answer.ok) return;
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    charts.forEach(chart => chart.destroy());
+    charts = [];
+    main.replaceChildren(...page.getElementById("main").childNodes);
+    draw();
+  };
+
+  // A click on a span replaces only its details: the rest of the page may have
+  // thousands of spans.
+  document.addEventListener("click", async event => {
+    const span = event.target.closest("a.span");
+    if (!span || event.button || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    history.pushState(null, "", span.href);
+    document.querySelector("a.span[aria-current]")?.removeAttribute("aria-current");
+    span.setAttribute("aria-current", "true");
+    const answer = await fetch(span.href + "&part=span").catch(() => null);
+    if (location.href !== span.href) return; // the user has chosen another span meanwhile
+    if (!answer?.ok) return location.reload();
+    const part = new DOMParser().parseFromString(await answer.text(), "text/html");
+    document.getElementById("span").replaceWith(part.getElementById("span"));
+  });
+  addEventListener("popstate", () => location.reload());
+
+  // The arrow keys up and down move from span to span.
+  document.addEventListener("keydown", event => {
+    const span = document.activeElement.closest("a.span");
+    const to = span && {ArrowDown: span.nextElementSibling, ArrowUp: span.previousElementSibling}[event.key];
+    if (!to) return;
+    to.focus();
+    event.preventDefault();
+  });
+
+  draw();
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+  const button = document.getElementById("live");
+  if (button) {
+    let events = null;
+    const live = on => {
+      button.setAttribute("aria-pressed", on);
+      if (events) events.close();
+      events = on ? new EventSource("/events?page=" + button.dataset.page) : null;
+      if (events) events.onmessage = () => refresh().catch(() => {});
+    };
+    button.addEventListener("click", () => live(button.getAttribute("aria-pressed") !== "true"));
+    live(true);
+    // A hidden page does not refresh.
+    document.addEventListener("visibilitychange", () => live(!document.hidden));
+  }
+})();

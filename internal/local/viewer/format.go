@@ -1,0 +1,84 @@
+package viewer
+
+import (
+	"apmapp/internal/local/series"
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"net/url"
+	"reflect"
+	"strings"
+	"time"
+
+	"apmapp/internal/format"
+	"apmapp/internal/local/wire"
+)
+
+// functions are the functions of templates.
+var functions = template.FuncMap{
+	"duration": format.Duration,
+	"rate":     format.Rate,
+	"bytes":    format.Bytes,
+	"clock":    func(t time.Time) string { return t.Local().Format("15:04:05.000") },
+	"percent":  percent,
+	"count":    func(n reflect.Value) string { return format.Count(n.Int()) }, // of any integer type,
+	"spark":    spark,
+	"path":     url.PathEscape,
+	"indent":   func(depth int) string { return fmt.Sprintf("%.1f", 0.9*float64(min(depth, 20))) },
+	"class":    statusClass,
+	"lower":    strings.ToLower,
+	"columns":  columnsOf,
+	"json":     encode,
+	"levels":   func() []string { return []string{wire.Debug, wire.Info, wire.Warn, wire.Error, wire.Critical} },
+}
+
+// encode returns JSON, for an attribute that a script reads.
+func encode(v any) (string, error) {
+	data, err := json.Marshal(v)
+	return string(data), err
+}
+
+// percent writes what share of whole part is.
+func percent(part, whole int64) string { return format.Percent(float64(part) / float64(whole)) }
+
+// statusClass returns the CSS class of an HTTP status: s1 to s5, or "".
+func statusClass(status string) string {
+	if status == "" || status[0] < '1' || status[0] > '5' {
+		return ""
+	}
+	return "s" + status[:1]
+}
+
+// spark returns the points of an SVG line of hits, 100 wide and 24 high.
+func spark(values []int64) string {
+	most := int64(1)
+	for _, v := range values {
+		most = max(most, v)
+	}
+	var points strings.Builder
+	for i, v := range values {
+		x := 100 * float64(i) / float64(max(len(values)-1, 1))
+		fmt.Fprintf(&points, "%.1f,%.1f ", x, 23-22*float64(v)/float64(most))
+	}
+	return points.String()
+}
+
+// column is a bar of a distribution that is 100 wide and 24 high.
+type column struct {
+	X, Y, Height float64
+	Title        string
+}
+
+func columnsOf(bars []series.Bar) []column {
+	most := int64(1)
+	for _, b := range bars {
+		most = max(most, b.Hits)
+	}
+	all := make([]column, len(bars))
+	for i, b := range bars {
+		height := 23 * float64(b.Hits) / float64(most)
+		all[i] = column{100 * float64(i) / float64(len(bars)), 24 - height, height,
+			fmt.Sprintf("%s from %s to %s", format.Count(b.Hits), format.Duration(b.From), format.Duration(b.To))}
+	}
+	return all
+}

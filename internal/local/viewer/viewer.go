@@ -1,0 +1,211 @@
+package viewer
+
+import (
+	"bytes"
+	"cmp"
+	"embed"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"apmapp/internal/local/origin"
+	"apmapp/internal/local/store"
+	"apmapp/internal/uplot"
+)
+
+//go:embed pages assets
+var files embed.FS
+
+// Config configures the pages.
+type Config struct {
+	Store *store.Store
+	// Hosts are names of this machine, besides localhost, that the pages answer to, in
+	// lower case.
+	Hosts []string
+	// Waiting is the text of empty pages: how to send data.
+	Waiting string
+	// Logger receives the reason of each answer with status 500; nil discards it.
+	Logger *slog.Logger
+}
+
+type viewer struct {
+	Config
+	pages map[string]*template.Template
+}
+
+// New returns a handler of the pages and the API. They are for this machine:
+// requests that scripts of other sites send are refused, and so are requests to
+// host names that are not known to be this machine's.
+func New(cfg Config) http.Handler {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	v := &viewer{Config: cfg, pages: map[string]*template.Template{}}
+	for _, name := range []string{"services", "service", "map", "traces", "trace", "logs", "profiles", "metrics", "usage", "missing"} {
+		v.pages[name] = template.Must(template.New("layout.html").Funcs(functions).ParseFS(files, "pages/layout.html", "pages/"+name+".html"))
+	}
+	assets, err := fs.Sub(files, "assets")
+	if err != nil {
+		panic(err) // the files are embedded
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", v.services)
+	mux.HandleFunc("GET /services/{service}", v.service)
+	mux.HandleFunc("GET /map", v.calls)
+	mux.HandleFunc("GET /traces", v.traces)
+	mux.HandleFunc("GET /t/{id}", v.trace)
+	mux.HandleFunc("GET /logs", v.logs)
+	mux.HandleFunc("GET /profiles", v.profiles)
+	mux.HandleFunc("GET /profiles/{id}/{view}", v.profile)
+	mux.HandleFunc("GET /metrics", v.metrics)
+	mux.HandleFunc("GET /usage", v.usage)
+	mux.HandleFunc("GET /events", v.events)
+	mux.HandleFunc("GET /api/services", v.apiServices)
+	mux.HandleFunc("GET /api/resources", v.apiResources)
+	mux.HandleFunc("GET /api/calls", v.apiCalls)
+	mux.HandleFunc("GET /api/traces", v.apiTraces)
+	mux.HandleFunc("GET /api/traces/{id}", v.apiTrace)
+	mux.HandleFunc("GET /api/logs", v.apiLogs)
+	mux.HandleFunc("GET /api/profiles", v.apiProfiles)
+	mux.HandleFunc("GET /api/metrics", v.apiMetrics)
+	mux.HandleFunc("GET /api/metrics/refused", v.apiRefused)
+	mux.HandleFunc("GET /api/events", v.apiEvents)
+	mux.HandleFunc("GET /api/checks", v.apiChecks)
+	mux.Handle("GET /assets/uplot/", http.StripPrefix("/assets/uplot/", http.FileServerFS(uplot.Files)))
+	mux.Handle("GET /assets/", http.StripPrefix("/assets/", http.FileServerFS(assets)))
+	// pprof's pages name no icon, so browsers request this one.
+	mux.HandleFunc("GET /favicon.ico", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
+	mux.HandleFunc("/", v.missing)
+	return v.safe(mux)
+}
+
+// safe adds the headers that keep text of spans and logs from running as a script,
+// and refuses requests from other sites.
+func (v *viewer) safe(next http.Handler) http.Handler {
+	return origin.Pages(v.Hosts, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		h.Set("Content-Security-Policy", "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'")
+		next.ServeHTTP(w, r)
+	}))
+}
+
+// page is the data of the layout.
+type page struct {
+	Title, Section string
+	Waiting        string
+	// Live pages refresh when data arrives.
+	Live bool
+	// Part is the template to show without the layout; "" shows the whole page.
+	Part string
+	Data any
+}
+
+// fail answers with status 500 and logs the reason.
+func (v *viewer) fail(w http.ResponseWriter, what string, err error) {
+	v.Logger.Error("answer a request for "+what, "error", err)
+	http.Error(w, what+": "+err.Error(), http.StatusInternalServerError)
+}
+
+func (v *viewer) show(w http.ResponseWriter, status int, name string, p page) {
+	p.Waiting = v.Waiting
+	var out bytes.Buffer
+	if err := v.pages[name].ExecuteTemplate(&out, cmp.Or(p.Part, "layout.html"), p); err != nil {
+		v.fail(w, "the page "+name, err)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_, _ = out.WriteTo(w)
+}
+
+// missing is the data of the page for what is not found. Wait is the API request
+// whose answer shows that it has arrived, or "".
+type missing struct{ Text, Wait string }
+
+func (v *viewer) missing(w http.ResponseWriter, r *http.Request) {
+	v.show(w, http.StatusNotFound, "missing", page{Title: "Not found", Data: missing{Text: "There is no page " + r.URL.Path + "."}})
+}
+
+func (v *viewer) services(w http.ResponseWriter, _ *http.Request) {
+	v.show(w, http.StatusOK, "services", page{Title: "Services", Section: "services", Live: true, Data: v.Store.Services()})
+}
+
+func (v *viewer) service(w http.ResponseWriter, r *http.Request) {
+	data := struct {
+		Name, Operation string
+		Primary, Others []store.Resource
+	}{Name: r.PathValue("service")}
+	for _, of := range v.Store.Resources(data.Name) {
+		if of.Primary {
+			data.Operation, data.Primary = of.Operation, append(data.Primary, of)
+		} else {
+			data.Others = append(data.Others, of)
+		}
+	}
+	if len(data.Primary) == 0 {
+		v.show(w, http.StatusNotFound, "missing", page{Title: "Not found", Data: missing{Text: "No span of service " + data.Name + " has arrived in the last half hour."}})
+		return
+	}
+	v.show(w, http.StatusOK, "service", page{Title: data.Name, Section: "services", Live: true, Data: data})
+}
+
+func (v *viewer) calls(w http.ResponseWriter, _ *http.Request) {
+	v.show(w, http.StatusOK, "map", page{Title: "Map", Section: "map", Live: true, Data: newServiceMap(v.Store.Services(), v.Store.Calls())})
+}
+
+func (v *viewer) usage(w http.ResponseWriter, _ *http.Request) {
+	v.show(w, http.StatusOK, "usage", page{Title: "Memory", Section: "usage", Live: true, Data: v.Store.Usage()})
+}
+
+// kindsOf are the kinds of telemetry that a page shows, by its section.
+var kindsOf = map[string]store.Kind{
+	"":         store.All,
+	"services": store.Statistics,
+	"map":      store.Statistics,
+	"traces":   store.Traces,
+	"logs":     store.Logs,
+	"profiles": store.Profiles,
+	"metrics":  store.Metrics,
+	"usage":    store.All,
+}
+
+// events sends an event when data of a page has arrived, at most one a second.
+func (v *viewer) events(w http.ResponseWriter, r *http.Request) {
+	page := r.URL.Query().Get("page")
+	kinds, known := kindsOf[page]
+	if !known {
+		http.Error(w, fmt.Sprintf("page must be one of %s, got %q", strings.Join(slices.Sorted(maps.Keys(kindsOf))[1:], ", "), page), http.StatusBadRequest)
+		return
+	}
+	changed, stop := v.Store.Watch(kinds)
+	defer stop()
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("Cache-Control", "no-store")
+	flush := http.NewResponseController(w)
+	// The first line is a comment: it shows that the stream is open.
+	for line := ": here\n\n"; ; line = "data: changed\n\n" {
+		if _, err := fmt.Fprint(w, line); err != nil || flush.Flush() != nil {
+			return
+		}
+		select {
+		case <-changed:
+		case <-r.Context().Done():
+			return
+		}
+		select {
+		case <-time.After(time.Second):
+		case <-r.Context().Done():
+			return
+		}
+	}
+}

@@ -1,0 +1,186 @@
+package viewer
+
+import (
+	"apmapp/internal/local/wire"
+	"cmp"
+	"slices"
+	"strconv"
+	"time"
+
+	"apmapp/internal/local/span"
+	"apmapp/internal/local/store"
+)
+
+// row is a span in a waterfall.
+type row struct {
+	*span.Span
+	Depth int
+	// Offset and Width are in percent of the trace.
+	Offset, Width float64
+	// Self is the time that is not covered by a child.
+	Self time.Duration
+	// Critical is set if the trace would have been shorter without this span.
+	Critical bool
+	Color    int // of the service
+	Logs     []mark
+}
+
+// mark is a log line at the time it was written.
+type mark struct {
+	wire.Log
+	Offset float64 // as in row
+}
+
+// colors is the number of colors that the style sheet has for services.
+const colors = 8
+
+// waterfall returns the spans of a trace, each after its parent, siblings by start.
+// Each root starts a tree, and so does the first span of a circle of parents.
+func waterfall(t store.Trace, logs []wire.Log) []row {
+	children := map[uint64][]*span.Span{}
+	known := map[uint64]bool{}
+	for i := range t.Spans {
+		known[t.Spans[i].SpanID] = true
+	}
+	var roots []*span.Span
+	for i := range t.Spans {
+		s := &t.Spans[i]
+		if s.IsRoot(func(id uint64) bool { return known[id] }) {
+			roots = append(roots, s)
+		} else {
+			children[s.ParentID] = append(children[s.ParentID], s)
+		}
+	}
+	for _, of := range children {
+		slices.SortFunc(of, byStart)
+	}
+	slices.SortFunc(roots, byStart)
+
+	w := walk{children: children, seen: map[*span.Span]bool{}, colors: map[string]int{}}
+	for _, s := range roots {
+		w.visit(s, 0)
+	}
+	for i := range t.Spans { // spans in a circle of parents
+		w.visit(&t.Spans[i], 0)
+	}
+	w.place(logs)
+	if len(roots) > 0 {
+		w.critical(roots[0])
+	}
+	return w.rows
+}
+
+func byStart(a, b *span.Span) int {
+	return cmp.Or(a.Start.Compare(b.Start), cmp.Compare(a.SpanID, b.SpanID))
+}
+
+type walk struct {
+	children map[uint64][]*span.Span
+	seen     map[*span.Span]bool
+	colors   map[string]int
+	rows     []row
+}
+
+// visit adds a span and its descendants. It does not recurse: each span of a trace
+// may be the parent of the next.
+func (w *walk) visit(s *span.Span, depth int) {
+	type step struct {
+		span  *span.Span
+		depth int
+	}
+	for stack := []step{{s, depth}}; len(stack) > 0; {
+		at := stack[len(stack)-1]
+		stack = stack[:len(stack)-1]
+		if w.seen[at.span] {
+			continue
+		}
+		w.seen[at.span] = true
+		if _, ok := w.colors[at.span.Service]; !ok {
+			w.colors[at.span.Service] = len(w.colors) % colors
+		}
+		below := w.children[at.span.SpanID]
+		w.rows = append(w.rows, row{Span: at.span, Depth: at.depth, Self: self(at.span, below), Color: w.colors[at.span.Service]})
+		for _, c := range slices.Backward(below) {
+			stack = append(stack, step{c, at.depth + 1})
+		}
+	}
+}
+
+func end(s *span.Span) time.Time { return s.Start.Add(s.Duration) }
+
+// self returns the time of a span that its children do not cover. The children are
+// sorted by start.
+func self(s *span.Span, children []*span.Span) time.Duration {
+	left := s.Duration
+	covered := s.Start
+	for _, c := range children {
+		from, to := c.Start, end(c)
+		if from.Before(covered) {
+			from = covered
+		}
+		if to.After(end(s)) {
+			to = end(s)
+		}
+		if to.After(from) {
+			left -= to.Sub(from)
+			covered = to
+		}
+	}
+	return max(left, 0)
+}
+
+// place computes the positions of bars and log lines. A log line outside the time of
+// the trace, such as one from another clock, is left out.
+func (w *walk) place(logs []wire.Log) {
+	if len(w.rows) == 0 {
+		return
+	}
+	first, last := w.rows[0].Start, end(w.rows[0].Span)
+	for _, r := range w.rows {
+		if r.Start.Before(first) {
+			first = r.Start
+		}
+		if e := end(r.Span); e.After(last) {
+			last = e
+		}
+	}
+	whole := max(last.Sub(first), 1)
+	of := map[string][]mark{}
+	for _, l := range logs {
+		if at := l.Time.Sub(first); at >= 0 && at <= whole {
+			of[l.SpanID] = append(of[l.SpanID], mark{l, 100 * float64(at) / float64(whole)})
+		}
+	}
+	for i := range w.rows {
+		r := &w.rows[i]
+		r.Logs = of[strconv.FormatUint(r.SpanID, 10)]
+		r.Offset = 100 * float64(r.Start.Sub(first)) / float64(whole)
+		r.Width = 100 * float64(r.Duration) / float64(whole)
+	}
+}
+
+// critical marks the critical path: from the end of the root back, always the
+// child that ended last before.
+func (w *walk) critical(root *span.Span) {
+	on := map[*span.Span]bool{}
+	for todo := []*span.Span{root}; len(todo) > 0; {
+		s := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		if on[s] {
+			continue
+		}
+		on[s] = true
+		at := end(s)
+		children := slices.Clone(w.children[s.SpanID])
+		slices.SortFunc(children, func(a, b *span.Span) int { return end(b).Compare(end(a)) })
+		for _, c := range children {
+			if e := end(c); !e.After(at) && c.Duration > 0 {
+				todo = append(todo, c)
+				at = c.Start
+			}
+		}
+	}
+	for i := range w.rows {
+		w.rows[i].Critical = on[w.rows[i].Span]
+	}
+}
