@@ -88,7 +88,7 @@ func levelOf(a attributes) string {
 			}
 			continue
 		}
-		if !number && name == "level" && len(text) <= 32 {
+		if !number && name == "level" && len(text) <= maxLevel {
 			return strings.ToUpper(text)
 		}
 	}
@@ -99,7 +99,7 @@ func levelOf(a attributes) string {
 	}
 	if text, _ := a.get("severity_number"); text != "" { // OpenTelemetry: 1 to 24
 		if n, err := strconv.Atoi(text); err == nil {
-			return numberLevel(float64(10 * max(1, min((n+3)/4, 6))))
+			return severityLevel(n)
 		}
 	}
 	return Info

@@ -1,0 +1,167 @@
+package otlp
+
+import (
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"apmapp/internal/local/origin"
+)
+
+// Handler serves /v1/traces, /v1/logs and /v1/metrics. It refuses requests of web
+// sites.
+func Handler(r *Receiver, hosts []string) http.Handler {
+	mux := http.NewServeMux()
+	for _, s := range signals {
+		mux.HandleFunc(s.path, func(w http.ResponseWriter, req *http.Request) { r.serve(s, w, req) })
+	}
+	mux.HandleFunc("/", func(w http.ResponseWriter, req *http.Request) {
+		r.sink.Refused("", "path not served", 1)
+		write(w, jsonFormat, http.StatusNotFound, codes.NotFound, fmt.Sprintf("%s is not served: use /v1/traces, /v1/logs or /v1/metrics", req.URL.Path))
+	})
+	return origin.Intake(hosts, mux)
+}
+
+func (r *Receiver) serve(s signal, w http.ResponseWriter, req *http.Request) {
+	refuse := func(f format, httpStatus int, reason, message string) {
+		r.sink.Refused(s.name, reason, 1)
+		write(w, f, httpStatus, codes.InvalidArgument, message)
+	}
+	if req.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		refuse(jsonFormat, http.StatusMethodNotAllowed, "method is not POST", "method must be POST, got "+req.Method)
+		return
+	}
+	f, ok := formatOf(req.Header.Get("Content-Type"))
+	if !ok {
+		refuse(f, http.StatusUnsupportedMediaType, "content type", fmt.Sprintf("content type must be application/x-protobuf or application/json, got %q", req.Header.Get("Content-Type")))
+		return
+	}
+	encoding := strings.ToLower(strings.TrimSpace(req.Header.Get("Content-Encoding")))
+	if encoding != "" && encoding != "identity" && encoding != "gzip" {
+		w.Header().Set("Accept-Encoding", "gzip")
+		refuse(f, http.StatusUnsupportedMediaType, "content encoding", fmt.Sprintf("content encoding must be gzip or none, got %q", encoding))
+		return
+	}
+	body, err := read(w, req, encoding == "gzip")
+	if err == nil {
+		var answer []byte
+		if answer, err = r.receive(req.Context(), s, f, body); err == nil {
+			w.Header().Set("Content-Type", f.contentType())
+			_, _ = w.Write(answer) // the client has gone
+			return
+		}
+	} else if large := new(http.MaxBytesError); errors.As(err, &large) || errors.Is(err, errTooLarge) {
+		r.sink.Refused(s.name, tooLarge().reason, 1)
+		err = tooLarge()
+	} else {
+		refuse(f, http.StatusBadRequest, unreadable, "read body: "+err.Error())
+		return
+	}
+	failed := new(failure)
+	if !errors.As(err, &failed) { // an answer that cannot be encoded
+		failed = &failure{codes.Internal, "", err.Error()}
+	}
+	write(w, f, failed.httpStatus(), failed.code, failed.message)
+}
+
+var errTooLarge = errors.New("too large")
+
+// read returns the body without compression.
+func read(w http.ResponseWriter, req *http.Request, compressed bool) ([]byte, error) {
+	var from io.Reader = http.MaxBytesReader(w, req.Body, MaxBody)
+	if compressed {
+		unzipped, err := gzip.NewReader(from)
+		if err != nil {
+			return nil, err
+		}
+		from = unzipped
+	}
+	body, err := io.ReadAll(io.LimitReader(from, MaxBody+1))
+	if err == nil && len(body) > MaxBody {
+		err = errTooLarge
+	}
+	return body, err
+}
+
+// formatOf returns the format of a content type, and JSON for others.
+func formatOf(contentType string) (format, bool) {
+	name, _, err := mime.ParseMediaType(contentType)
+	if err != nil {
+		return jsonFormat, false
+	}
+	switch name {
+	case "application/x-protobuf", "application/protobuf":
+		return protobuf, true
+	case "application/json":
+		return jsonFormat, true
+	}
+	return jsonFormat, false
+}
+
+func (f format) contentType() string {
+	if f == jsonFormat {
+		return "application/json"
+	}
+	return "application/x-protobuf"
+}
+
+// httpStatus returns the status of an answer. SDKs repeat a request after 429, 502,
+// 503 and 504 only.
+// https://opentelemetry.io/docs/specs/otlp/#failures-1
+func (f *failure) httpStatus() int {
+	switch f.code {
+	case codes.InvalidArgument:
+		return http.StatusBadRequest
+	case codes.ResourceExhausted:
+		return http.StatusRequestEntityTooLarge
+	case codes.Unavailable:
+		return http.StatusServiceUnavailable
+	}
+	return http.StatusInternalServerError
+}
+
+// write answers with an error in the form of the specification, a google.rpc.Status.
+func write(w http.ResponseWriter, f format, httpStatus int, code codes.Code, message string) {
+	answer := statusOf(code, message)
+	if code == codes.Unavailable {
+		w.Header().Set("Retry-After", strconv.Itoa(int(retryAfter.Seconds())))
+	}
+	encode := proto.Marshal
+	if f == jsonFormat {
+		encode = protojson.Marshal
+	}
+	body, err := encode(answer)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", f.contentType())
+	w.WriteHeader(httpStatus)
+	_, _ = w.Write(body) // the client has gone
+}
+
+// statusOf returns an error of gRPC. One after which a client should try again says
+// when.
+func statusOf(code codes.Code, message string) *status.Status {
+	s := &status.Status{Code: int32(code), Message: valid(message)}
+	if code == codes.Unavailable {
+		if info, err := anypb.New(&errdetails.RetryInfo{RetryDelay: durationpb.New(retryAfter)}); err == nil {
+			s.Details = append(s.Details, info)
+		}
+	}
+	return s
+}
