@@ -70,7 +70,7 @@ func TestHostileText(t *testing.T) {
 	type named struct {
 		Service string `json:"service"`
 	}
-	paths := []string{"/", "/map", "/traces", "/traces?q=" + url.QueryEscape(hostile), "/logs", "/logs?q=" + url.QueryEscape(hostile), "/metrics?q=shop", "/profiles", "/usage",
+	paths := []string{"/", "/map", "/traces", "/traces?q=" + url.QueryEscape(hostile), "/logs", "/logs?q=" + url.QueryEscape(hostile), "/metrics?q=shop", "/profiles", "/received", "/usage",
 		"/t/" + id, "/services/" + url.PathEscape(hostile), "/" + url.PathEscape(hostile)}
 	for _, s := range get[[]named](t, d.pages+"/api/services") {
 		paths = append(paths, "/services/"+url.PathEscape(s.Service), "/traces?service="+url.QueryEscape(s.Service))

@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"apmapp/internal/local/intake"
+	"apmapp/internal/local/received"
 	"apmapp/internal/local/store"
 	"apmapp/internal/local/viewer"
 )
@@ -31,12 +32,13 @@ func startLocal(ctx context.Context, o options, logger *slog.Logger) (_ *local, 
 		return nil, nil
 	}
 	l := &local{store: store.New(o.memory)}
+	counters := received.New()
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, l.close())
 		}
 	}()
-	l.agent, err = intake.Start(intake.Config{Addr: o.traces, DogStatsD: o.metrics, Store: l.store, Logger: logger})
+	l.agent, err = intake.Start(intake.Config{Addr: o.traces, DogStatsD: o.metrics, Store: l.store, Received: counters, Logger: logger})
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, fmt.Errorf("another process, perhaps an Agent, uses a port of the local agent; choose others with -agent-port and -dogstatsd-port, or use that Agent with DD_TRACE_AGENT_URL: %w", err)
 	}
@@ -44,7 +46,7 @@ func startLocal(ctx context.Context, o options, logger *slog.Logger) (_ *local, 
 		return nil, err
 	}
 	waiting := "The demo's traffic makes some within seconds. To send traces from another program, set DD_TRACE_AGENT_URL=http://" + l.agent.Addr().String() + "."
-	l.pages, err = viewer.Listen(ctx, o.pages, viewer.Config{Store: l.store, Waiting: waiting}, logger)
+	l.pages, err = viewer.Listen(ctx, o.pages, viewer.Config{Store: l.store, Received: counters, Waiting: waiting}, logger)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, fmt.Errorf("another process uses the pages' port; choose one with -pages-port: %w", err)
 	}

@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"apmapp/internal/local/intake"
+	"apmapp/internal/local/received"
 	"apmapp/internal/local/store"
 	"apmapp/internal/local/viewer"
 )
@@ -19,7 +20,7 @@ import (
 // serve runs the agent and its pages until ctx ends.
 func serve(ctx context.Context, o options, stdin io.Reader, stdout, stderr io.Writer) (err error) {
 	logger := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	kept := store.New(o.budget)
+	kept, counters := store.New(o.budget), received.New()
 	taps, closeTaps, err := o.taps()
 	if err != nil {
 		return err
@@ -27,7 +28,7 @@ func serve(ctx context.Context, o options, stdin io.Reader, stdout, stderr io.Wr
 	defer func() { err = errors.Join(err, closeTaps()) }()
 	agent, err := intake.Start(intake.Config{
 		Addr: o.addr, DogStatsD: o.dogstatsd, Socket: o.socket, DogStatsDSocket: o.dogstatsdSocket,
-		Store: kept, Taps: taps, Logger: logger})
+		Store: kept, Received: counters, Taps: taps, Logger: logger})
 	if err != nil {
 		return taken(err)
 	}
@@ -39,7 +40,7 @@ func serve(ctx context.Context, o options, stdin io.Reader, stdout, stderr io.Wr
 		}
 	}
 	waiting := "To send traces, start a program with DD_TRACE_AGENT_URL=http://" + agent.Addr().String() + ". For log lines, start localagent with -logs."
-	pages, err := viewer.Listen(ctx, o.pages, viewer.Config{Store: kept, Hosts: o.hosts, Waiting: waiting}, logger)
+	pages, err := viewer.Listen(ctx, o.pages, viewer.Config{Store: kept, Received: counters, Hosts: o.hosts, Waiting: waiting}, logger)
 	if err != nil {
 		return taken(err)
 	}

@@ -159,19 +159,20 @@ func (a *Agent) work() {
 	}
 }
 
-// process passes on a payload of traces, without those with the ID 0: the Agent's code
-// does not refuse them.
+// process passes on a payload of traces, without empty ones and those with the ID 0. The
+// Agent's code does not count the first and does not refuse the second.
 func (a *Agent) process(p *api.PayloadV1) {
 	chunks := p.TracerPayload.Chunks[:0]
 	for _, c := range p.TracerPayload.Chunks {
-		if c != nil && !isZero(c.TraceID) {
-			chunks = append(chunks, c)
-			continue
-		}
-		p.Source.TracesDropped.TraceIDZero.Inc()
-		if c != nil {
+		switch {
+		case c == nil || len(c.Spans) == 0:
+			p.Source.TracesDropped.EmptyTrace.Inc()
+		case isZero(c.TraceID):
+			p.Source.TracesDropped.TraceIDZero.Inc()
 			p.Source.SpansReceived.Add(int64(len(c.Spans)))
 			p.Source.SpansDropped.Add(int64(len(c.Spans)))
+		default:
+			chunks = append(chunks, c)
 		}
 	}
 	clear(p.TracerPayload.Chunks[len(chunks):])

@@ -1,12 +1,14 @@
 package traceagent_test
 
 import (
+	"bytes"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -14,24 +16,25 @@ import (
 
 	pb "github.com/DataDog/datadog-agent/pkg/proto/pbgo/trace"
 
+	"apmapp/internal/local/received"
 	"apmapp/internal/local/span"
 	"apmapp/internal/traceagent"
 )
 
-// received is the data that an Agent passed on.
-type received struct {
+// sink is the data that an Agent passed on.
+type sink struct {
 	mu     sync.Mutex
 	chunks []span.Chunk
 	hits   uint64
 }
 
-func (r *received) span(c span.Chunk) {
+func (r *sink) span(c span.Chunk) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.chunks = append(r.chunks, c)
 }
 
-func (r *received) stats(p *pb.StatsPayload) {
+func (r *sink) stats(p *pb.StatsPayload) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, client := range p.Stats {
@@ -43,9 +46,9 @@ func (r *received) stats(p *pb.StatsPayload) {
 	}
 }
 
-func start(t *testing.T) (*traceagent.Agent, *received, string) {
+func start(t *testing.T) (*traceagent.Agent, *sink, string) {
 	t.Helper()
-	r := &received{}
+	r := &sink{}
 	agent := traceagent.Start(traceagent.Config{Spans: r.span, Stats: r.stats, Logger: slog.New(slog.DiscardHandler)})
 	server := httptest.NewServer(agent)
 	t.Cleanup(server.Close)
@@ -111,4 +114,76 @@ func TestVersion(t *testing.T) {
 	if m == nil || traceagent.Version != "7."+string(m[1]) {
 		t.Errorf("version %s, and go.mod has %q", traceagent.Version, m)
 	}
+}
+
+// TestReceived: payloads of each protocol are counted, and empty traces and those
+// with the ID 0 are dropped.
+func TestReceived(t *testing.T) {
+	agent, r, url := start(t)
+	now := time.Now().UnixNano()
+	of := func(traceID, spanID uint64) *pb.Span {
+		return &pb.Span{TraceID: traceID, SpanID: spanID, Service: "shop", Name: "a", Resource: "b", Start: now, Duration: 1, Metrics: map[string]float64{"_sampling_priority_v1": 1}}
+	}
+	body, err := pb.Traces{{of(1, 2)}, {}, {of(0, 3), of(0, 4)}, {of(5, 6)}}.MarshalMsg(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/v0.3/traces", "/v0.4/traces"} {
+		resp, err := http.Post(url+path, "application/msgpack", bytes.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+	}
+	agent.Flush()
+	all := agent.Received()
+	slices.SortFunc(all, func(a, b received.Tracer) int { return strings.Compare(a.Protocol, b.Protocol) })
+	if len(all) != 2 || all[0].Protocol != "v0.3" || all[1].Protocol != "v0.4" {
+		t.Fatalf("%+v, want v0.3 and v0.4", all)
+	}
+	for _, got := range all {
+		if got.Traces != 4 || got.Spans != 4 || got.Payloads != 1 || got.Bytes != int64(len(body)) || got.Refused["trace_id_zero"] != 1 || got.Refused["empty_trace"] != 1 || !slices.Equal(got.Services, []string{"shop"}) {
+			t.Errorf("%+v", got)
+		}
+	}
+	if len(r.chunks) != 4 {
+		t.Errorf("%d traces are passed on, want 4", len(r.chunks))
+	}
+	agent.Stop()
+	resp, err := http.Post(url+"/v0.4/traces", "application/msgpack", bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("status %d after Stop, want 503", resp.StatusCode)
+	}
+}
+
+// TestFlush: the data of a request that has been answered was passed on, also when
+// several goroutines flush.
+func TestFlush(t *testing.T) {
+	agent, r, url := start(t)
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			for range 25 {
+				post(t, url)
+				r.mu.Lock()
+				before := len(r.chunks)
+				r.mu.Unlock()
+				agent.Flush()
+				r.mu.Lock()
+				if len(r.chunks) < before || r.hits < 1 {
+					t.Error("nothing was passed on")
+				}
+				r.mu.Unlock()
+			}
+		})
+	}
+	all.Wait()
+	if len(r.chunks) != 100 || r.hits != 100 {
+		t.Errorf("%d traces and %d hits, want 100 of each", len(r.chunks), r.hits)
+	}
+	agent.Stop()
 }

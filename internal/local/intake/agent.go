@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"apmapp/internal/local/origin"
+	"apmapp/internal/local/received"
 	"apmapp/internal/local/store"
 	"apmapp/internal/local/wire"
 	"apmapp/internal/traceagent"
@@ -34,6 +35,8 @@ type Config struct {
 	// DogStatsDSocket that of a UNIX datagram socket for metrics; "" is none.
 	Socket, DogStatsDSocket string
 	Store                   *store.Store
+	// Received counts what arrives; nil counts nothing that anybody sees.
+	Received *received.Counters
 	// Taps observe everything that arrives.
 	Taps   []Tap
 	Logger *slog.Logger
@@ -56,6 +59,9 @@ type Agent struct {
 // Start starts an Agent. If an address or a socket is in use, the error wraps
 // syscall.EADDRINUSE.
 func Start(cfg Config) (_ *Agent, err error) {
+	if cfg.Received == nil {
+		cfg.Received = received.New()
+	}
 	a := &Agent{cfg: cfg}
 	defer func() {
 		if err != nil {
@@ -83,8 +89,9 @@ func Start(cfg Config) (_ *Agent, err error) {
 		Stats:  cfg.Store.AddStatistics,
 		Logger: cfg.Logger,
 	})
+	cfg.Received.Tracers(a.core.Received)
 	a.flush = a.core.Flush
-	a.inner, err = a.core.Describe(traceagent.Info{
+	described, err := a.core.Describe(traceagent.Info{
 		Port:       port(a.front.Addr()),
 		StatsdPort: port(a.packets.LocalAddr()),
 		Socket:     cfg.Socket,
@@ -93,8 +100,9 @@ func Start(cfg Config) (_ *Agent, err error) {
 	if err != nil {
 		return nil, err
 	}
+	a.inner = newOnce(cfg.Received, described)
 	a.server = &http.Server{
-		Handler:           origin.Intake(origin.Named(nil, cfg.Addr), tapped(cfg.Taps, a.live(a.inner))),
+		Handler:           a.observed(origin.Intake(origin.Named(nil, cfg.Addr), tapped(cfg.Taps, a.live(a.inner)))),
 		ErrorLog:          slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelDebug),
 		ReadHeaderTimeout: 5 * time.Second,  // clients are on this machine
 		ReadTimeout:       30 * time.Second, // a profile of 50 MB on a busy machine

@@ -27,6 +27,7 @@ import (
 	"gopkg.in/DataDog/dd-trace-go.v1/ddtrace/ext"
 	"gopkg.in/DataDog/dd-trace-go.v1/ddtrace/tracer"
 
+	"apmapp/internal/local/received"
 	"apmapp/internal/local/store"
 	"apmapp/internal/testing/lockedbuffer"
 	"apmapp/internal/testing/poll"
@@ -552,3 +553,129 @@ func TestMetricsOverUDP(t *testing.T) {
 	}
 }
 
+// TestReceived: what arrives is counted with its tracer, and what is refused with its
+// reason.
+func TestReceived(t *testing.T) {
+	s, counters := store.New(0), received.New()
+	a, err := Start(Config{Addr: "127.0.0.1:0", DogStatsD: "127.0.0.1:0", Store: s, Received: counters, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	span := func(traceID, spanID, priority int, service string) string {
+		return fmt.Sprintf(`{"trace_id":%d,"span_id":%d,"service":%q,"name":"a","resource":"b","start":%d,"duration":1,"metrics":{"_sampling_priority_v1":%d,"_top_level":1}}`,
+			traceID, spanID, service, time.Now().UnixNano(), priority)
+	}
+	send := func(path, version, body string) (int, string) {
+		t.Helper()
+		r, err := http.NewRequestWithContext(t.Context(), "PUT", "http://"+a.Addr().String()+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Datadog-Meta-Lang", "nodejs")
+		r.Header.Set("Datadog-Meta-Tracer-Version", version)
+		r.Header.Set("X-Datadog-Trace-Count", "2")
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		text, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp.StatusCode, string(text)
+	}
+	payload := "[[" + span(1, 2, 1, "web") + "],[" + span(0, 3, 1, "web") + "],[" + span(4, 0, 1, "web") + "],[],[" + span(5, 6, 0, "db") + "]]"
+	send("/v0.4/traces", "5.1", payload)
+	send("/v0.4/traces", "5.1", "[["+span(7, 8, 1, strings.Repeat("x", 101))+"]]")
+	if status, text := send("/v0.4/traces", "5.1", payload); status != 200 || text != "{}\n" { // again
+		t.Errorf("a payload that arrives again: status %d, %q", status, text)
+	}
+	send("/v0.4/traces", "5.0", `[[{"trace_id":"1"`)
+	send("/v0.4/traces", "5.0", "[]")
+	send("/v0.4/traces", "5.0", "[]")
+	for range 3 {
+		send("/telemetry/proxy/api/v2/apmtelemetry", "5.0", "{}")
+	}
+	send("/nonesuch", "5.0", "{}")
+	resp, err := http.Post("http://"+a.Addr().String()+profilesPath, "text/plain", strings.NewReader("x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	cross, err := http.NewRequestWithContext(t.Context(), "GET", "http://"+a.Addr().String()+"/info", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cross.Header.Set("Sec-Fetch-Site", "cross-site")
+	if resp, err = http.DefaultClient.Do(cross); err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	a.core.Flush()
+
+	r := counters.Report()
+	var got []string
+	for _, tr := range r.Tracers {
+		got = append(got, fmt.Sprint(tr.Language, " ", tr.Version, " ", tr.Protocol, " ", tr.Payloads, " payloads ", tr.Traces, " traces ", tr.Spans, " spans, ", tr.Bytes > 0, " ", tr.Refused, " ", tr.Repaired, " ", tr.SampledOut, " sampled out, of ", len(tr.Services)))
+	}
+	want := []string{
+		"nodejs 5.0 v0.4 2 payloads 0 traces 0 spans, true map[unexpected_eof:2] map[] 0 sampled out, of 0",
+		"nodejs 5.1 v0.4 2 payloads 5 traces 5 spans, true map[span_id_zero:1 trace_id_zero:1] map[service_truncate:1] 1 sampled out, of 2",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	got = nil
+	for _, q := range r.Requests {
+		got = append(got, fmt.Sprint(q.Method, " ", q.Path, " ", q.Status, " ", q.Version, " ", q.Requests, " ", q.Reason, " ", q.Product, q.Last.IsZero()))
+	}
+	slices.Sort(got)
+	want = []string{
+		"GET /info 403  1 requests from other sites are not allowed: Sec-Fetch-Site is \"cross-site\" false",
+		"POST /profiling/v1/input 400  1 content type must be multipart/form-data with a boundary, got \"text/plain\" false",
+		"PUT /nonesuch 404 5.0 1 /nonesuch is not served: this agent keeps traces, statistics, profiles and metrics false",
+		"PUT /telemetry/proxy/api/v2/apmtelemetry 404 5.0 3 /telemetry/proxy/api/v2/apmtelemetry is not served: this agent keeps traces, statistics, profiles and metrics Instrumentation Telemetry: how the tracer is configuredfalse",
+		"PUT /v0.4/traces 200 5.0 2  false",
+		"PUT /v0.4/traces 200 5.1 3  false",
+		"PUT /v0.4/traces 400 5.0 1 unexpected-eof false",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	if r.Duplicates != 1 {
+		t.Errorf("%d duplicates, want 1", r.Duplicates)
+	}
+	if err := a.Close(); err != nil {
+		t.Error(err)
+	}
+	if services := s.Services(); len(services) != 3 || services[1].Name != "web" || services[1].Hits != 1 || services[0].Name != "db" || services[0].Hits != 1 {
+		t.Errorf("%+v, want db and web with one hit each", services)
+	}
+}
+
+// TestStatisticsThatArriveAgain are counted once, whatever tracer computed them.
+func TestStatisticsThatArriveAgain(t *testing.T) {
+	a, s := startAgent(t)
+	now := time.Now()
+	body, err := (&pb.ClientStatsPayload{RuntimeID: "x", Sequence: 1, Stats: []*pb.ClientStatsBucket{{Start: uint64(now.Truncate(10 * time.Second).UnixNano()), Duration: 10e9,
+		Stats: []*pb.ClientGroupedStats{{Service: "web", Name: "http.request", Resource: "GET /", Hits: 5, TopLevelHits: 5}}}}}).MarshalMsg(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		resp, err := http.Post("http://"+a.Addr().String()+"/v0.6/stats", "application/msgpack", bytes.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			t.Fatal(resp.Status)
+		}
+	}
+	a.core.Flush()
+	if services := s.Services(); len(services) != 1 || services[0].Hits != 5 {
+		t.Errorf("%+v, want 5 hits", services)
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"apmapp/internal/local/received"
 	"apmapp/internal/local/store"
 )
 
@@ -16,7 +17,7 @@ import (
 // is wrong. A handler without a network stands in for the Agent's own code: with that,
 // the fuzzer follows the coverage of its background work.
 func FuzzReplay(f *testing.F) {
-	a := &Agent{cfg: Config{Store: store.New(0)}, flush: func() {}}
+	a := &Agent{cfg: Config{Store: store.New(0), Received: received.New()}, flush: func() {}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/profiling/v1/input", a.takeProfiles)
 	mux.HandleFunc("/v0.4/traces", func(w http.ResponseWriter, r *http.Request) {

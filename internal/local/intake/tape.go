@@ -177,10 +177,10 @@ func (p *player) play(line []byte) error {
 			return err
 		}
 		req.Header = e.Header.Clone()
-		answer := &discardResponse{header: http.Header{}}
-		p.agent.inner.ServeHTTP(answer, req)
-		if answer.status >= 400 {
-			return fmt.Errorf("%s %s: %w with status %d", e.Method, e.Path, errRefused, answer.status)
+		a := &discardResponse{header: http.Header{}}
+		p.agent.observed(p.agent.inner).ServeHTTP(a, req)
+		if a.status >= 400 {
+			return fmt.Errorf("%s %s: %w with status %d", e.Method, e.Path, errRefused, a.status)
 		}
 		return nil
 	}
@@ -302,28 +302,14 @@ func tapped(taps []Tap, next http.Handler) http.Handler {
 		}
 		e := Event{Time: time.Now(), Kind: Request, Method: r.Method, Path: r.URL.RequestURI(), Header: r.Header.Clone(), Body: body}
 		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
-		answer := &answerStatus{ResponseWriter: w, status: http.StatusOK}
-		next.ServeHTTP(answer, r)
-		e.status = answer.status
+		a := &answer{ResponseWriter: w, status: http.StatusOK}
+		next.ServeHTTP(a, r)
+		e.status = a.status
 		for _, t := range taps {
 			t.Hear(e)
 		}
 	})
 }
-
-// answerStatus is a ResponseWriter that keeps the status.
-type answerStatus struct {
-	http.ResponseWriter
-	status int
-}
-
-func (a *answerStatus) WriteHeader(status int) {
-	a.status = status
-	a.ResponseWriter.WriteHeader(status)
-}
-
-// Unwrap is for http.ResponseController.
-func (a *answerStatus) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
 // TapWriter writes log lines to W and passes them to Taps.
 type TapWriter struct {

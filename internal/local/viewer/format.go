@@ -22,6 +22,7 @@ var functions = template.FuncMap{
 	"clock":    func(t time.Time) string { return t.Local().Format("15:04:05.000") },
 	"percent":  percent,
 	"count":    func(n reflect.Value) string { return format.Count(n.Int()) }, // of any integer type,
+	"counts":   counts,
 	"spark":    spark,
 	"path":     url.PathEscape,
 	"indent":   func(depth int) string { return fmt.Sprintf("%.1f", 0.9*float64(min(depth, 20))) },

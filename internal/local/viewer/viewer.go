@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"apmapp/internal/local/origin"
+	"apmapp/internal/local/received"
 	"apmapp/internal/local/store"
 	"apmapp/internal/uplot"
 )
@@ -25,6 +26,8 @@ var files embed.FS
 // Config configures the pages.
 type Config struct {
 	Store *store.Store
+	// Received are the counters of the agent; nil if there is none.
+	Received *received.Counters
 	// Hosts are names of this machine, besides localhost, that the pages answer to, in
 	// lower case.
 	Hosts []string
@@ -46,8 +49,11 @@ func New(cfg Config) http.Handler {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
+	if cfg.Received == nil {
+		cfg.Received = received.New()
+	}
 	v := &viewer{Config: cfg, pages: map[string]*template.Template{}}
-	for _, name := range []string{"services", "service", "map", "traces", "trace", "logs", "profiles", "metrics", "usage", "missing"} {
+	for _, name := range []string{"services", "service", "map", "traces", "trace", "logs", "profiles", "metrics", "received", "usage", "missing"} {
 		v.pages[name] = template.Must(template.New("layout.html").Funcs(functions).ParseFS(files, "pages/layout.html", "pages/"+name+".html"))
 	}
 	assets, err := fs.Sub(files, "assets")
@@ -64,6 +70,7 @@ func New(cfg Config) http.Handler {
 	mux.HandleFunc("GET /profiles", v.profiles)
 	mux.HandleFunc("GET /profiles/{id}/{view}", v.profile)
 	mux.HandleFunc("GET /metrics", v.metrics)
+	mux.HandleFunc("GET /received", v.received)
 	mux.HandleFunc("GET /usage", v.usage)
 	mux.HandleFunc("GET /events", v.events)
 	mux.HandleFunc("GET /api/services", v.apiServices)
@@ -77,6 +84,7 @@ func New(cfg Config) http.Handler {
 	mux.HandleFunc("GET /api/metrics/refused", v.apiRefused)
 	mux.HandleFunc("GET /api/events", v.apiEvents)
 	mux.HandleFunc("GET /api/checks", v.apiChecks)
+	mux.HandleFunc("GET /api/received", v.apiReceived)
 	mux.Handle("GET /assets/uplot/", http.StripPrefix("/assets/uplot/", http.FileServerFS(uplot.Files)))
 	mux.Handle("GET /assets/", http.StripPrefix("/assets/", http.FileServerFS(assets)))
 	// pprof's pages name no icon, so browsers request this one.
@@ -176,6 +184,7 @@ var kindsOf = map[string]store.Kind{
 	"logs":     store.Logs,
 	"profiles": store.Profiles,
 	"metrics":  store.Metrics,
+	"received": store.All,
 	"usage":    store.All,
 }
 

@@ -29,6 +29,7 @@ import (
 	"github.com/google/pprof/profile"
 
 	"apmapp/internal/format"
+	"apmapp/internal/local/received"
 	"apmapp/internal/local/series"
 	"apmapp/internal/local/span"
 	"apmapp/internal/local/store"
@@ -77,7 +78,7 @@ func TestPagesShowHostileTextAsText(t *testing.T) {
 	h := New(Config{Store: filled(t)})
 	for _, path := range []string{
 		"/", "/services/" + url.PathEscape(hostile), "/map", "/traces", "/traces?q=" + url.QueryEscape(hostile), "/t/" + trace1, "/t/" + trace1 + "?span=2",
-		"/t/8836454284724488307", "/logs", "/logs?q=" + url.QueryEscape(hostile), "/profiles", "/metrics", "/usage",
+		"/t/8836454284724488307", "/logs", "/logs?q=" + url.QueryEscape(hostile), "/profiles", "/metrics", "/received", "/usage",
 	} {
 		w := fetch(t, h, path)
 		if w.Code != http.StatusOK {
@@ -616,7 +617,7 @@ func TestChartsOfRestarts(t *testing.T) {
 func TestLivePages(t *testing.T) {
 	h := New(Config{Store: filled(t)})
 	for path, want := range map[string]bool{
-		"/": true, "/services/db": true, "/map": true, "/traces": true, "/logs": true, "/profiles": true, "/metrics": true, "/usage": true,
+		"/": true, "/services/db": true, "/map": true, "/traces": true, "/logs": true, "/profiles": true, "/metrics": true, "/received": true, "/usage": true,
 		"/t/123": true, "/t/" + trace1: false, "/nonesuch": false,
 	} {
 		if got := strings.Contains(fetch(t, h, path).Body.String(), `id="live"`); got != want {
@@ -682,4 +683,53 @@ func TestEvents(t *testing.T) {
 		}
 	}
 	t.Error("the stream ended without an event")
+}
+
+// TestReceivedPage: the page and the API say what arrived and what did not, and the empty
+// page what may be wrong.
+func TestReceivedPage(t *testing.T) {
+	s, counters := store.New(0), received.New()
+	h := New(Config{Store: s, Received: counters, Waiting: "Send data to port 1234."})
+	if got := fetch(t, h, "/received").Body.String(); !strings.Contains(got, "No tracer has sent anything. Send data to port 1234.") || !strings.Contains(got, "DD_TRACE_ENABLED=false") {
+		t.Error(got)
+	}
+	counters.Tracers(func() []received.Tracer {
+		return []received.Tracer{{Language: "nodejs", Version: "5.1", Protocol: "v0.4", Services: []string{hostile, "web"}, Payloads: 2, Traces: 1234, Spans: 4, Bytes: 5000,
+			Refused: map[string]int64{"span_id_zero": 1, "trace_id_zero": 2}, SampledOut: 7}}
+	})
+	refused := httptest.NewRequest("PUT", "/v0.4/traces", nil)
+	refused.Header.Set("Datadog-Meta-Lang", "nodejs")
+	counters.Request(refused, 400, "unexpected-eof "+hostile, time.Now())
+	counters.Request(httptest.NewRequest("PUT", "/telemetry/proxy/x", nil), 404, "", time.Now())
+	counters.Request(httptest.NewRequest("PUT", "/v0.5/traces", nil), 200, "", time.Now())
+	counters.Duplicate()
+	counters.Refused("100% odd", 2)
+	old := spanOf(1, 0, "web", 0, 5)
+	s.AddSpans(span.Chunk{TraceID: trace1, Spans: []span.Span{old}})
+	late := spanOf(2, 0, "web", 0, 5)
+	late.Metrics = map[string]float64{"_top_level": 1, "ratio": math.NaN()}
+	s.AddSpans(span.Chunk{TraceID: trace1, Spans: []span.Span{late, old}})
+	s.AddPacket("50%")
+	got := fetch(t, h, "/received").Body.String()
+	for _, want := range []string{
+		"nodejs 5.1</td><td>v0.4</td>", `">web</a>`, `<td class="n">1,234</td>`, `class="bad">2 trace id zero, 1 span id zero</td>`,
+		`<td class="n bad">400</td>`, "unexpected-eof &#34;&gt;", `<td class="n">404</td>`, "Instrumentation Telemetry: how the tracer is configured: not kept here",
+		"PUT /v0.5/traces", `<td class="n">1</td><td class="wide">payloads that arrived again`, `1</td><td class="wide">spans that arrived again`,
+		`1</td><td class="wide">spans that ended more than five minutes before`, `1</td><td class="wide">numbers of spans that were NaN`,
+		`2</td><td class="wide">100% odd</td>`, `1</td><td class="wide">DogStatsD lines: no name. The last one: 50%</td>`,
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %s in %s", want, got)
+		}
+	}
+	if strings.Contains(got, "No tracer has sent") || strings.Contains(got, "<script>alert") {
+		t.Error(got)
+	}
+	var report receivedReport
+	if err := json.Unmarshal(fetch(t, h, "/api/received").Body.Bytes(), &report); err != nil {
+		t.Fatal(err)
+	}
+	if len(report.Tracers) != 1 || len(report.Requests) != 3 || report.Duplicates != 1 || report.Reasons["100% odd"] != 2 || report.Spans.Late != 1 || report.Spans.Duplicate != 1 || report.Spans.NotFinite != 1 || len(report.Metrics) != 1 {
+		t.Errorf("%+v", report)
+	}
 }
