@@ -132,8 +132,8 @@ func TestHistograms(t *testing.T) {
 	}
 }
 
-// TestHistogramsKeepTheirNumbers: count, sum, smallest and largest value are those of
-// the values that an SDK put in buckets.
+// TestHistogramsKeepTheirNumbers: count, sum, smallest and largest value remain those
+// that an SDK had before it put values in buckets.
 func TestHistogramsKeepTheirNumbers(t *testing.T) {
 	bounds := []float64{0, 5, 10, 25, 50, 75, 100, 250, 500, 750, 1000, 2500, 5000, 7500, 10000} // of SDKs
 	same := func(a, b float64) bool { return math.Abs(a-b) <= 1e-9*max(math.Abs(a), math.Abs(b), 1) }

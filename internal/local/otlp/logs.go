@@ -113,7 +113,7 @@ func message(record plog.LogRecord) string {
 	return text(body)
 }
 
-// level returns the level of a record. Without a severity, it is that of the text: a
+// level returns the level of a record. Without a severity, it is the level of the text: a
 // collector that reads files sends whole lines.
 func level(record plog.LogRecord, received time.Time) string {
 	if record.SeverityNumber() == 0 && record.SeverityText() == "" && record.Body().Type() == pcommon.ValueTypeStr {

@@ -15,9 +15,9 @@ import (
 )
 
 const (
-	// window is how long metrics are kept. Points outside of it are refused.
+	// window is the time for which metrics are kept. Points outside of it are refused.
 	window = 30 * time.Minute
-	// ahead is how far a client's clock may be ahead.
+	// ahead is the time by which a client's clock may be ahead.
 	ahead = 10 * time.Second
 	// slot is the resolution of kept metrics.
 	slot = 10 * time.Second

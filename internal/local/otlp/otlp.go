@@ -62,7 +62,7 @@ type Receiver struct {
 	streams *streams
 }
 
-// NewReceiver returns a receiver. The clock is that of arrivals.
+// NewReceiver returns a receiver. Now is the clock for arrivals.
 func NewReceiver(sink Sink, logger *slog.Logger, now func() time.Time) *Receiver {
 	return &Receiver{
 		sink:    sink,
