@@ -2,6 +2,7 @@ package intake
 
 import (
 	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -677,5 +678,70 @@ func TestStatisticsThatArriveAgain(t *testing.T) {
 	a.core.Flush()
 	if services := s.Services(); len(services) != 1 || services[0].Hits != 5 {
 		t.Errorf("%+v, want 5 hits", services)
+	}
+}
+
+// TestReplayOfAnotherDay: a recording of long ago shows numbers, metrics and log lines as
+// they were at its end, also compressed. What arrives later is of the present.
+func TestReplayOfAnotherDay(t *testing.T) {
+	begin := time.Date(2020, 2, 3, 4, 5, 0, 0, time.UTC)
+	var tape bytes.Buffer
+	compressed := gzip.NewWriter(&tape)
+	r := NewRecorder(compressed)
+	for i := range 120 { // twenty minutes
+		at := begin.Add(time.Duration(i) * 10 * time.Second)
+		r.Hear(Event{Time: at, Kind: Packet, Body: []byte("orders:30|c")})
+		r.Hear(Event{Time: at, Kind: Logs, Body: fmt.Appendf(nil, "line %d\n", i)})
+		body := fmt.Sprintf(`[[{"trace_id":%d,"span_id":1,"service":"web","name":"http.request","resource":"GET /","start":%d,"duration":20000000,"error":%d,"metrics":{"_sampling_priority_v1":%d,"_top_level":1}}]]`,
+			i+1, at.Add(-time.Second).UnixNano(), i%2, i%4)
+		r.Hear(Event{Time: at, Kind: Request, Method: "POST", Path: "/v0.4/traces", Header: http.Header{"Content-Type": {"application/json"}}, Body: []byte(body)})
+	}
+	stats, err := (&pb.ClientStatsPayload{Stats: []*pb.ClientStatsBucket{{Start: uint64(begin.Add(19 * time.Minute).UnixNano()), Duration: 10e9,
+		Stats: []*pb.ClientGroupedStats{{Service: "db", Name: "query", Resource: "SELECT ?", Hits: 50, TopLevelHits: 50}}}}}).MarshalMsg(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := begin.Add(20 * time.Minute)
+	r.Hear(Event{Time: end, Kind: Request, Method: "POST", Path: "/v0.6/stats", Body: stats})
+	if err := errors.Join(r.Err(), compressed.Close()); err != nil {
+		t.Fatal(err)
+	}
+
+	a, s := startAgent(t)
+	if skipped, err := a.Replay(&tape); err != nil || skipped.Requests > 0 {
+		t.Fatalf("%v, %+v", err, skipped)
+	}
+	if now := s.Now(); !now.Equal(end) {
+		t.Errorf("the time is %s, want %s", now.UTC(), end)
+	}
+	services := s.Services()
+	if len(services) != 2 || services[0].Hits != 50 || services[1].Hits != 28 || services[1].Errors != 14 || services[1].P50.Round(time.Millisecond) != 20*time.Millisecond {
+		t.Errorf("%d services, %+v, want 50 hits of db and 28 of web", len(services), services[len(services)-1].Numbers)
+	}
+	if n := len(services[1].Operations[0].Intervals()); n != 120 {
+		t.Errorf("%d intervals, want 120", n)
+	}
+	// Traces with the priority 0 are counted and not kept, like by the Agent, unless they failed.
+	if _, n := s.Traces(store.Filter{}); n != 90 {
+		t.Errorf("%d traces, want 90", n)
+	}
+	if points := s.Metrics("orders")[0].Points; len(points) != 120 || points[119].Value != 3 {
+		t.Errorf("%d points, the last is %v", len(points), points[len(points)-1])
+	}
+	if lines, n := s.Logs(store.LogFilter{Limit: 1}); n != 120 || !lines[0].Time.Equal(end.Add(-10*time.Second)) {
+		t.Errorf("%d lines, the last at %s", n, lines[0].Time.UTC())
+	}
+	c, err := net.Dial("udp", a.DogStatsD().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	poll.True(t, "a metric ends the recording", func() bool {
+		fmt.Fprint(c, "now:1|g")
+		_, is := s.Recording()
+		return !is
+	})
+	if services := s.Services(); len(services) != 0 {
+		t.Errorf("services of another day are listed: %+v", services)
 	}
 }

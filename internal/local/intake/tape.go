@@ -176,7 +176,9 @@ func (p *player) play(line []byte) error {
 		if err != nil {
 			return err
 		}
-		req.Header = e.Header.Clone()
+		if e.Header != nil { // a nil map cannot be added to
+			req.Header = e.Header.Clone()
+		}
 		a := &discardResponse{header: http.Header{}}
 		p.agent.observed(p.agent.inner).ServeHTTP(a, req)
 		if a.status >= 400 {

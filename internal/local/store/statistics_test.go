@@ -17,7 +17,7 @@ import (
 	"apmapp/internal/local/span"
 )
 
-// accuracy is that of the sketches that tracers send.
+// accuracy is the one of the sketches that tracers send.
 var accuracy, _ = mapping.NewLogarithmicMapping(0.01)
 
 func TestNumbers(t *testing.T) {
@@ -131,8 +131,7 @@ func TestResourcesAreBounded(t *testing.T) {
 	}
 }
 
-// TestPrimaryOperation: a service's numbers are those of requests to it, whatever calls
-// it makes.
+// TestPrimaryOperation: a service's numbers count requests to it, whatever calls it makes.
 func TestPrimaryOperation(t *testing.T) {
 	type operation struct {
 		name, kind, typ string

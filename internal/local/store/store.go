@@ -73,14 +73,20 @@ func New(budget int64) *Store {
 // Now returns the time of the store: the present, or the time of a recording that is
 // replayed.
 func (s *Store) Now() time.Time {
-	if at := s.replayed.Load(); at != 0 {
-		return time.Unix(0, at)
+	if at, is := s.Recording(); is {
+		return at
 	}
 	return time.Now()
 }
 
 // Replay sets the time to one of a recording. It stays there until Live is called.
 func (s *Store) Replay(at time.Time) { s.replayed.Store(at.UnixNano()) }
+
+// Recording returns the time of a recording that is replayed; false if there is none.
+func (s *Store) Recording() (time.Time, bool) {
+	at := s.replayed.Load()
+	return time.Unix(0, at), at != 0
+}
 
 // Live sets the time to the present. Whatever arrives now calls it.
 func (s *Store) Live() {

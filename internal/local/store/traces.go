@@ -68,7 +68,7 @@ type trace struct {
 	in      *list.List
 }
 
-// added is what is to be counted after a chunk was stored.
+// added is what must be counted after a chunk was stored.
 type added struct {
 	spans []counted
 	calls []call

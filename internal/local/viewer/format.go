@@ -19,7 +19,7 @@ var functions = template.FuncMap{
 	"duration": format.Duration,
 	"rate":     format.Rate,
 	"bytes":    format.Bytes,
-	"clock":    func(t time.Time) string { return t.Local().Format("15:04:05.000") },
+	"clock":    func(t time.Time) string { return clock(t, time.Now()) },
 	"percent":  percent,
 	"count":    func(n reflect.Value) string { return format.Count(n.Int()) }, // of any integer type,
 	"counts":   counts,
@@ -31,6 +31,15 @@ var functions = template.FuncMap{
 	"columns":  columnsOf,
 	"json":     encode,
 	"levels":   func() []string { return []string{wire.Debug, wire.Info, wire.Warn, wire.Error, wire.Critical} },
+}
+
+// clock writes a time in this machine's zone, with its date if that is not today's.
+func clock(t, now time.Time) string {
+	layout := "15:04:05.000"
+	if at, today := t.Local(), now.Local(); at.YearDay() != today.YearDay() || at.Year() != today.Year() {
+		layout = time.DateOnly + " " + layout
+	}
+	return t.Local().Format(layout)
 }
 
 // encode returns JSON, for an attribute that a script reads.

@@ -110,6 +110,8 @@ func (v *viewer) safe(next http.Handler) http.Handler {
 type page struct {
 	Title, Section string
 	Waiting        string
+	// Recording is the time of the recording that is shown; nil if there is none.
+	Recording *time.Time
 	// Live pages refresh when data arrives.
 	Live bool
 	// Part is the template to show without the layout; "" shows the whole page.
@@ -125,6 +127,9 @@ func (v *viewer) fail(w http.ResponseWriter, what string, err error) {
 
 func (v *viewer) show(w http.ResponseWriter, status int, name string, p page) {
 	p.Waiting = v.Waiting
+	if at, is := v.Store.Recording(); is {
+		p.Recording = &at
+	}
 	var out bytes.Buffer
 	if err := v.pages[name].ExecuteTemplate(&out, cmp.Or(p.Part, "layout.html"), p); err != nil {
 		v.fail(w, "the page "+name, err)

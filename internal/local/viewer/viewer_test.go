@@ -457,7 +457,7 @@ func TestAPI(t *testing.T) {
 // and nothing of it is sent. The reason is logged.
 func TestAnswersThatFail(t *testing.T) {
 	var log bytes.Buffer
-	v := &viewer{Config: Config{Logger: slog.New(slog.NewTextHandler(&log, nil))}, pages: map[string]*template.Template{
+	v := &viewer{Config: Config{Store: store.New(0), Logger: slog.New(slog.NewTextHandler(&log, nil))}, pages: map[string]*template.Template{
 		"half": template.Must(template.New("layout.html").Parse(`half a page {{.Data.None}}`)),
 	}}
 	for name, answer := range map[string]func(http.ResponseWriter){
@@ -511,7 +511,7 @@ func TestEventsAndLinks(t *testing.T) {
 	w := fetch(t, h, "/t/"+trace1)
 	for _, want := range []string{
 		"<b>" + template.HTMLEscapeString(hostile) + "</b>", "exception.message: " + template.HTMLEscapeString(hostile+"!"),
-		`href="/t/` + trace1[1:] + `0?span=77"`, "kind: " + template.HTMLEscapeString(hostile), begin.Local().Format("15:04:05.000"),
+		`href="/t/` + trace1[1:] + `0?span=77"`, "kind: " + template.HTMLEscapeString(hostile), begin.Local().Format("2006-01-02 15:04:05.000"),
 	} {
 		if !strings.Contains(w.Body.String(), want) {
 			t.Errorf("the page has no %s: %s", want, w.Body)
@@ -591,7 +591,7 @@ func TestLevelsAndTimesOfLogs(t *testing.T) {
 		s.AddLog(wire.DecodeLog([]byte(`{"level":`+level+`,"msg":"m","time":"`+at.In(zone).Format(time.RFC3339)+`"}`), time.Now()))
 	}
 	s.AddLog(wire.DecodeLog([]byte(`{"level":30,"msg":"m"}`), time.Now()))
-	const row = `<li class="critical"><time>03:04:05.000</time> <b>CRITICAL</b>`
+	const row = `<li class="critical"><time>2026-01-02 03:04:05.000</time> <b>CRITICAL</b>`
 	if got := fetch(t, h, "/logs?level=CRITICAL").Body.String(); strings.Count(got, row) != 3 || strings.Count(got, "<li ") != 3 || !strings.Contains(got, "<option selected>CRITICAL</option>") {
 		t.Errorf("not three times %s: %s", row, got)
 	}
@@ -731,5 +731,37 @@ func TestReceivedPage(t *testing.T) {
 	}
 	if len(report.Tracers) != 1 || len(report.Requests) != 3 || report.Duplicates != 1 || report.Reasons["100% odd"] != 2 || report.Spans.Late != 1 || report.Spans.Duplicate != 1 || report.Spans.NotFinite != 1 || len(report.Metrics) != 1 {
 		t.Errorf("%+v", report)
+	}
+}
+
+// TestDates: a time of another day has its date.
+func TestDates(t *testing.T) {
+	now := time.Date(2026, 3, 4, 0, 0, 1, 0, time.Local)
+	for at, want := range map[time.Time]string{
+		now:                       "00:00:01.000",
+		now.Add(2 * time.Hour):    "02:00:01.000",
+		now.Add(-2 * time.Second): "2026-03-03 23:59:59.000",
+		now.AddDate(-1, 0, 0):     "2025-03-04 00:00:01.000",
+	} {
+		if got := clock(at.UTC(), now.UTC()); got != want {
+			t.Errorf("%s: %s, want %s", at, got, want)
+		}
+	}
+}
+
+// TestRecordingIsNamed: pages name the time of a recording, until something arrives.
+func TestRecordingIsNamed(t *testing.T) {
+	s := filled(t)
+	h := New(Config{Store: s})
+	const text = "A recording, at its end: 2023-11-"
+	s.Replay(time.Unix(1_700_000_000, 0))
+	for _, path := range []string{"/", "/traces", "/received", "/nonesuch"} {
+		if got := fetch(t, h, path).Body.String(); !strings.Contains(got, text) {
+			t.Errorf("%s does not name the recording: %s", path, got)
+		}
+	}
+	s.Live()
+	if got := fetch(t, h, "/").Body.String(); strings.Contains(got, text) {
+		t.Error(got)
 	}
 }
