@@ -138,8 +138,15 @@ func (c *cluster) checkAutoscaler(h *autoscaling.HorizontalPodAutoscaler) (probl
 			report("its metric is %s, the DatadogMetric is %s", m.External.Metric.Name, want)
 		}
 		query, _ := dig(metric, "spec", "query").(string)
-		if !strings.Contains(query, "default_zero(") {
-			report("%s has no value without traffic, so it never scales down", query)
+		maxAge := defaultMaxAge
+		if s, ok := dig(metric, "spec", "maxAge").(string); ok {
+			var err error
+			if maxAge, err = time.ParseDuration(s); err != nil {
+				report("maxAge: %v", err)
+			}
+		}
+		for _, problem := range (externalMetric{query, maxAge}).problems() {
+			report("%s: %s", query, problem)
 		}
 		for _, w := range c.workloads {
 			tags := fmt.Sprintf("trace.http.request.hits{service:%s,env:%s}", w.template.Labels["tags.datadoghq.com/service"], w.template.Labels["tags.datadoghq.com/env"])
