@@ -24,7 +24,7 @@ demo: ## everything at once, without an account: database, service, traffic, loc
 SKIPPED := $(if $(filter Linux,$(shell uname -s)),,loadgen/bench deploy/verify/vm)
 # All modules except the root and tools/release (see goreleaser and test-tools). They
 # import the root or need heavy dependencies.
-MODULES := $(filter-out $(SKIPPED),e2e loadgen/bench tools deploy/verify/agent deploy/verify/vm deploy/verify/containers)
+MODULES := $(filter-out $(SKIPPED),e2e internal/provision/schema loadgen/bench tools deploy/verify/agent deploy/verify/vm deploy/verify/containers)
 
 # These modules have no concurrency of their own, and the race detector doubles the
 # time to compile what they need.

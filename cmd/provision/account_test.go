@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"apmapp/internal/command"
-	"apmapp/internal/provision"
 	"apmapp/internal/provision/standin"
 )
 
@@ -25,20 +24,18 @@ import (
 type account struct {
 	*standin.Server
 	t   *testing.T
-	env map[string]string      // environment variables of runs, in addition to the keys
-	dir string                 // definitions; "" for the built-in ones
-	has map[provision.Kind]int // resources by kind after apply
+	env map[string]string    // environment variables of runs, in addition to the keys
+	dir string               // definitions; "" for the built-in ones
+	has map[standin.Kind]int // resources by kind after apply
 
 	mu    sync.Mutex
 	slept []time.Duration
 }
 
-// newAccount returns an empty account for the built-in definitions. The client's
-// models read them slowly: in seconds under the race detector. Tests that use them
-// run in parallel.
+// newAccount returns an empty account for the built-in definitions.
 func newAccount(t *testing.T) *account {
 	a := &account{Server: standin.New(time.Now), t: t,
-		has: map[provision.Kind]int{provision.SLO: 2, provision.Dashboard: 5, provision.Monitor: 11, provision.Downtime: 2}}
+		has: map[standin.Kind]int{standin.SLO: 2, standin.Dashboard: 5, standin.Monitor: 11, standin.Downtime: 2}}
 	t.Cleanup(a.Close)
 	t.Cleanup(func() {
 		for _, p := range a.Problems() {
@@ -53,7 +50,7 @@ func newAccount(t *testing.T) *account {
 func newSmallAccount(t *testing.T) *account {
 	a := newAccount(t)
 	a.dir = "testdata/small"
-	a.has = map[provision.Kind]int{provision.SLO: 1, provision.Dashboard: 1, provision.Monitor: 2, provision.Downtime: 1}
+	a.has = map[standin.Kind]int{standin.SLO: 1, standin.Dashboard: 1, standin.Monitor: 2, standin.Downtime: 1}
 	return a
 }
 
@@ -113,11 +110,11 @@ func (a *account) must(r result) result {
 	return r
 }
 
-var allKinds = []provision.Kind{provision.SLO, provision.Dashboard, provision.Monitor, provision.Downtime}
+var allKinds = []standin.Kind{standin.SLO, standin.Dashboard, standin.Monitor, standin.Downtime}
 
 // counts returns the number of resources by kind.
-func (a *account) counts() map[provision.Kind]int {
-	n := map[provision.Kind]int{}
+func (a *account) counts() map[standin.Kind]int {
+	n := map[standin.Kind]int{}
 	for _, kind := range allKinds {
 		n[kind] = len(a.All(kind))
 	}
@@ -159,7 +156,7 @@ func (a *account) same() {
 }
 
 // pick returns the ID of a resource whose body contains a text.
-func (a *account) pick(kind provision.Kind, contains string) string {
+func (a *account) pick(kind standin.Kind, contains string) string {
 	a.t.Helper()
 	for _, body := range a.All(kind) {
 		if strings.Contains(text(body), contains) {

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"apmapp/internal/provision"
+	"apmapp/internal/provision/standin"
 )
 
 func TestApply(t *testing.T) {
@@ -25,7 +25,7 @@ func TestApply(t *testing.T) {
 	}
 	r := a.must(a.run("apply"))
 	a.complete()
-	for _, body := range a.All(provision.Dashboard) {
+	for _, body := range a.All(standin.Dashboard) {
 		if link := "https://app.datadoghq.com/dashboard/" + body["id"].(string); !strings.Contains(r.out, link+"\n") {
 			t.Errorf("apply does not print %s", link)
 		}
@@ -46,7 +46,7 @@ func TestApply(t *testing.T) {
 func (a *account) references() {
 	a.t.Helper()
 	// find returns the resource of a definition as JSON, and its ID.
-	find := func(kind provision.Kind, key string) (body, id string) {
+	find := func(kind standin.Kind, key string) (body, id string) {
 		for _, b := range a.All(kind) {
 			if body := text(b); strings.Contains(body, "apmapp/dev/"+key+`"`) || strings.Contains(body, "apmapp/dev/"+key+`]`) {
 				return body, fmt.Sprint(b["id"])
@@ -55,17 +55,17 @@ func (a *account) references() {
 		a.t.Fatalf("there is no %s %s", kind, key)
 		return "", ""
 	}
-	id := func(kind provision.Kind, key string) string { _, id := find(kind, key); return id }
+	id := func(kind standin.Kind, key string) string { _, id := find(kind, key); return id }
 	for _, c := range []struct {
-		kind      provision.Kind
+		kind      standin.Kind
 		key, want string
 	}{
-		{provision.Monitor, "my-metric", "Graphs: https://app.datadoghq.com/dashboard/" + id(provision.Dashboard, "timeboard") + `\n`},
-		{provision.Monitor, "availability-burn-fast", `burn_rate(\"` + id(provision.SLO, "availability") + `\")`},
-		{provision.Monitor, "latency-burn-slow", `burn_rate(\"` + id(provision.SLO, "latency") + `\")`},
-		{provision.Dashboard, "apm-overview", `"slo_id":"` + id(provision.SLO, "latency") + `"`},
-		{provision.Downtime, "nights", `"monitor_id":` + id(provision.Monitor, "my-metric") + `}`},
-		{provision.Downtime, "weekends", `"monitor_id":` + id(provision.Monitor, "my-metric") + `}`},
+		{standin.Monitor, "my-metric", "Graphs: https://app.datadoghq.com/dashboard/" + id(standin.Dashboard, "timeboard") + `\n`},
+		{standin.Monitor, "availability-burn-fast", `burn_rate(\"` + id(standin.SLO, "availability") + `\")`},
+		{standin.Monitor, "latency-burn-slow", `burn_rate(\"` + id(standin.SLO, "latency") + `\")`},
+		{standin.Dashboard, "apm-overview", `"slo_id":"` + id(standin.SLO, "latency") + `"`},
+		{standin.Downtime, "nights", `"monitor_id":` + id(standin.Monitor, "my-metric") + `}`},
+		{standin.Downtime, "weekends", `"monitor_id":` + id(standin.Monitor, "my-metric") + `}`},
 	} {
 		if body, _ := find(c.kind, c.key); !strings.Contains(body, c.want) {
 			a.t.Errorf("%s %s does not contain %s: %s", c.kind, c.key, c.want, body)
@@ -76,50 +76,50 @@ func (a *account) references() {
 func TestChangesMadeInThePages(t *testing.T) {
 	for _, c := range []struct {
 		name     string
-		kind     provision.Kind
+		kind     standin.Kind
 		of       string // text that only this resource contains
 		edit     func(map[string]any)
 		want     string // in the plan
 		harmless bool   // plan finds no difference
 	}{
-		{"a threshold", provision.Monitor, "my_metric is high", func(b map[string]any) {
+		{"a threshold", standin.Monitor, "my_metric is high", func(b map[string]any) {
 			b["options"].(map[string]any)["thresholds"].(map[string]any)["warning"] = json.Number("600.0")
 		}, "options.thresholds.warning: 600.0 -> 500", false},
-		{"a message", provision.Monitor, "my_metric is high", func(b map[string]any) {
+		{"a message", standin.Monitor, "my_metric is high", func(b map[string]any) {
 			b["message"] = strings.Replace(b["message"].(string), "Runbook:", "See also", 1)
 		}, "- See also docs/runbooks/my-metric.md\n      + Runbook: docs/runbooks/my-metric.md", false},
-		{"an added option", provision.Monitor, "my_metric is high", func(b map[string]any) {
+		{"an added option", standin.Monitor, "my_metric is high", func(b map[string]any) {
 			b["options"].(map[string]any)["evaluation_delay"] = json.Number("900")
 		}, "options.evaluation_delay: - 900", false},
-		{"a muted monitor", provision.Monitor, "my_metric is high", func(b map[string]any) {
+		{"a muted monitor", standin.Monitor, "my_metric is high", func(b map[string]any) {
 			b["options"].(map[string]any)["silenced"] = map[string]any{"*": nil}
 		}, "", true},
-		{"tags in another order", provision.Monitor, "my_metric is high", func(b map[string]any) {
+		{"tags in another order", standin.Monitor, "my_metric is high", func(b map[string]any) {
 			slices.Reverse(b["tags"].([]any))
 		}, "", true},
-		{"an added tag", provision.SLO, "availability", func(b map[string]any) {
+		{"an added tag", standin.SLO, "availability", func(b map[string]any) {
 			b["tags"] = append(b["tags"].([]any), "team:apm")
 		}, "tags: ", false},
-		{"a target", provision.SLO, "availability", func(b map[string]any) {
+		{"a target", standin.SLO, "availability", func(b map[string]any) {
 			b["thresholds"].([]any)[0].(map[string]any)["target"] = json.Number("95.0")
 		}, "thresholds[", false},
-		{"an added widget", provision.Dashboard, "apmapp/dev/timeboard", func(b map[string]any) {
+		{"an added widget", standin.Dashboard, "apmapp/dev/timeboard", func(b map[string]any) {
 			b["widgets"] = append(b["widgets"].([]any), map[string]any{"id": 7, "definition": map[string]any{"type": "note", "content": "by hand"}})
 		}, `widgets[2]: - {"definition":{"content":"by hand"`, false},
-		{"a widget's time", provision.Dashboard, "apmapp/dev/timeboard", func(b map[string]any) {
+		{"a widget's time", standin.Dashboard, "apmapp/dev/timeboard", func(b map[string]any) {
 			b["widgets"].([]any)[0].(map[string]any)["definition"].(map[string]any)["time"] = map[string]any{"live_span": "1h"}
 		}, `widgets[0].definition.time.live_span: "1h" -> "5m"`, false},
-		{"an added field, deep in a dashboard", provision.Dashboard, "apmapp/dev/timeboard", func(b map[string]any) {
+		{"an added field, deep in a dashboard", standin.Dashboard, "apmapp/dev/timeboard", func(b map[string]any) {
 			group := b["widgets"].([]any)[1].(map[string]any)["definition"].(map[string]any)
 			group["widgets"].([]any)[0].(map[string]any)["definition"].(map[string]any)["show_error_budget"] = true
 		}, "widgets[1].definition.widgets[0].definition.show_error_budget: - true", false},
-		{"a downtime's duration", provision.Downtime, "Weekends", func(b map[string]any) {
+		{"a downtime's duration", standin.Downtime, "Weekends", func(b map[string]any) {
 			b["attributes"].(map[string]any)["schedule"].(map[string]any)["recurrences"].([]any)[0].(map[string]any)["duration"] = "12h"
 		}, `data.attributes.schedule.recurrences[0].duration: "12h" -> "24h"`, false},
-		{"a downtime's time of day", provision.Downtime, "Weekends", func(b map[string]any) {
+		{"a downtime's time of day", standin.Downtime, "Weekends", func(b map[string]any) {
 			b["attributes"].(map[string]any)["schedule"].(map[string]any)["recurrences"].([]any)[0].(map[string]any)["start"] = "2026-11-28T06:00:00"
 		}, "data.attributes.schedule.recurrences[0].start: ", false},
-		{"a downtime that started weeks ago", provision.Downtime, "Weekends", func(b map[string]any) {
+		{"a downtime that started weeks ago", standin.Downtime, "Weekends", func(b map[string]any) {
 			b["attributes"].(map[string]any)["schedule"].(map[string]any)["recurrences"].([]any)[0].(map[string]any)["start"] = "2026-10-03T00:00:00"
 		}, "", true},
 	} {
@@ -155,7 +155,7 @@ func TestChangesMadeInThePages(t *testing.T) {
 func TestDeletedInThePages(t *testing.T) {
 	a := newSmallAccount(t)
 	a.must(a.run("apply"))
-	a.Remove(provision.Monitor, a.pick(provision.Monitor, "my_metric is high"))
+	a.Remove(standin.Monitor, a.pick(standin.Monitor, "my_metric is high"))
 	if r := a.run("plan"); !strings.Contains(r.out, "1 to create, 1 to change, 3 the same") {
 		t.Errorf("the plan does not create the monitor and change its downtime: %s", r)
 	}
@@ -185,7 +185,7 @@ func TestDeletedDefinition(t *testing.T) {
 	}
 	a.complete() // apply does not delete
 	a.must(a.run("destroy", "-yes"))
-	if n := a.counts(); n[provision.Monitor] != 0 {
+	if n := a.counts(); n[standin.Monitor] != 0 {
 		t.Errorf("after destroy, the account has %v", n)
 	}
 }
@@ -249,15 +249,15 @@ func TestSite(t *testing.T) {
 	if r := a.must(a.run("apply")); strings.Count(r.out, "https://us5.datadoghq.com/") != 5 {
 		t.Errorf("apply: %s", r)
 	}
-	if m := text(a.All(provision.Monitor)); !strings.Contains(m, "Graphs: https://us5.datadoghq.com/dashboard/") {
+	if m := text(a.All(standin.Monitor)); !strings.Contains(m, "Graphs: https://us5.datadoghq.com/dashboard/") {
 		t.Errorf("messages of monitors: %s", m)
 	}
 }
 
-// The client's models accept a value that the API does not store.
+// The check accepts a value that the API does not store.
 func TestValueThatTheAPIDoesNotStore(t *testing.T) {
 	a := newSmallAccount(t)
-	a.Ignore(provision.Monitor, "priority")
+	a.Ignore(standin.Monitor, "priority")
 	r := a.must(a.run("apply"))
 	if want := "the API did not accept all of monitor my-metric:\n    priority: + 3\n"; !strings.Contains(r.out, want) {
 		t.Errorf("got %s; want %s", r, want)
@@ -271,7 +271,7 @@ func TestTwoDeploymentsInOneAccount(t *testing.T) {
 	a := newSmallAccount(t)
 	a.must(a.run("apply", "-env", "prod"))
 	a.must(a.run("apply"))
-	if n := a.counts(); n[provision.Monitor] != 4 {
+	if n := a.counts(); n[standin.Monitor] != 4 {
 		t.Errorf("the account has %v", n)
 	}
 	a.same()
@@ -286,16 +286,16 @@ func TestLongLists(t *testing.T) {
 	a := newSmallAccount(t)
 	a.must(a.run("apply")) // creates one dashboard
 	for _, c := range []struct{ dashboards, pages int }{{99, 1}, {100, 2}, {101, 2}, {251, 3}} {
-		for i := a.counts()[provision.Dashboard]; i < c.dashboards; i++ {
-			if _, err := a.Add(provision.Dashboard, map[string]any{"title": fmt.Sprintf("board %d", i), "layout_type": "ordered", "widgets": []any{}}); err != nil {
+		for i := a.counts()[standin.Dashboard]; i < c.dashboards; i++ {
+			if _, err := a.Add(standin.Dashboard, map[string]any{"title": fmt.Sprintf("board %d", i), "layout_type": "ordered", "widgets": []any{}}); err != nil {
 				t.Fatal(err)
 			}
 		}
 		// The list begins with the newest dashboards, so that ours is on the last page.
-		a.Reverse(provision.Dashboard)
+		a.Reverse(standin.Dashboard)
 		a.Requests()
 		a.same()
-		a.Reverse(provision.Dashboard)
+		a.Reverse(standin.Dashboard)
 		pages := 0
 		for _, r := range a.Requests() {
 			if r == "GET /api/v1/dashboard" {
@@ -308,29 +308,199 @@ func TestLongLists(t *testing.T) {
 	}
 }
 
-// A copy made in the pages has the marker too. Only people can decide which one to
-// keep.
-func TestCopies(t *testing.T) {
+// A clone made in the pages keeps nobody from changing and deleting the rest, and stays.
+func TestClones(t *testing.T) {
 	a := newSmallAccount(t)
 	a.must(a.run("apply"))
-	for _, body := range a.All(provision.Dashboard) {
-		if strings.Contains(text(body), "apmapp/dev/timeboard") {
-			copied := map[string]any{"title": "(cloned)", "layout_type": "ordered", "widgets": []any{}, "description": body["description"]}
-			if _, err := a.Add(provision.Dashboard, copied); err != nil {
-				t.Fatal(err)
+	for _, body := range a.All(standin.Dashboard) { // the pages add "(cloned)"
+		copied := map[string]any{"title": "by hand", "layout_type": "ordered", "widgets": []any{}, "description": body["description"].(string) + " (cloned)"}
+		if _, err := a.Add(standin.Dashboard, copied); err != nil {
+			t.Fatal(err)
+		}
+	}
+	original := a.pick(standin.Monitor, "my_metric is high")
+	clone, err := a.Add(standin.Monitor, map[string]any{"name": "my_metric by hand", "type": "query alert", "query": "avg(last_5m):avg:my_metric{*} > 9",
+		"tags": []any{"managed-by:apmapp-provision", "provision-id:apmapp/dev/my-metric"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Edit(standin.Monitor, original, func(b map[string]any) { b["message"] = "edited" })
+	a.Requests()
+	link := "a younger resource carries the same marker: https://app.datadoghq.com/monitors/" + clone
+	if r := a.must(a.run("plan")); !strings.Contains(r.out, "\ncopy    monitor my-metric: "+link) || !strings.Contains(r.out, "0 to create, 1 to change, 4 the same") {
+		t.Errorf("plan: %s", r)
+	}
+	r := a.must(a.run("apply"))
+	if writes := a.writes(); len(writes) != 1 || writes[0] != "PUT /api/v1/monitor/"+original || !strings.Contains(r.out, "\ncopy     monitor my-metric: "+link) {
+		t.Errorf("apply sent %v: %s", writes, r)
+	}
+	a.must(a.run("plan", "-detailed-exitcode"))
+	r = a.must(a.run("destroy", "-yes"))
+	if n := a.counts(); n[standin.Dashboard] != 1 || n[standin.Monitor] != 1 || n[standin.SLO]+n[standin.Downtime] != 0 || a.pick(standin.Monitor, "by hand") != clone {
+		t.Errorf("destroy leaves %v: %s", n, r)
+	}
+	if !strings.HasPrefix(r.out, "copy, not deleted: monitor my-metric: "+link) {
+		t.Errorf("destroy does not name the clone: %s", r)
+	}
+}
+
+// A creation whose answer was lost, while lists omit the new resource for long, makes
+// two. plan and apply go on, and destroy -copies deletes the younger one.
+func TestCreatedTwice(t *testing.T) {
+	a := newSmallAccount(t)
+	a.Lag(9)
+	a.Fail(posts(3, standin.Fault{Done: true, Drop: true})) // a monitor
+	a.must(a.run("apply"))
+	a.Fail(nil)
+	a.Lag(0)
+	if n := a.counts()[standin.Monitor]; n != 3 {
+		t.Fatalf("%d monitors", n)
+	}
+	if r := a.must(a.run("plan", "-detailed-exitcode")); strings.Count(r.out, "\ncopy    monitor availability-burn-fast: ") != 1 {
+		t.Errorf("plan: %s", r)
+	}
+	before := a.pick(standin.Monitor, "availability-burn-fast") // the first one
+	if r := a.must(a.run("destroy", "-copies", "-dry-run")); !strings.HasPrefix(r.out, "younger resources with the marker of another one of apmapp/dev:\n  monitor availability-burn-fast ") || strings.Count(r.out, "https://") != 1 {
+		t.Errorf("destroy -copies -dry-run: %s", r)
+	}
+	if r := a.run("destroy", "-copies"); r.status != 1 || a.counts()[standin.Monitor] != 3 {
+		t.Errorf("destroy -copies without a yes: %s", r)
+	}
+	a.must(a.run("destroy", "-copies", "-yes"))
+	a.complete()
+	a.same()
+	if a.pick(standin.Monitor, "availability-burn-fast") != before {
+		t.Error("the older one was deleted")
+	}
+	if r := a.must(a.run("destroy", "-copies", "-yes")); r.out != "Each marker of apmapp/dev is on one resource only.\n" {
+		t.Errorf("no copies: %s", r)
+	}
+}
+
+// What definitions do not own survives a change.
+func TestChangesKeepWhatPeopleSet(t *testing.T) {
+	a := newSmallAccount(t)
+	a.must(a.run("apply"))
+	board, monitor := a.pick(standin.Dashboard, "apmapp/dev/timeboard"), a.pick(standin.Monitor, "my_metric is high")
+	widget := func() any { return a.All(standin.Dashboard)[0]["widgets"].([]any)[0].(map[string]any)["id"] }
+	before := widget()
+	a.Edit(standin.Dashboard, board, func(b map[string]any) {
+		b["restricted_roles"], b["tags"], b["notify_list"] = []any{"role"}, []any{"team:apm"}, []any{"ann@example.com"}
+	})
+	a.Edit(standin.Monitor, monitor, func(b map[string]any) {
+		b["options"].(map[string]any)["silenced"] = map[string]any{"*": json.Number("1")}
+		b["restricted_roles"] = []any{"role"}
+	})
+	a.same()
+	a.must(a.run("apply"))
+	a.Edit(standin.Dashboard, board, func(b map[string]any) { b["title"] = "edited" })
+	a.Edit(standin.Monitor, monitor, func(b map[string]any) { b["message"] = "edited" })
+	a.Requests()
+	a.must(a.run("apply"))
+	if writes := a.writes(); len(writes) != 2 {
+		t.Fatalf("apply sent %v", writes)
+	}
+	a.same()
+	for kind, want := range map[standin.Kind][]string{
+		standin.Dashboard: {`"restricted_roles":["role"]`, `"tags":["team:apm"]`, `"notify_list":["ann@example.com"]`},
+		standin.Monitor:   {`"silenced":{"*":1}`, `"restricted_roles":["role"]`},
+	} {
+		for _, want := range want {
+			if all := text(a.All(kind)); !strings.Contains(all, want) {
+				t.Errorf("%s: %s is gone: %s", kind, want, all)
 			}
 		}
 	}
+	if after := widget(); after != before {
+		t.Errorf("the widget's ID was %v and is %v", before, after)
+	}
+}
+
+// A change of the handles while a downtime is active does not end it.
+func TestActiveDowntimeStaysActive(t *testing.T) {
+	a := newSmallAccount(t)
+	a.must(a.run("apply"))
+	id := a.pick(standin.Downtime, "Weekends")
+	a.Edit(standin.Downtime, id, func(b map[string]any) { b["attributes"].(map[string]any)["status"] = "active" })
 	a.Requests()
-	for _, args := range [][]string{{"plan"}, {"apply"}, {"destroy", "-yes"}} {
-		r := a.run(args...)
-		if r.status != 1 || !strings.Contains(r.out+r.err, "dashboard timeboard: 2 resources carry its marker") {
+	a.must(a.run("apply", "-notify", "@other@example.com"))
+	if writes := a.writes(); !slices.Contains(writes, "PATCH /api/v2/downtime/"+id) {
+		t.Errorf("apply sent %v", writes)
+	}
+	status := func() any { return a.All(standin.Downtime)[0]["attributes"].(map[string]any)["status"] }
+	if all := text(a.All(standin.Downtime)); status() != "active" || !strings.Contains(all, "@other@example.com") {
+		t.Errorf("the downtime is %s: %s", status(), all)
+	}
+	a.must(a.run("apply", "-notify", "@other@example.com", "-timezone", "Europe/Berlin"))
+	if status() != "scheduled" {
+		t.Errorf("another schedule: %s", status())
+	}
+}
+
+// A monitor of another type is replaced on request, and what refers to it follows.
+func TestReplacedMonitor(t *testing.T) {
+	a := newSmallAccount(t)
+	a.must(a.run("apply"))
+	old := a.pick(standin.Monitor, "my_metric is high")
+	a.Edit(standin.Monitor, old, func(b map[string]any) { b["type"] = "log alert" })
+	if r := a.run("plan", "-detailed-exitcode"); r.status != 3 || !strings.Contains(r.out, "\nreplace monitor my-metric\n") {
+		t.Errorf("plan: %s", r)
+	}
+	if r := a.run("apply"); r.status != 1 || !strings.Contains(r.err, "apply -replace deletes the monitor") || strings.Contains(r.err, "run apply again") {
+		t.Errorf("apply: %s", r)
+	}
+	a.must(a.run("apply", "-replace"))
+	a.complete()
+	a.same()
+	if id := a.pick(standin.Monitor, "my_metric is high"); id == old || !strings.Contains(text(a.All(standin.Downtime)), `"monitor_id":`+id) {
+		t.Errorf("the monitor was %s and is %s; downtimes %s", old, id, text(a.All(standin.Downtime)))
+	}
+}
+
+// A dashboard with tabs: its export keeps what the tabs point to, and can be applied.
+func TestTabs(t *testing.T) {
+	a := newSmallAccount(t)
+	note := func(text string) any {
+		return map[string]any{"definition": map[string]any{"type": "note", "content": text}}
+	}
+	id, err := a.Add(standin.Dashboard, map[string]any{"title": "Tabs", "layout_type": "ordered", "widgets": []any{note("x"), note("y")},
+		"tabs": []any{map[string]any{"name": "second", "widget_ids": []any{"@2"}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.dir = t.TempDir()
+	a.must(a.run("export", id))
+	a.has = map[standin.Kind]int{standin.SLO: 0, standin.Dashboard: 1, standin.Monitor: 0, standin.Downtime: 0}
+	a.Remove(standin.Dashboard, id)
+	a.must(a.run("apply"))
+	a.complete()
+	a.same()
+	board := a.All(standin.Dashboard)[0]
+	if got, want := text(board["tabs"].([]any)[0].(map[string]any)["widget_ids"]), text([]any{board["widgets"].([]any)[1].(map[string]any)["id"]}); got != want {
+		t.Errorf("the tab shows %s, want %s", got, want)
+	}
+}
+
+// Fields that the specification does not know are refused, unless a flag lets them pass.
+func TestUnknownFields(t *testing.T) {
+	a := newSmallAccount(t)
+	a.dir = t.TempDir()
+	if err := os.WriteFile(filepath.Join(a.dir, "slo.s.json"), []byte(`{"name": "S", "type": "metric", "query": {"numerator": "a", "denominator": "b"},
+		"thresholds": [{"target": 99, "timeframe": "7d", "new_field": 1}]}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	const unknown = "provision: slo.s.json: thresholds[0].new_field: unknown field\n"
+	for _, args := range [][]string{{"plan", "-offline"}, {"plan"}, {"apply"}} {
+		if r := a.run(args...); r.status != 1 || r.err != unknown {
 			t.Errorf("%v: %s", args, r)
 		}
+		r := a.run(append(args, "-allow-unknown")...)
+		if args[0] == "plan" && r.status != 0 || strings.Contains(r.err, unknown) {
+			t.Errorf("%v -allow-unknown: %s", args, r)
+		}
 	}
-	if writes := a.writes(); len(writes) > 0 {
-		t.Errorf("the program sent %v", writes)
+	if len(a.Problems()) != 1 { // the stand-in does not know the field, either
+		t.Errorf("apply did not send the field: %v", a.Problems())
 	}
-	a.Remove(provision.Dashboard, a.pick(provision.Dashboard, "(cloned)"))
-	a.same()
+	a.Forget()
 }

@@ -9,15 +9,29 @@ import (
 
 // destroy deletes what carries the marker of the deployment.
 func (p *program) destroy(ctx context.Context, client *provision.Client) error {
-	all, err := client.Managed(ctx, p.values)
+	all, copies, err := client.Managed(ctx, p.values)
 	if err != nil {
 		return err
+	}
+	if p.copies {
+		all, copies = copies, nil
+	}
+	for _, l := range copies {
+		fmt.Fprintf(p.Stdout, "copy, not deleted: %s\n", l)
+	}
+	if len(all) == 0 && p.copies {
+		fmt.Fprintf(p.Stdout, "Each marker of %s is on one resource only.\n", p.values.Stack())
+		return nil
 	}
 	if len(all) == 0 {
 		fmt.Fprintf(p.Stdout, "The account has nothing with the marker of %s.\n", p.values.Stack())
 		return nil
 	}
-	fmt.Fprintf(p.Stdout, "provision created for %s:\n", p.values.Stack())
+	what := "provision created for %s:\n"
+	if p.copies {
+		what = "younger resources with the marker of another one of %s:\n"
+	}
+	fmt.Fprintf(p.Stdout, what, p.values.Stack())
 	for _, l := range all {
 		fmt.Fprintf(p.Stdout, "  %-32s %s\n", l.Ref, l.Link)
 	}

@@ -7,14 +7,13 @@ import (
 	"strings"
 	"testing"
 
-	"apmapp/internal/provision"
 	"apmapp/internal/provision/standin"
 )
 
 func TestDestroy(t *testing.T) {
 	a := newSmallAccount(t)
 	hand := map[string]any{"title": "apmapp (dev)", "layout_type": "ordered", "widgets": []any{}}
-	if _, err := a.Add(provision.Dashboard, hand); err != nil {
+	if _, err := a.Add(standin.Dashboard, hand); err != nil {
 		t.Fatal(err)
 	}
 	a.must(a.run("apply"))
@@ -29,9 +28,9 @@ func TestDestroy(t *testing.T) {
 	if writes := a.writes(); len(writes) > 0 || !strings.HasPrefix(r.out, "provision created for apmapp/dev:\n  downtime weekends ") || strings.Count(r.out, "https://app.datadoghq.com/") != 5 {
 		t.Errorf("-dry-run sent %v: %s", writes, r)
 	}
-	a.Remove(provision.Monitor, a.pick(provision.Monitor, "my_metric is high"))
+	a.Remove(standin.Monitor, a.pick(standin.Monitor, "my_metric is high"))
 	r = a.must(a.answer(t.Context(), "yes\n", "destroy"))
-	if n := a.counts(); n[provision.Dashboard] != 1 || n[provision.Monitor]+n[provision.SLO]+n[provision.Downtime] != 0 {
+	if n := a.counts(); n[standin.Dashboard] != 1 || n[standin.Monitor]+n[standin.SLO]+n[standin.Downtime] != 0 {
 		t.Errorf("destroy leaves %v, want the dashboard made by hand, which has the same title: %s", n, r)
 	}
 	if !strings.Contains(r.out, "Delete these 4 resources? Type yes to confirm: ") || !strings.HasSuffix(r.out, "\ndeleted  slo availability\n") {
@@ -57,14 +56,14 @@ func (s slowly) Read(b []byte) (int, error) {
 func TestDestroyReadsAgain(t *testing.T) {
 	a := newSmallAccount(t)
 	a.must(a.run("apply"))
-	id := a.pick(provision.Monitor, "my_metric is high")
+	id := a.pick(standin.Monitor, "my_metric is high")
 	r := a.read(t.Context(), slowly{func() {
-		a.Edit(provision.Monitor, id, func(b map[string]any) { b["tags"] = []any{"team:ours"} })
+		a.Edit(standin.Monitor, id, func(b map[string]any) { b["tags"] = []any{"team:ours"} })
 	}, strings.NewReader("yes\n")}, "destroy")
-	if r.status != 1 || !strings.Contains(r.err, "monitor my-metric: not deleted, because https://app.datadoghq.com/monitors/"+id+" no longer carries the marker\nnot deleted: monitor my-metric\nrun destroy again to continue\n") {
+	if r.status != 1 || !strings.Contains(r.err, "monitor my-metric: not deleted, because https://app.datadoghq.com/monitors/"+id+" no longer carries the marker\nnot deleted: monitor my-metric\n") {
 		t.Errorf("destroy does not name the monitor that stays: %s", r)
 	}
-	if n := a.counts(); n[provision.Monitor] != 1 || n[provision.SLO]+n[provision.Dashboard]+n[provision.Downtime] != 0 {
+	if n := a.counts(); n[standin.Monitor] != 1 || n[standin.SLO]+n[standin.Dashboard]+n[standin.Downtime] != 0 {
 		t.Errorf("destroy leaves %v", n)
 	}
 }

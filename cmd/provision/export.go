@@ -12,9 +12,12 @@ import (
 
 // export writes a resource of the account as a definition.
 func (p *program) export(ctx context.Context, client *provision.Client) error {
-	ref, text, err := client.Export(ctx, p.argument)
+	ref, text, problems, err := client.Export(ctx, p.argument)
 	if err != nil {
 		return err
+	}
+	for _, problem := range problems {
+		fmt.Fprintf(p.Stderr, "provision: %s: %s; plan and apply refuse this without -allow-unknown\n", ref.File(), problem)
 	}
 	if p.output == "-" || p.dryRun {
 		_, err = p.Stdout.Write(text)

@@ -8,14 +8,14 @@ import (
 	"strings"
 	"testing"
 
-	"apmapp/internal/provision"
+	"apmapp/internal/provision/standin"
 )
 
 func TestExport(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t)
 	a.must(a.run("apply"))
-	hand, err := a.Add(provision.Monitor, map[string]any{"name": "CPU of ${whatever} / day", "type": "query alert", "query": "avg(last_5m):avg:system.cpu.user{*} > 90",
+	hand, err := a.Add(standin.Monitor, map[string]any{"name": "CPU of ${whatever} / day", "type": "query alert", "query": "avg(last_5m):avg:system.cpu.user{*} > 90",
 		"message": "by hand", "options": map[string]any{"thresholds": map[string]any{"critical": 90}}})
 	if err != nil {
 		t.Fatal(err)
@@ -70,7 +70,7 @@ func TestExport(t *testing.T) {
 // the current folder. It overwrites nothing.
 func TestExportedFile(t *testing.T) {
 	a := newAccount(t)
-	id, err := a.Add(provision.Monitor, map[string]any{"name": "CPU", "type": "query alert", "query": "avg(last_5m):avg:system.cpu.user{*} > 90"})
+	id, err := a.Add(standin.Monitor, map[string]any{"name": "CPU", "type": "query alert", "query": "avg(last_5m):avg:system.cpu.user{*} > 90"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"apmapp/internal/provision"
 	"apmapp/internal/provision/standin"
 )
 
@@ -166,7 +165,7 @@ func TestWaitsForTheRateLimit(t *testing.T) {
 	if len(a.slept) != 1 || a.slept[0] < 42*time.Second || a.slept[0] >= 42500*time.Millisecond {
 		t.Errorf("apply waited %v, want the 42 s until the reset and less than half a second more", a.slept)
 	}
-	if want := "provision: create slo availability: 429 Too Many Requests: Too Many Requests; the rate limit did not end in time; retry in 42"; !strings.HasPrefix(r.err, want) {
+	if want := "provision: create slo availability: 429 Too Many Requests; the rate limit ends in 42s; retry in 42"; !strings.HasPrefix(r.err, want) {
 		t.Errorf("got %q; want %q", r.err, want)
 	}
 }
@@ -180,7 +179,7 @@ func TestRateLimitThatIsTooLong(t *testing.T) {
 		a := newSmallAccount(t)
 		a.Fail(posts(1, standin.Fault{Status: 429, Reset: c.reset}))
 		r := a.run("apply")
-		if r.status != c.status || c.status == 1 && (len(a.slept) > 0 || !strings.Contains(r.err, "the rate limit did not end in time (after 1 attempts)")) {
+		if r.status != c.status || c.status == 1 && (len(a.slept) > 0 || !strings.Contains(r.err, "the rate limit ends in 2m1s, and provision waits at most 2m0s")) {
 			t.Errorf("a rate limit of %s: waits %v, %s; want status %d", c.reset, a.slept, r, c.status)
 		}
 	}
@@ -208,7 +207,7 @@ func TestRetriesBackOffAndEnd(t *testing.T) {
 func TestTimeout(t *testing.T) {
 	a := newSmallAccount(t)
 	a.Fail(func(*http.Request) standin.Fault { return standin.Fault{Hang: true} })
-	if r := a.run("plan", "-timeout", "10ms"); r.status != 1 || !strings.Contains(r.err, "list slos: no answer within 10ms: outcome unknown") {
+	if r := a.run("plan", "-timeout", "10ms"); r.status != 1 || !strings.Contains(r.err, "list slos: no answer within 10ms (after 6 attempts)\n") {
 		t.Errorf("got %s", r)
 	}
 }
@@ -219,13 +218,12 @@ func TestPartialFailure(t *testing.T) {
 	a := newSmallAccount(t)
 	a.Deny("monitors_write")
 	r := a.run("apply")
-	const forbidden = ": 403 Forbidden: Forbidden; the application key, its scopes and its owner's role need the permission monitors_write (or the keys belong to another DD_SITE)\n"
+	const forbidden = ": 403 Forbidden; both keys are valid: the application key, its scopes and its owner's role need the permission monitors_write\n"
 	const want = "provision: create monitor availability-burn-fast" + forbidden +
 		"create monitor my-metric" + forbidden +
 		"downtime weekends: skipped, because it needs monitor my-metric\n" +
 		"done: slo availability, dashboard timeboard\n" +
-		"not done: monitor availability-burn-fast, monitor my-metric, downtime weekends\n" +
-		"run apply again to continue\n"
+		"not done: monitor availability-burn-fast, monitor my-metric, downtime weekends\n"
 	if r.status != 1 || r.err != want {
 		t.Errorf("got %s; want %s", r, want)
 	}
@@ -281,6 +279,21 @@ func TestMissingPermissionIsNamed(t *testing.T) {
 				t.Errorf("a request that is forbidden was sent again")
 			}
 		})
+	}
+}
+
+// Keys that the account does not know: the error names the wrong one.
+func TestWrongKeys(t *testing.T) {
+	for _, c := range []struct{ api, app, want string }{
+		{"ffffffffffffffffffffffffffffffff", standin.AppKey, "list slos: 403 Forbidden; DD_API_KEY is not a key of us5.datadoghq.com: the key is wrong, or DD_SITE is; the address of your pages in Datadog shows the site\n"},
+		{standin.APIKey, "ffffffffffffffffffffffffffffffffffffffff", "list slos: 403 Forbidden; DD_APP_KEY is not an application key of this account; DD_API_KEY is valid\n"},
+		{standin.AppKey, standin.APIKey[:32], "list slos: 403 Forbidden; DD_API_KEY is not a key of us5.datadoghq.com: the key is wrong, or DD_SITE is; the address of your pages in Datadog shows the site; DD_API_KEY and DD_APP_KEY seem to be exchanged\n"},
+	} {
+		a := newSmallAccount(t)
+		a.env = map[string]string{"DD_API_KEY": c.api, "DD_APP_KEY": c.app, "DD_SITE": "us5.datadoghq.com"}
+		if r := a.run("plan"); r.status != 1 || r.err != "provision: "+c.want || len(a.slept) > 0 {
+			t.Errorf("got %s\nwant %s", r, c.want)
+		}
 	}
 }
 
@@ -346,7 +359,7 @@ func TestRedirectOfACreationIsNotFollowed(t *testing.T) {
 	if n := target.Requests(); len(n) > 0 {
 		t.Errorf("the target received %v", n)
 	}
-	if n := len(a.All(provision.SLO)); n > 0 {
+	if n := len(a.All(standin.SLO)); n > 0 {
 		t.Errorf("%d SLOs exist", n)
 	}
 }

@@ -51,22 +51,20 @@ and downtimes.`,
 			{Line: "provision unshare timeboard", Comment: "revoke the dashboard's public links, or one link by its URL"},
 		},
 		Notes: `The environment variables DD_API_KEY and DD_APP_KEY hold the account's keys, and
-DD_SITE its site (default ` + provision.Sites[0] + `).
+DD_SITE its site (default ` + provision.Sites[0] + `). HTTPS_PROXY and NO_PROXY choose a proxy.
 docs/datadog.md describes the definitions and the permissions of the keys.`,
-		Modules: []string{"github.com/DataDog/datadog-api-client-go/v2"},
-		Flags:   p.flags,
-		Check:   func(words []string) error { return p.check(words, p.Getenv) },
-		Run:     p.run,
+		Flags: p.flags,
+		Check: func(words []string) error { return p.check(words, p.Getenv) },
+		Run:   p.run,
 	}
 	return c.Execute(ctx, p.Process)
 }
 
 func (p *program) run(ctx context.Context) error {
-	if p.noAccount || p.dryRun && p.apiKey == "" && p.appKey == "" {
-		return p.offline()
+	if p.offline() {
+		return p.planOffline()
 	}
-	client, err := provision.NewClient(provision.Config{APIKey: p.apiKey, AppKey: p.appKey, Site: p.site, API: p.api,
-		Timeout: p.timeout, Sleep: p.sleep, Notice: func(s string) { fmt.Fprintf(p.Stderr, "provision: %s\n", s) }})
+	client, err := provision.NewClient(p.config())
 	if err != nil {
 		return command.UsageError{Err: err}
 	}
@@ -84,6 +82,12 @@ func (p *program) run(ctx context.Context) error {
 	default:
 		return p.unshare(ctx, client)
 	}
+}
+
+// config returns the configuration of the client.
+func (p *program) config() provision.Config {
+	return provision.Config{APIKey: p.apiKey, AppKey: p.appKey, Site: p.site, API: p.api,
+		Timeout: p.timeout, Sleep: p.sleep, Notice: func(s string) { fmt.Fprintf(p.Stderr, "provision: %s\n", s) }}
 }
 
 // confirm asks a question, unless -yes was given. Any answer except yes is an error.

@@ -43,10 +43,18 @@ func TestUsageErrors(t *testing.T) {
 		{"apply -detailed-exitcode", "", "-detailed-exitcode is a flag of plan, not of apply"},
 		{"apply -full", "", "-full is a flag of plan, not of apply"},
 		{"plan -o x.json", "", "-o is a flag of export, not of plan"},
-		{"plan", "APMAPP_NOTIFY=@a", "DD_API_KEY and DD_APP_KEY not set"},
-		{"plan", "APMAPP_NOTIFY=@a DD_API_KEY=x", "DD_APP_KEY not set"},
-		{"plan -dry-run", "APMAPP_NOTIFY=@a DD_API_KEY=x", "DD_APP_KEY not set"},
-		{"plan -dry-run", "APMAPP_NOTIFY=@a DD_APP_KEY=x", "DD_API_KEY not set"},
+		{"plan", "APMAPP_NOTIFY=@a", "DD_API_KEY is not set\nDD_APP_KEY is not set\nRun "},
+		{"plan", "APMAPP_NOTIFY=@a DD_API_KEY=x", "DD_APP_KEY is not set\nRun "},
+		{"plan -dry-run", "APMAPP_NOTIFY=@a DD_API_KEY=x", "DD_APP_KEY is not set\nRun "},
+		{"plan -dry-run", "APMAPP_NOTIFY=@a DD_APP_KEY=x", "DD_API_KEY is not set\nRun "},
+		// Everything that is missing or wrong, in one run.
+		{"plan -timezone Mars -dir /no/such -env Prod", "DD_API_KEY='x' DD_SITE=app.datadoghq.eu", "DD_API_KEY is in quotes: remove them; a file of variables keeps quotes\nDD_APP_KEY is not set\n" +
+			"DD_SITE \"app.datadoghq.eu\" is not the name of a site; set DD_SITE=datadoghq.eu\n-timezone \"Mars\" is not the name of a time zone, such as Europe/Berlin\n" +
+			"set -notify or APMAPP_NOTIFY to the handles to notify, such as @team@example.com or @slack-ops\nenv \"Prod\" is not a valid tag value: start with a–z, then use a–z, 0–9, _ . -; at most 100 characters\n" +
+			"-dir /no/such is not a folder\n"},
+		{"destroy", "", "DD_API_KEY is not set\nDD_APP_KEY is not set\nRun "}, // it notifies nobody
+		{"plan -replace", keys, "-replace is a flag of apply, not of plan"},
+		{"apply -copies", keys, "-copies is a flag of destroy, not of apply"},
 		{"plan", keys, "set -notify or APMAPP_NOTIFY"},
 		{"apply", keys, "set -notify or APMAPP_NOTIFY"},
 		{"apply -notify @you@example.com", keys, "set -notify or APMAPP_NOTIFY"},
@@ -150,13 +158,13 @@ func TestServiceDoesNotLinkTheClient(t *testing.T) {
 	}
 }
 
-// docs/adr/0009-provision-v2-requests.md has the reasons.
-func TestDoesNotLinkTheModelsOfVersion2(t *testing.T) {
+// docs/adr/0009-provision-without-the-client.md has the reasons.
+func TestDoesNotLinkTheClient(t *testing.T) {
 	out, err := exec.Command("go", "list", "-deps", ".").Output()
-	if err != nil || !strings.Contains(string(out), "/api/datadogV1\n") {
+	if err != nil || !strings.Contains(string(out), "\napmapp/internal/provision\n") {
 		t.Fatalf("go list does not list the dependencies: %v", err)
 	}
-	if strings.Contains(string(out), "/api/datadogV2\n") {
-		t.Error("provision links datadogV2")
+	if strings.Contains(string(out), "DataDog/") {
+		t.Errorf("provision links code of Datadog: %s", out)
 	}
 }

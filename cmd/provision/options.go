@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -31,6 +32,7 @@ type options struct {
 	timeout                   time.Duration
 	noAccount, dryRun         bool
 	yes, full, detailed       bool
+	replace, copies           bool
 }
 
 func (o *options) flags(fs *command.Flags) {
@@ -46,14 +48,21 @@ func (o *options) flags(fs *command.Flags) {
 		fs.Variable("notify", "APMAPP_NOTIFY")
 		fs.StringVar(&o.values.Runbooks, "runbooks", "docs/runbooks", "`URL` of the folder with the runbooks, for links in messages")
 		fs.Variable("runbooks", "APMAPP_RUNBOOKS")
+		fs.BoolVar(&o.values.AllowUnknown, "allow-unknown", false, "send fields and values that the API's specification lacked when provision was built")
 		fs.StringVar(&o.timezone, "timezone", "UTC", "`name` of the time zone of nights and weekends, such as Europe/Berlin")
 		fs.Variable("timezone", "APMAPP_TIMEZONE")
 	})
 	fs.Group("Requests", func() {
-		fs.StringVar(&o.api, "api", "", "base `URL` of the API, instead of that of DD_SITE")
+		fs.StringVar(&o.api, "api", "", "base `URL` of the API, instead of that of DD_SITE: of a gateway that passes requests on")
 		fs.DurationVar(&o.timeout, "timeout", 30*time.Second, "longest `time` to wait for an answer")
 		fs.BoolVar(&o.dryRun, "dry-run", false, "change nothing; without keys, send no requests either")
 		fs.BoolVar(&o.yes, "yes", false, "destroy, share: do not ask for confirmation")
+	})
+	fs.Group("apply", func() {
+		fs.BoolVar(&o.replace, "replace", false, "delete a monitor whose type changes, and create a new one; without this flag it fails")
+	})
+	fs.Group("destroy", func() {
+		fs.BoolVar(&o.copies, "copies", false, "delete only younger resources with the marker of another one; asks first")
 	})
 	fs.Group("plan", func() {
 		fs.BoolVar(&o.noAccount, "offline", false, "send no requests; needs no keys")
@@ -65,41 +74,51 @@ func (o *options) flags(fs *command.Flags) {
 	})
 }
 
-// check reads the command and validates the flags' values. It also reads the keys,
+// check reads the command and validates the flags' values. Its error names everything
+// that is missing or wrong, in the order of the help: the account, then the definitions. It also reads the keys,
 // which have no flags, because others can see the command lines of processes.
 func (o *options) check(words []string, getenv func(string) string) error {
 	if err := o.words(words); err != nil {
 		return err
 	}
 	o.apiKey, o.appKey, o.site = getenv("DD_API_KEY"), getenv("DD_APP_KEY"), cmp.Or(getenv("DD_SITE"), provision.Sites[0])
-	if err := provision.CheckSite(o.site); err != nil {
-		return err
+	var errs []error
+	if o.offline() {
+		errs = append(errs, provision.CheckSite(o.site))
+	} else if _, err := provision.NewClient((&program{options: *o}).config()); err != nil {
+		errs = append(errs, err)
 	}
 	if o.timeout <= 0 {
-		return fmt.Errorf("-timeout must be positive, got %s", o.timeout)
+		errs = append(errs, fmt.Errorf("-timeout must be positive, got %s", o.timeout))
 	}
 	var err error
-	if o.values.Location, err = time.LoadLocation(o.timezone); err != nil || o.timezone == "Local" {
-		return fmt.Errorf("-timezone %q is not the name of a time zone, such as Europe/Berlin", o.timezone)
+	if o.values.Location, err = time.LoadLocation(o.timezone); err != nil || o.timezone == "Local" || o.timezone == "" {
+		errs = append(errs, fmt.Errorf("-timezone %q is not the name of a time zone, such as Europe/Berlin", o.timezone))
 	}
 	o.values.Now = time.Now()
 	o.values.App = provision.App(o.site)
 	o.values.Runbooks = strings.TrimSuffix(o.values.Runbooks, "/")
-	if strings.TrimSpace(o.values.Notify) == "" {
+	if n := strings.TrimSpace(o.values.Notify); n == "" || n == exampleHandle {
 		o.values.Notify = exampleHandle
+		if !o.offline() && (o.command == "plan" || o.command == "apply") {
+			errs = append(errs, errors.New("set -notify or APMAPP_NOTIFY to the handles to notify, such as @team@example.com or @slack-ops"))
+		}
 	}
-	if err := o.values.Validate(); err != nil {
-		return err
-	}
+	errs = append(errs, o.values.Validate())
 	o.dir = datadog.Definitions
 	if o.dirName != "" {
 		info, err := os.Stat(o.dirName)
 		if err != nil || !info.IsDir() {
-			return fmt.Errorf("-dir %s is not a folder", o.dirName)
+			errs = append(errs, fmt.Errorf("-dir %s is not a folder", o.dirName))
 		}
 		o.dir = os.DirFS(o.dirName)
 	}
-	return nil
+	return errors.Join(errs...)
+}
+
+// offline reports whether the command sends no requests.
+func (o *options) offline() bool {
+	return o.noAccount || o.dryRun && o.apiKey == "" && o.appKey == ""
 }
 
 // words reads the command and its argument.
@@ -143,6 +162,8 @@ func (o *options) words(words []string) error {
 		{"detailed-exitcode", o.detailed, "plan"},
 		{"full", o.full, "plan"},
 		{"o", o.output != "", "export"},
+		{"replace", o.replace, "apply"},
+		{"copies", o.copies, "destroy"},
 	} {
 		if f.given && o.command != f.of {
 			return fmt.Errorf("-%s is a flag of %s, not of %s", f.name, f.of, o.command)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"apmapp/internal/command"
@@ -18,7 +17,7 @@ const differs = command.Status(3)
 
 // plan prints what apply would do.
 func (p *program) plan(ctx context.Context, client *provision.Client) error {
-	all, err := p.definitions()
+	all, err := provision.Load(p.dir)
 	if err != nil {
 		return err
 	}
@@ -31,7 +30,7 @@ func (p *program) plan(ctx context.Context, client *provision.Client) error {
 	switch {
 	case n[provision.Failed] > 0:
 		return fmt.Errorf("cannot compare %d of %d definitions", n[provision.Failed], len(all))
-	case p.detailed && n[provision.Create]+n[provision.Update]+len(plan.Left) > 0:
+	case p.detailed && n[provision.Create]+n[provision.Update]+n[provision.Replace]+len(plan.Left) > 0:
 		return differs
 	}
 	return nil
@@ -42,23 +41,15 @@ func (p *program) apply(ctx context.Context, client *provision.Client) error {
 	if p.dryRun {
 		return p.plan(ctx, client)
 	}
-	all, err := p.definitions()
+	all, err := provision.Load(p.dir)
 	if err != nil {
 		return err
 	}
-	return client.Apply(ctx, all, p.values, p.Stdout)
+	return client.Apply(ctx, all, p.values, p.replace, p.Stdout)
 }
 
-// definitions loads the definitions. It requires that -notify names somebody.
-func (p *program) definitions() (provision.Definitions, error) {
-	if p.values.Notify == exampleHandle {
-		return nil, command.UsageError{Err: errors.New("set -notify or APMAPP_NOTIFY to the handles to notify, such as @team@example.com or @slack-ops")}
-	}
-	return provision.Load(p.dir)
-}
-
-// offline runs a command without sending a request.
-func (p *program) offline() error {
+// planOffline runs a command without sending a request.
+func (p *program) planOffline() error {
 	if p.command != "plan" && p.command != "apply" {
 		fmt.Fprintf(p.Stdout, "%s did nothing: without DD_API_KEY and DD_APP_KEY it cannot read the account.\n", p.command)
 		return nil

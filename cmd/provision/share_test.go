@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"apmapp/internal/provision"
 	"apmapp/internal/provision/standin"
 )
 
@@ -22,7 +21,7 @@ func unlisted(r *http.Request) standin.Fault {
 
 func TestShare(t *testing.T) {
 	a := newAccount(t)
-	a.dir, a.has = t.TempDir(), map[provision.Kind]int{provision.SLO: 0, provision.Dashboard: 1, provision.Monitor: 0, provision.Downtime: 0}
+	a.dir, a.has = t.TempDir(), map[standin.Kind]int{standin.SLO: 0, standin.Dashboard: 1, standin.Monitor: 0, standin.Downtime: 0}
 	timeboard, err := os.ReadFile("../../deploy/datadog/dashboard.timeboard.json")
 	if err != nil {
 		t.Fatal(err)

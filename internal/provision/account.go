@@ -1,14 +1,17 @@
 package provision
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // object is a resource in an account.
@@ -131,14 +134,11 @@ func (c *Client) get(ctx context.Context, kind Kind, id string) (object, error) 
 }
 
 // create creates a resource that carries mark. If the outcome of a request is
-// unknown, create looks for the marker before it sends the request again, so that
-// there is never a second resource.
+// unknown, create looks for the marker before it sends the request again. The lists of
+// the API may omit a new resource for longer than create looks, so a second one is rare,
+// but possible; copies finds it.
 func (c *Client) create(ctx context.Context, ref Ref, body map[string]any, mark string) (object, error) {
-	op := operation{name: "create " + ref.String(), permission: apis[ref.Kind].write, method: http.MethodPost, path: apis[ref.Kind].path, once: true}
-	var err error
-	if op.body, err = ref.Kind.request(body); err != nil {
-		return object{}, fmt.Errorf("%s: %w", op.name, err)
-	}
+	op := operation{name: "create " + ref.String(), permission: apis[ref.Kind].write, method: http.MethodPost, path: apis[ref.Kind].path, body: withoutNull(ref.Kind, body), once: true}
 	wait := newBackOff()
 	for attempt := 1; ; attempt++ {
 		answer, err := c.do(ctx, op)
@@ -172,57 +172,113 @@ func (c *Client) create(ctx context.Context, ref Ref, body map[string]any, mark 
 	}
 }
 
+// withoutNull returns a body without fields that are null. To the API, an absent field
+// and a null one are the same, except where a request changes only the fields that it
+// has: the fields of a monitor and the attributes of a downtime, which null clears.
+func withoutNull(kind Kind, body map[string]any) map[string]any {
+	var clean func(v any, keep bool) any
+	clean = func(v any, keep bool) any {
+		switch v := v.(type) {
+		case []any:
+			all := make([]any, len(v))
+			for i, e := range v {
+				all[i] = clean(e, false)
+			}
+			return all
+		case map[string]any:
+			all := map[string]any{}
+			for key, e := range v {
+				if e != nil || keep {
+					all[key] = clean(e, kind == Downtime)
+				}
+			}
+			return all
+		}
+		return v
+	}
+	return clean(body, kind == Monitor || kind == Downtime).(map[string]any)
+}
+
 // find returns the resource with a marker, or nil.
 func (c *Client) find(ctx context.Context, ref Ref, mark string) (*object, error) {
 	all, err := c.list(ctx, ref.Kind)
 	if err != nil {
 		return nil, err
 	}
-	found, err := withMark(c, ref, all, mark)
-	if err != nil || found == nil {
-		return nil, err
-	}
-	if ref.Kind == Dashboard { // the list omits widgets
+	found, _ := withMark(all, mark)
+	if found != nil && ref.Kind == Dashboard { // the list omits widgets
 		o, err := c.get(ctx, ref.Kind, found.ID())
 		return &o, err
 	}
 	return found, nil
 }
 
-// withMark returns the resource that carries mark, or nil. Two are an error: one
-// is probably a copy made in the pages, and only people can decide which one to
-// change or delete.
-func withMark(c *Client, ref Ref, all []object, mark string) (*object, error) {
-	var found []object
+// withMark returns the resource that carries mark, or nil, and others that carry it,
+// too: a clone that somebody made in the pages keeps the tags of a monitor or SLO, and a
+// creation whose answer was lost may have been sent again. The original is the oldest.
+func withMark(all []object, mark string) (original *object, copies []object) {
 	for _, o := range all {
-		for _, m := range marks(o.kind, o.body) {
-			if m == mark {
-				found = append(found, o)
-			}
+		if slices.Contains(marks(o.kind, o.body), mark) {
+			copies = append(copies, o)
 		}
 	}
-	switch len(found) {
-	case 0:
+	if len(copies) == 0 {
 		return nil, nil
-	case 1:
-		return &found[0], nil
 	}
-	var links []string
-	for _, o := range found {
-		links = append(links, c.link(o))
-	}
-	return nil, fmt.Errorf("%s: %d resources carry its marker: %s; one is probably a copy: delete it, or remove its marker", ref, len(found), strings.Join(links, " "))
+	slices.SortStableFunc(copies, older)
+	return &copies[0], copies[1:]
 }
 
-// update changes a resource to body.
-func (c *Client) update(ctx context.Context, ref Ref, o object, body map[string]any) (object, error) {
-	op := operation{name: "change " + ref.String(), permission: apis[ref.Kind].write, method: apis[ref.Kind].change}
-	var err error
-	if op.body, err = ref.Kind.request(body); err != nil {
-		return object{}, fmt.Errorf("%s: %w", op.name, err)
+// older compares two resources with the same marker. One whose text ends with the marker
+// is as apply wrote it, so it precedes one whose text continues.
+func older(a, b object) int {
+	ends := func(o object) int {
+		if atEnd(o.kind, o.body) {
+			return 0
+		}
+		return 1
 	}
+	order := cmp.Or(cmp.Compare(ends(a), ends(b)), a.created().Compare(b.created()))
+	if a.kind == Monitor && order == 0 { // IDs of monitors grow
+		x, _ := strconv.ParseInt(a.ID(), 10, 64)
+		y, _ := strconv.ParseInt(b.ID(), 10, 64)
+		order = cmp.Compare(x, y)
+	}
+	return order
+}
+
+// created returns the time of a resource's creation. Without one, the resource counts as
+// the newest.
+func (o object) created() time.Time {
+	var v any
+	for _, field := range []string{"created_at", "created"} {
+		v = cmp.Or(v, o.body[field], attributes(o.body)[field])
+	}
+	switch v := v.(type) {
+	case json.Number: // SLOs
+		if seconds, err := v.Float64(); err == nil {
+			if seconds > 1e11 {
+				seconds /= 1000
+			}
+			return time.Unix(int64(seconds), 0)
+		}
+	case string:
+		if at, err := time.Parse(time.RFC3339, v); err == nil {
+			return at
+		}
+	}
+	return time.Unix(1<<40, 0)
+}
+
+// update changes a resource to body. changes are the differences between the two.
+func (c *Client) update(ctx context.Context, ref Ref, o object, body map[string]any, changes []Change) (object, error) {
+	op := operation{name: "change " + ref.String(), permission: apis[ref.Kind].write, method: apis[ref.Kind].change, body: withoutNull(ref.Kind, carryOver(ref.Kind, body, o.body))}
 	if ref.Kind == Downtime {
 		op.body["data"].(map[string]any)["id"] = o.id
+		// A new schedule ends the downtime that is active, and begins with its first start.
+		if !slices.ContainsFunc(changes, func(c Change) bool { return strings.HasPrefix(c.Path, schedulePath) }) {
+			delete(attributes(op.body), "schedule")
+		}
 	}
 	answer, err := c.one(ctx, op, ref.Kind, o.ID())
 	if err != nil {

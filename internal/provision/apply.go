@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"slices"
 	"strings"
 )
@@ -13,7 +14,9 @@ import (
 // It prints a line for each resource. If one fails, Apply skips those that refer
 // to it and continues with the rest. The error lists what failed. Running Apply
 // again continues from there.
-func (c *Client) Apply(ctx context.Context, all Definitions, values Values, w io.Writer) error {
+//
+// A monitor whose type changes is replaced if replace is set; otherwise it fails.
+func (c *Client) Apply(ctx context.Context, all Definitions, values Values, replace bool, w io.Writer) error {
 	p, err := c.Plan(ctx, all, values)
 	if err != nil {
 		return err
@@ -32,7 +35,7 @@ func (c *Client) Apply(ctx context.Context, all Definitions, values Values, w io
 			for _, rest := range p.Steps[i:] {
 				failed = append(failed, rest.String())
 			}
-			errs = append(errs, context.Cause(ctx))
+			errs = append(errs, momentary{context.Cause(ctx)})
 			break
 		}
 		if needs := d.missing(targets); len(needs) > 0 {
@@ -41,6 +44,9 @@ func (c *Client) Apply(ctx context.Context, all Definitions, values Values, w io
 		}
 		// Compare again, now with the IDs of resources that this run created.
 		step = c.compare(ctx, d, values, p.objects[d.Kind], targets)
+		if step.Action == Replace && !replace {
+			step.Action, step.Err = Failed, fmt.Errorf("%s: its type is %v and shall be %v; %s", d.Ref, step.found.body["type"], step.body["type"], replaceNote)
+		}
 		verb, o, err := c.carryOut(ctx, step, values, w)
 		if err != nil {
 			fail(d, err)
@@ -55,6 +61,9 @@ func (c *Client) Apply(ctx context.Context, all Definitions, values Values, w io
 	for _, l := range p.Left {
 		fmt.Fprintf(w, "%-8s %-32s %s no longer has a definition; destroy deletes it\n", "left", l.Ref, l.Link)
 	}
+	for _, l := range p.Copies {
+		fmt.Fprintf(w, "%-8s %s\n", "copy", l)
+	}
 	if len(errs) == 0 {
 		return nil
 	}
@@ -62,7 +71,16 @@ func (c *Client) Apply(ctx context.Context, all Definitions, values Values, w io
 	if len(done) > 0 {
 		summary = "done: " + strings.Join(done, ", ")
 	}
-	return fmt.Errorf("%w\n%s\nnot done: %s\nrun apply again to continue", errors.Join(errs...), summary, strings.Join(failed, ", "))
+	return unfinished("apply", fmt.Sprintf("%s\nnot done: %s", summary, strings.Join(failed, ", ")), errs)
+}
+
+// unfinished returns the error of a command that did not do everything. It recommends to
+// run the command again if that can help.
+func unfinished(command, summary string, errs []error) error {
+	if slices.ContainsFunc(errs, passes) {
+		summary += "\nrun " + command + " again to continue"
+	}
+	return fmt.Errorf("%w\n%s", errors.Join(errs...), summary)
 }
 
 // missing returns the definitions that d refers to and that have no resource yet.
@@ -87,10 +105,13 @@ func (c *Client) carryOut(ctx context.Context, step Step, values Values, w io.Wr
 		return "same", *step.found, nil
 	case Create:
 		verb = "created"
-		o, err = c.create(ctx, step.Ref, step.body, mark(values.Stack(), step.Key))
+		o, err = c.create(ctx, step.Ref, step.toSend(values), mark(values.Stack(), step.Key))
 	case Update:
 		verb = "changed"
-		o, err = c.update(ctx, step.Ref, *step.found, step.body)
+		o, err = c.update(ctx, step.Ref, *step.found, step.toSend(values), step.Changes)
+	case Replace:
+		verb = "replaced"
+		o, err = c.replace(ctx, step, mark(values.Stack(), step.Key))
 	}
 	if err != nil {
 		return "", object{}, err
@@ -102,29 +123,32 @@ func (c *Client) carryOut(ctx context.Context, step Step, values Values, w io.Wr
 	return verb, o, nil
 }
 
-// Managed returns the resources of a deployment, in the order of deletion.
-func (c *Client) Managed(ctx context.Context, values Values) ([]Left, error) {
-	var all []Left
+// replace deletes a monitor and creates a new one, after the API has validated that.
+func (c *Client) replace(ctx context.Context, step Step, mark string) (object, error) {
+	body := withoutNull(step.Kind, step.body)
+	_, err := c.do(ctx, operation{name: "validate " + step.Ref.String(), permission: apis[step.Kind].read, method: http.MethodPost,
+		path: apis[step.Kind].path + "/validate", body: body})
+	if err != nil && !notFound(err) {
+		return object{}, err
+	}
+	if err := c.remove(ctx, *step.found); err != nil {
+		return object{}, err
+	}
+	return c.create(ctx, step.Ref, step.body, mark)
+}
+
+// Managed returns the resources of a deployment in the order of deletion, and the copies
+// of them: younger resources that carry the same marker.
+func (c *Client) Managed(ctx context.Context, values Values) (originals, copies []Left, err error) {
 	for _, kind := range slices.Backward(kinds) {
 		objects, err := c.list(ctx, kind)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		for _, o := range objects {
-			for _, m := range marks(kind, o.body) {
-				key := keyOf(m, values.Stack())
-				if key == "" {
-					continue
-				}
-				ref := Ref{kind, key}
-				if _, err := withMark(c, ref, objects, m); err != nil {
-					return nil, err
-				}
-				all = append(all, Left{ref, c.link(o), o})
-			}
-		}
+		some, others := c.managed(kind, objects, values)
+		originals, copies = append(originals, some...), append(copies, others...)
 	}
-	return all, nil
+	return originals, copies, nil
 }
 
 // Destroy deletes resources that Managed returned. It reads each one again first,
@@ -137,7 +161,7 @@ func (c *Client) Destroy(ctx context.Context, all []Left, values Values, w io.Wr
 			for _, l := range all[i:] {
 				rest = append(rest, l.Ref.String())
 			}
-			errs = append(errs, context.Cause(ctx))
+			errs = append(errs, momentary{context.Cause(ctx)})
 			break
 		}
 		err := c.destroy(ctx, l, values)
@@ -152,7 +176,7 @@ func (c *Client) Destroy(ctx context.Context, all []Left, values Values, w io.Wr
 	if len(errs) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%w\nnot deleted: %s\nrun destroy again to continue", errors.Join(errs...), strings.Join(rest, ", "))
+	return unfinished("destroy", "not deleted: "+strings.Join(rest, ", "), errs)
 }
 
 func (c *Client) destroy(ctx context.Context, l Left, values Values) error {

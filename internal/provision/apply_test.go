@@ -37,7 +37,7 @@ func echo(w http.ResponseWriter, r *http.Request) {
 func TestApply(t *testing.T) {
 	a := newAPI(t, echo)
 	var out strings.Builder
-	if err := a.Apply(t.Context(), loaded(t, small), values(), &out); err != nil {
+	if err := a.Apply(t.Context(), loaded(t, small), values(), false, &out); err != nil {
 		t.Error(err)
 	}
 	const want = `created  dashboard d                      https://app.datadoghq.com/dashboard/abc-def-ghi
@@ -62,12 +62,11 @@ func TestApplyAfterAFailure(t *testing.T) {
 		files[name] = text
 	}
 	var out strings.Builder
-	err := a.Apply(t.Context(), loaded(t, files), values(), &out)
+	err := a.Apply(t.Context(), loaded(t, files), values(), false, &out)
 	const wantErr = `create dashboard d: 400 Bad Request
 monitor m: skipped, because it needs dashboard d
 done: monitor n
-not done: dashboard d, monitor m
-run apply again to continue`
+not done: dashboard d, monitor m`
 	if fmt.Sprint(err) != wantErr {
 		t.Errorf("got\n%v\nwant\n%s", err, wantErr)
 	}
@@ -88,8 +87,8 @@ func TestApplyThatChangesNothing(t *testing.T) {
 		}
 		echo(w, r)
 	})
-	err := a.Apply(t.Context(), loaded(t, small), values(), io.Discard)
-	if want := "\nnothing was changed\nnot done: dashboard d, monitor m\nrun apply again to continue"; err == nil || !strings.HasSuffix(err.Error(), want) {
+	err := a.Apply(t.Context(), loaded(t, small), values(), false, io.Discard)
+	if want := "\nnothing was changed\nnot done: dashboard d, monitor m"; err == nil || !strings.HasSuffix(err.Error(), want) {
 		t.Errorf("got %v, want at its end %s", err, want)
 	}
 }
@@ -137,7 +136,7 @@ func TestDestroy(t *testing.T) {
 				return
 			}
 			deployed(w, r)
-		}, "monitor m: not deleted, because https://app.datadoghq.com/monitors/7 no longer carries the marker\nnot deleted: monitor m\nrun destroy again to continue",
+		}, "monitor m: not deleted, because https://app.datadoghq.com/monitors/7 no longer carries the marker\nnot deleted: monitor m",
 			"failed   monitor m\ndeleted  dashboard d\n", 1},
 		{"deletions are forbidden", func(w http.ResponseWriter, r *http.Request) {
 			if r.Method == http.MethodDelete {
@@ -145,7 +144,7 @@ func TestDestroy(t *testing.T) {
 				return
 			}
 			deployed(w, r)
-		}, "delete monitor 7: 409 Conflict\ndelete dashboard abc-def-ghi: 409 Conflict\nnot deleted: monitor m, dashboard d\nrun destroy again to continue",
+		}, "delete monitor 7: 409 Conflict\ndelete dashboard abc-def-ghi: 409 Conflict\nnot deleted: monitor m, dashboard d",
 			"failed   monitor m\nfailed   dashboard d\n", 2},
 		{"the monitor cannot be read", func(w http.ResponseWriter, r *http.Request) {
 			if strings.Contains(r.URL.Path, "/monitor/") {
@@ -153,11 +152,11 @@ func TestDestroy(t *testing.T) {
 				return
 			}
 			deployed(w, r)
-		}, "read monitor 7: 400 Bad Request\nnot deleted: monitor m\nrun destroy again to continue", "failed   monitor m\ndeleted  dashboard d\n", 1},
+		}, "read monitor 7: 400 Bad Request\nnot deleted: monitor m", "failed   monitor m\ndeleted  dashboard d\n", 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			a := newAPI(t, c.handler)
-			all, err := a.Managed(t.Context(), values())
+			all, _, err := a.Managed(t.Context(), values())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -176,7 +175,7 @@ func TestDestroy(t *testing.T) {
 func TestApplyAndDestroyEndWithTheContext(t *testing.T) {
 	stopped := errors.New("stopped")
 	a := newAPI(t, deployed)
-	all, err := a.Managed(t.Context(), values())
+	all, _, err := a.Managed(t.Context(), values())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,7 +190,7 @@ func TestApplyAndDestroyEndWithTheContext(t *testing.T) {
 	ctx, cancel = context.WithCancelCause(t.Context())
 	a = newAPI(t, echo)
 	var out strings.Builder
-	err = a.Apply(ctx, loaded(t, small), values(), writer(func(line []byte) (int, error) {
+	err = a.Apply(ctx, loaded(t, small), values(), false, writer(func(line []byte) (int, error) {
 		cancel(stopped)
 		return out.Write(line)
 	}))

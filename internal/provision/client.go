@@ -1,11 +1,13 @@
 package provision
 
 import (
-	"cmp"
+	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -13,9 +15,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
-	"github.com/DataDog/datadog-api-client-go/v2/api/datadog"
+	"apmapp/internal/build"
+
 	"github.com/cenkalti/backoff/v5"
 )
 
@@ -52,44 +56,68 @@ func CheckSite(site string) error {
 	if slices.Contains(Sites, site) {
 		return nil
 	}
+	bare := strings.ToLower(strings.Trim(site, " \t\"'"))
+	bare = strings.TrimPrefix(strings.TrimPrefix(bare, "http://"), "https://")
+	bare, _, _ = strings.Cut(bare, "/")
+	for _, prefix := range []string{"app.", "api.", "www."} {
+		bare = strings.TrimPrefix(bare, prefix)
+	}
+	if slices.Contains(Sites, bare) {
+		return fmt.Errorf("DD_SITE %q is not the name of a site; set DD_SITE=%s", site, bare)
+	}
 	return fmt.Errorf("DD_SITE %q is not a site of Datadog; the sites are %s", site, strings.Join(Sites, ", "))
+}
+
+// checkKey returns an error if key, the value of the variable name, is missing or not the
+// form of a key. The error does not contain the key.
+func checkKey(name, key string) error {
+	switch {
+	case key == "":
+		return fmt.Errorf("%s is not set", name)
+	case strings.ContainsAny(key[:1]+key[len(key)-1:], "\"'`") || strings.HasPrefix(key, "\u201c"):
+		return fmt.Errorf("%s is in quotes: remove them; a file of variables keeps quotes", name)
+	case strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }):
+		return fmt.Errorf("%s contains a space or a character that is not ASCII", name)
+	}
+	return nil
 }
 
 // Client sends requests to one account.
 type Client struct {
-	cfg Config
-	api *datadog.APIClient
+	cfg  Config
+	base string // the API's URL, without a slash at the end
+	http *http.Client
+
+	keys sync.Once // guards keysAre
+	// keysAre is the reason why the API refuses the keys, or "" if it accepts them.
+	keysAre string
+	keysOK  bool // the API confirmed both keys
 }
 
-// NewClient validates cfg. It sends nothing.
+// base returns the URL of the API, without a slash at the end.
+func (cfg Config) base() (string, error) {
+	if cfg.API == "" {
+		return "https://api." + cfg.Site, nil
+	}
+	u, err := url.Parse(cfg.API)
+	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Scheme != "https" && u.Scheme != "http" {
+		return "", errors.New("-api is not a URL such as https://proxy.example.com") // it may contain a password
+	}
+	if ip := net.ParseIP(u.Hostname()); u.Scheme == "http" && u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return "", fmt.Errorf("-api %s must begin with https://, because the keys are sent there; http is allowed only to this machine", cfg.API)
+	}
+	return strings.TrimSuffix(u.String(), "/"), nil
+}
+
+// NewClient validates cfg. Its error names everything that is missing or wrong, one a
+// line. It sends nothing.
 func NewClient(cfg Config) (*Client, error) {
 	if cfg.Site == "" {
 		cfg.Site = Sites[0]
 	}
-	if err := CheckSite(cfg.Site); err != nil {
+	base, apiErr := cfg.base()
+	if err := errors.Join(checkKey("DD_API_KEY", cfg.APIKey), checkKey("DD_APP_KEY", cfg.AppKey), CheckSite(cfg.Site), apiErr); err != nil {
 		return nil, err
-	}
-	var missing []string
-	for _, v := range []struct{ name, key string }{{"DD_API_KEY", cfg.APIKey}, {"DD_APP_KEY", cfg.AppKey}} {
-		if v.key == "" {
-			missing = append(missing, v.name)
-		} else if strings.ContainsFunc(v.key, func(r rune) bool { return r <= ' ' || r > '~' }) {
-			return nil, fmt.Errorf("%s contains a space or a character that is not ASCII", v.name) // the key is secret
-		}
-	}
-	if len(missing) > 0 {
-		return nil, fmt.Errorf("%s not set", strings.Join(missing, " and "))
-	}
-	base := "https://api." + cfg.Site
-	if cfg.API != "" {
-		u, err := url.Parse(cfg.API)
-		if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Scheme != "https" && u.Scheme != "http" {
-			return nil, errors.New("-api is not a URL such as https://proxy.example.com") // it may contain a password
-		}
-		if ip := net.ParseIP(u.Hostname()); u.Scheme == "http" && u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()) {
-			return nil, fmt.Errorf("-api %s must begin with https://, because the keys are sent there; http is allowed only to this machine", cfg.API)
-		}
-		base = strings.TrimSuffix(u.String(), "/")
 	}
 	if cfg.Timeout == 0 {
 		cfg.Timeout = defaultTimeout
@@ -100,18 +128,11 @@ func NewClient(cfg Config) (*Client, error) {
 	if cfg.Notice == nil {
 		cfg.Notice = func(string) {}
 	}
-	conf := datadog.NewConfiguration()
-	conf.UserAgent = "apmapp-provision " + conf.UserAgent
-	conf.Servers = datadog.ServerConfigurations{{URL: base}}
-	conf.HTTPClient = &http.Client{
+	return &Client{cfg: cfg, base: base, http: &http.Client{
 		Transport: http.DefaultTransport.(*http.Transport).Clone(),
-		// The client would send the keys to the target of a redirect.
+		// A redirect's target would receive the keys.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-	// The client's own retries stay off: they repeat a POST after a 5xx, although it
-	// may have taken effect.
-	conf.RetryConfiguration.EnableRetry = false
-	return &Client{cfg, datadog.NewAPIClient(conf)}, nil
+	}}, nil
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
@@ -122,43 +143,6 @@ func sleep(ctx context.Context, d time.Duration) error {
 		return context.Cause(ctx)
 	}
 }
-
-// APIError is an answer with a status of 300 or more.
-type APIError struct {
-	Op         string // the request, for people
-	Status     int
-	Message    string // from the API
-	Permission string // that the request needs
-}
-
-func (e *APIError) Error() string {
-	s := fmt.Sprintf("%s: %d %s", e.Op, e.Status, http.StatusText(e.Status))
-	if e.Message != "" {
-		s += ": " + e.Message
-	}
-	switch e.Status {
-	case http.StatusForbidden:
-		s += fmt.Sprintf("; the application key, its scopes and its owner's role need the permission %s (or the keys belong to another DD_SITE)", e.Permission)
-	case http.StatusUnauthorized:
-		s += "; DD_API_KEY or DD_APP_KEY is wrong, or belongs to another DD_SITE"
-	case http.StatusTooManyRequests:
-		s += "; the rate limit did not end in time"
-	}
-	if e.Status < 400 {
-		s += "; redirects are not followed, because the keys would be sent along: check DD_SITE and -api"
-	}
-	return s
-}
-
-// notFound reports whether err is an answer with status 404.
-func notFound(err error) bool {
-	var e *APIError
-	return errors.As(err, &e) && e.Status == http.StatusNotFound
-}
-
-// errUnknown means that a request got no answer, or one that reports a server
-// error.
-var errUnknown = errors.New("outcome unknown: the request may or may not have taken effect")
 
 // operation is a request to the API.
 type operation struct {
@@ -182,9 +166,12 @@ func (c *Client) do(ctx context.Context, op operation) (any, error) {
 			return body, err
 		}
 		if ctx.Err() != nil {
-			return nil, fmt.Errorf("%s: %w", op.name, context.Cause(ctx))
+			return nil, momentary{fmt.Errorf("%s: %w", op.name, context.Cause(ctx))}
 		}
-		if attempt == attempts || after > longestWait {
+		if after > longestWait {
+			return nil, fmt.Errorf("%w, and provision waits at most %s", err, longestWait)
+		}
+		if attempt == attempts {
 			return nil, fmt.Errorf("%w (after %d attempts)", err, attempt)
 		}
 		if err := c.pause(ctx, max(after, wait.NextBackOff()), err); err != nil {
@@ -211,103 +198,125 @@ func (c *Client) pause(ctx context.Context, d time.Duration, why error) error {
 // try performs op once. after is the least time to wait before a retry; if it is
 // negative, op must not be retried.
 func (c *Client) try(ctx context.Context, op operation) (body any, after time.Duration, err error) {
-	rctx, cancel := context.WithTimeout(context.WithValue(ctx, datadog.ContextAPIKeys, map[string]datadog.APIKey{
-		"apiKeyAuth": {Key: c.cfg.APIKey}, "appKeyAuth": {Key: c.cfg.AppKey},
-	}), c.cfg.Timeout)
+	rctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
 	resp, text, err := c.send(rctx, op)
-	if resp == nil {
-		var transport *url.Error
-		if !errors.As(err, &transport) { // the request was not sent
-			return nil, -1, fmt.Errorf("%s: %w", op.name, err)
-		}
+	if u := (*url.Error)(nil); errors.As(err, &u) {
+		err = u.Err // op has a name
+	}
+	switch {
+	case resp == nil && noConnection(err):
+		return nil, -1, fmt.Errorf("%s: %s; check the network, the proxy, DD_SITE and -api", op.name, c.plain(err.Error()))
+	case resp == nil:
 		if rctx.Err() != nil && ctx.Err() == nil {
 			err = fmt.Errorf("no answer within %s", c.cfg.Timeout)
 		}
-		return nil, c.inDoubt(op), fmt.Errorf("%s: %s: %w", op.name, c.redact(err.Error()), errUnknown)
-	}
-	switch {
+		return c.inDoubt(op, momentary{fmt.Errorf("%s: %s", op.name, c.plain(err.Error()))})
 	case resp.StatusCode == http.StatusTooManyRequests:
-		return nil, reset(resp.Header), c.apiError(op, resp.StatusCode, text) // refused, so it had no effect
-	case resp.StatusCode >= 500 || resp.StatusCode == http.StatusRequestTimeout:
-		return nil, c.inDoubt(op), fmt.Errorf("%w: %w", c.apiError(op, resp.StatusCode, text), errUnknown)
+		return nil, reset(resp.Header, time.Now()), c.apiError(ctx, op, resp, text) // refused, so it had no effect
+	case temporary(resp.StatusCode):
+		return c.inDoubt(op, c.apiError(ctx, op, resp, text))
 	case resp.StatusCode >= 300:
-		return nil, -1, c.apiError(op, resp.StatusCode, text)
+		return nil, -1, c.apiError(ctx, op, resp, text)
 	case err != nil:
-		return nil, c.inDoubt(op), fmt.Errorf("%s: the answer broke off: %w", op.name, errUnknown)
+		return c.inDoubt(op, momentary{fmt.Errorf("%s: the answer broke off", op.name)})
 	case len(text) == 0:
 		return nil, 0, nil
+	case strings.HasPrefix(strings.TrimSpace(string(text)), "<"):
+		return nil, -1, fmt.Errorf("%s: a page answered, not the API: %s; check DD_SITE, -api and the proxy", op.name, c.plain(reason(text)))
 	}
-	// Not by the client's models: those cannot read a list with a monitor of a type
-	// that is newer than the models.
-	d := json.NewDecoder(strings.NewReader(string(text)))
+	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber()
 	if err := d.Decode(&body); err != nil {
-		return nil, c.inDoubt(op), fmt.Errorf("%s: the answer is not valid JSON: %w", op.name, errUnknown)
+		return c.inDoubt(op, momentary{fmt.Errorf("%s: the answer is not valid JSON", op.name)})
 	}
 	return body, 0, nil
 }
 
-// send sends op and reads the answer. The client's functions for single operations
-// come with their models. Those of version 2 of the API take more than a minute and
-// 7 GB to compile; see docs/adr/0009-provision-v2-requests.md.
-func (c *Client) send(ctx context.Context, op operation) (resp *http.Response, text []byte, err error) {
-	header := map[string]string{"Accept": "application/json"}
-	var body any
-	if op.body != nil {
-		body, header["Content-Type"] = op.body, "application/json"
+// send sends op and reads the answer.
+func (c *Client) send(ctx context.Context, op operation) (*http.Response, []byte, error) {
+	address := c.base + op.path
+	if len(op.query) > 0 {
+		address += "?" + op.query.Encode()
 	}
-	datadog.SetAuthKeys(ctx, &header, [2]string{"apiKeyAuth", "DD-API-KEY"}, [2]string{"appKeyAuth", "DD-APPLICATION-KEY"})
-	request, err := c.api.PrepareRequest(ctx, c.api.Cfg.Servers[0].URL+op.path, op.method, body, header, op.query, nil, nil)
+	var body io.Reader
+	if op.body != nil {
+		body = bytes.NewReader(marshal(op.body))
+	}
+	request, err := http.NewRequestWithContext(ctx, op.method, address, body)
 	if err != nil {
 		return nil, nil, err
 	}
-	if resp, err = c.api.CallAPI(request); err == nil {
-		text, err = datadog.ReadBody(resp)
+	request.Header.Set("Accept", "application/json")
+	request.Header.Set("User-Agent", "apmapp-provision/"+build.Version())
+	request.Header.Set("DD-API-KEY", c.cfg.APIKey)
+	if op.path != validatePath {
+		request.Header.Set("DD-APPLICATION-KEY", c.cfg.AppKey)
 	}
+	if op.body != nil {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	resp, err := c.http.Do(request)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
 	return resp, text, err
 }
 
-// inDoubt returns when to retry an operation whose outcome is unknown; see try.
-func (c *Client) inDoubt(op operation) time.Duration {
-	if op.once {
-		return -1
+// noConnection reports whether err is a reason that a retry does not remove and that kept
+// the request from the API: no such host, nothing listens, a wrong certificate, a proxy
+// that wants a password.
+func noConnection(err error) bool {
+	var e *net.OpError
+	var name *net.DNSError
+	var certificate *tls.CertificateVerificationError
+	var record tls.RecordHeaderError
+	switch {
+	case errors.As(err, &name):
+		return !name.IsTimeout && !name.IsTemporary
+	case errors.As(err, &certificate), errors.As(err, &record):
+		return true
+	case errors.As(err, &e) && (e.Op == "dial" || e.Op == "proxyconnect" || e.Op == "socks connect"):
+		return !e.Timeout()
 	}
-	return 0
+	// The transport has no types for these.
+	return err != nil && (strings.Contains(err.Error(), http.StatusText(http.StatusProxyAuthRequired)) ||
+		strings.Contains(err.Error(), "server gave HTTP response to HTTPS client") || strings.Contains(err.Error(), "unsupported protocol scheme"))
 }
 
-// reset returns the time until the rate limit ends. The headers hold seconds.
-func reset(h http.Header) time.Duration {
+// temporary reports whether an answer with this status may differ next time. Network
+// Authentication Required is the login page of a network.
+func temporary(status int) bool {
+	return status == http.StatusRequestTimeout || status >= 500 && status != http.StatusNotImplemented &&
+		status != http.StatusHTTPVersionNotSupported && status != http.StatusNetworkAuthenticationRequired
+}
+
+// inDoubt returns when to retry an operation that got no answer, or one of a server that
+// failed, and its error. After a write the outcome is unknown.
+func (c *Client) inDoubt(op operation, err error) (any, time.Duration, error) {
+	if op.method != http.MethodGet {
+		err = fmt.Errorf("%w: %w", err, errUnknown)
+	}
+	if op.once {
+		return nil, -1, err
+	}
+	return nil, 0, err
+}
+
+// reset returns the time until the rate limit ends. The headers hold seconds, and
+// Retry-After may hold a date.
+func reset(h http.Header, now time.Time) time.Duration {
 	for _, name := range []string{"X-RateLimit-Reset", "Retry-After"} {
 		if seconds, err := strconv.ParseFloat(h.Get(name), 64); err == nil && seconds > 0 {
 			return time.Duration(min(seconds, 86400) * float64(time.Second))
 		}
 	}
+	if at, err := http.ParseTime(h.Get("Retry-After")); err == nil {
+		return max(0, at.Sub(now))
+	}
 	return 0
-}
-
-// apiError returns an APIError with the messages of the answer.
-func (c *Client) apiError(op operation, status int, text []byte) error {
-	var message string
-	var answer struct {
-		Errors []any `json:"errors"`
-	}
-	if json.Unmarshal(text, &answer) == nil {
-		var all []string
-		for _, e := range answer.Errors {
-			if o, ok := e.(map[string]any); ok {
-				e = strings.TrimSpace(fmt.Sprintf("%v %v", cmp.Or(o["title"], any("")), cmp.Or(o["detail"], any(""))))
-			}
-			all = append(all, fmt.Sprint(e))
-		}
-		message = strings.Join(all, "; ")
-	}
-	return &APIError{Op: op.name, Status: status, Message: c.redact(message), Permission: op.permission}
-}
-
-// redact replaces the keys in a text from outside.
-func (c *Client) redact(s string) string {
-	return strings.NewReplacer(c.cfg.APIKey, "[DD_API_KEY]", c.cfg.AppKey, "[DD_APP_KEY]").Replace(s)
 }
 
 // App returns the base URL of a site's pages.

@@ -54,10 +54,8 @@ func answers(status int, body string) http.HandlerFunc {
 	}
 }
 
-// forbidden returns the end of the error of a request that needs a permission.
-func forbidden(permission string) string {
-	return ": 403 Forbidden; the application key, its scopes and its owner's role need the permission " + permission + " (or the keys belong to another DD_SITE)"
-}
+// refusedKey is the end of the error of an API that refuses everything.
+const refusedKey = ": 403 Forbidden; DD_API_KEY is not a key of datadoghq.com: the key is wrong, or DD_SITE is; the address of your pages in Datadog shows the site"
 
 // inTurn returns a handler with one answer for each request: "" is a 502, "400" a
 // 400, and everything else is a body.
@@ -91,6 +89,7 @@ func (a *api) letters() string {
 
 func TestNewClientValidates(t *testing.T) {
 	const (
+		inQuotes = " is in quotes: remove them; a file of variables keeps quotes"
 		notASCII = " contains a space or a character that is not ASCII"
 		noURL    = "-api is not a URL such as https://proxy.example.com"
 		noTLS    = " must begin with https://, because the keys are sent there; http is allowed only to this machine"
@@ -104,11 +103,17 @@ func TestNewClientValidates(t *testing.T) {
 		{func(c *Config) { c.Site = "us5.datadoghq.com" }, ""},
 		{func(c *Config) { c.Site = "example.com" }, `DD_SITE "example.com" is not a site of Datadog; the sites are datadoghq.com, us3.datadoghq.com, ` +
 			"us5.datadoghq.com, datadoghq.eu, ap1.datadoghq.com, ap2.datadoghq.com, uk1.datadoghq.com, ddog-gov.com, us2.ddog-gov.com"},
-		{func(c *Config) { c.APIKey, c.AppKey = "", "" }, "DD_API_KEY and DD_APP_KEY not set"},
-		{func(c *Config) { c.APIKey = "" }, "DD_API_KEY not set"},
-		{func(c *Config) { c.AppKey = "" }, "DD_APP_KEY not set"},
+		{func(c *Config) { c.APIKey, c.AppKey = "", "" }, "DD_API_KEY is not set\nDD_APP_KEY is not set"},
+		{func(c *Config) { c.APIKey = "" }, "DD_API_KEY is not set"},
+		{func(c *Config) { c.AppKey = "" }, "DD_APP_KEY is not set"},
+		{func(c *Config) { *c = Config{APIKey: "\"a\"", Site: "app.datadoghq.eu", API: "proxy"} }, "DD_API_KEY" + inQuotes +
+			"\nDD_APP_KEY is not set\nDD_SITE \"app.datadoghq.eu\" is not the name of a site; set DD_SITE=datadoghq.eu\n" + noURL},
+		{func(c *Config) { c.AppKey = "'b'" }, "DD_APP_KEY" + inQuotes},
+		{func(c *Config) { c.AppKey = "b\"" }, "DD_APP_KEY" + inQuotes},
+		{func(c *Config) { c.AppKey = "`b`" }, "DD_APP_KEY" + inQuotes},
+		{func(c *Config) { c.AppKey = "\u201cb\u201d" }, "DD_APP_KEY" + inQuotes},
 		{func(c *Config) { c.AppKey = "a b" }, "DD_APP_KEY" + notASCII},
-		{func(c *Config) { c.APIKey, c.AppKey = "a\n", "b\n" }, "DD_API_KEY" + notASCII},
+		{func(c *Config) { c.APIKey, c.AppKey = "a\n", "b\n" }, "DD_API_KEY" + notASCII + "\nDD_APP_KEY" + notASCII},
 		{func(c *Config) { c.APIKey = "a\x7f" }, "DD_API_KEY" + notASCII},
 		{func(c *Config) { c.APIKey = "!~" }, ""}, // the first and the last character that is allowed
 		{func(c *Config) { c.API = "https://proxy.example.com/datadog/" }, ""},
@@ -122,6 +127,7 @@ func TestNewClientValidates(t *testing.T) {
 		{func(c *Config) { c.API = "ftp://example.com" }, noURL},
 		{func(c *Config) { c.API = "https://user:pass@example.com" }, noURL},
 		{func(c *Config) { c.API = "https://example.com?a=b" }, noURL},
+		{func(c *Config) { c.API = "https://example.com#a" }, noURL},
 		{func(c *Config) { c.API = "https://exa mple.com" }, noURL},
 	} {
 		cfg := valid
@@ -145,7 +151,7 @@ func TestDefaultsOfTheClient(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := c.api.Cfg.Servers[0].URL; got != want {
+		if got := c.base; got != want {
 			t.Errorf("site %q: requests go to %s, want %s", site, got, want)
 		}
 	}
@@ -183,7 +189,7 @@ func TestRequest(t *testing.T) {
 	a := newAPI(t, func(w http.ResponseWriter, r *http.Request) {
 		h := r.Header
 		got = fmt.Sprintf("%s %s: %s, %s, %s, %q", r.Method, r.URL.RequestURI(), h.Get("DD-API-KEY"), h.Get("DD-APPLICATION-KEY"), h.Get("Accept"), h.Get("Content-Type"))
-		if agent := h.Get("User-Agent"); !strings.HasPrefix(agent, "apmapp-provision datadog-api-client-go/") {
+		if agent := h.Get("User-Agent"); !strings.HasPrefix(agent, "apmapp-provision/") {
 			t.Errorf("User-Agent %q", agent)
 		}
 		io.WriteString(w, `{"id": 7}`)
@@ -203,7 +209,8 @@ func TestRequest(t *testing.T) {
 
 // Requests for a monitor: each answer, the error, and how often the request is sent.
 func TestAnswers(t *testing.T) {
-	const unknown = "outcome unknown: the request may or may not have taken effect (after 6 attempts)"
+	const after6 = " (after 6 attempts)"
+	const redirected = "; redirects are not followed, because the keys would be sent along: check DD_SITE and -api"
 	for _, c := range []struct {
 		status   int
 		body     string
@@ -212,23 +219,38 @@ func TestAnswers(t *testing.T) {
 	}{
 		{200, `{"id": 7, "type": "a type that the models do not know"}`, "", 1},
 		{200, ``, "the API's answer contains no monitor with an ID", 1},
-		{200, `<html>`, "read monitor 7: the answer is not valid JSON: " + unknown, 6},
+		{200, `{"id": `, "read monitor 7: the answer is not valid JSON" + after6, 6},
+		{200, " <!DOCTYPE html><html><head><title>Sign in</title><style>a{}</style></head><body><script>x()</script><p>To go on, sign&nbsp;in</p></body></html>",
+			"read monitor 7: a page answered, not the API: Sign in: To go on, sign in; check DD_SITE, -api and the proxy", 1},
 		{200, `{"name": "x"}`, "the API's answer contains no monitor with an ID", 1},
 		{200, `[]`, "the API's answer contains no monitor with an ID", 1},
-		{300, ``, "read monitor 7: 300 Multiple Choices; redirects are not followed, because the keys would be sent along: check DD_SITE and -api", 1},
-		{302, ``, "read monitor 7: 302 Found; redirects are not followed, because the keys would be sent along: check DD_SITE and -api", 1},
+		{300, ``, "read monitor 7: 300 Multiple Choices" + redirected, 1},
+		{302, ``, "read monitor 7: 302 Found" + redirected, 1},
 		{400, `{"errors": ["bad", "worse"]}`, "read monitor 7: 400 Bad Request: bad; worse", 1},
 		{400, `{"errors": [{"title": "T", "detail": "D"}, {"title": "only"}, {"detail": "also"}]}`, "read monitor 7: 400 Bad Request: T D; only; also", 1},
-		{400, `bad`, "read monitor 7: 400 Bad Request", 1},
-		{401, ``, "read monitor 7: 401 Unauthorized; DD_API_KEY or DD_APP_KEY is wrong, or belongs to another DD_SITE", 1},
-		{403, `{"errors": ["Forbidden"]}`, "read monitor 7: 403 Forbidden: Forbidden; the application key, its scopes and its owner's role need the permission monitors_read (or the keys belong to another DD_SITE)", 1},
+		{400, `{"errors": "bad"}`, "read monitor 7: 400 Bad Request: bad", 1},
+		{400, `{"errors": {"7": ["in use", "twice"], "a": null}}`, "read monitor 7: 400 Bad Request: 7: in use; twice", 1},
+		{400, `{"error": "bad"}`, "read monitor 7: 400 Bad Request: bad", 1},
+		{400, `{"error": {"code": 3, "message": "bad"}}`, "read monitor 7: 400 Bad Request: bad", 1},
+		{400, `{"errors": [], "message": "bad"}`, "read monitor 7: 400 Bad Request: bad", 1},
+		{400, `{"other": "bad"}`, "read monitor 7: 400 Bad Request", 1},
+		{400, `["bad"]`, "read monitor 7: 400 Bad Request: bad", 1},
+		{400, `bad`, "read monitor 7: 400 Bad Request: bad", 1},
+		{400, "<html><title>Denied</title><body><h1>Access &amp; more</h1>\r\n by policy</body>", "read monitor 7: 400 Bad Request: Denied: Access & more by policy", 1},
+		{400, strings.Repeat("x", 301), "read monitor 7: 400 Bad Request: " + strings.Repeat("x", 300) + "...", 1},
+		{400, strings.Repeat("x", 300), "read monitor 7: 400 Bad Request: " + strings.Repeat("x", 300), 1},
+		{401, `{"errors": ["monitor 7 is used in an SLO"]}`, "read monitor 7: 401 Unauthorized: monitor 7 is used in an SLO", 1},
+		{407, ``, "read monitor 7: 407 Proxy Authentication Required; the proxy in HTTPS_PROXY wants a user name and a password", 1},
 		{404, `{"errors": ["secret-api-key and secret-app-key"]}`, "read monitor 7: 404 Not Found: [DD_API_KEY] and [DD_APP_KEY]", 1},
-		{408, ``, "read monitor 7: 408 Request Timeout: " + unknown, 6},
-		{399, ``, "read monitor 7: 399 ; redirects are not followed, because the keys would be sent along: check DD_SITE and -api", 1},
-		{429, ``, "read monitor 7: 429 Too Many Requests; the rate limit did not end in time (after 6 attempts)", 6},
-		{499, ``, "read monitor 7: 499 ", 1},
-		{500, ``, "read monitor 7: 500 Internal Server Error: " + unknown, 6},
-		{599, ``, "read monitor 7: 599 : " + unknown, 6},
+		{408, ``, "read monitor 7: 408 Request Timeout" + after6, 6},
+		{399, ``, "read monitor 7: 399" + redirected, 1},
+		{429, ``, "read monitor 7: 429 Too Many Requests; the API does not say when the rate limit ends" + after6, 6},
+		{499, ``, "read monitor 7: 499", 1},
+		{500, `<title>oops</title>`, "read monitor 7: 500 Internal Server Error: oops" + after6, 6},
+		{501, ``, "read monitor 7: 501 Not Implemented", 1},
+		{505, ``, "read monitor 7: 505 HTTP Version Not Supported", 1},
+		{511, ``, "read monitor 7: 511 Network Authentication Required", 1},
+		{599, ``, "read monitor 7: 599" + after6, 6},
 	} {
 		t.Run(fmt.Sprint(c.status, " ", c.body), func(t *testing.T) {
 			a := newAPI(t, answers(c.status, c.body))
@@ -255,21 +277,30 @@ func TestAnswerThatBreaksOff(t *testing.T) {
 			w.Header().Set("Content-Length", "100")
 			io.WriteString(w, arrived)
 		})
-		if _, err := a.get(t.Context(), Monitor, "7"); fmt.Sprint(err) != "read monitor 7: the answer broke off: outcome unknown: the request may or may not have taken effect (after 6 attempts)" || len(a.requests) != 6 {
+		if _, err := a.get(t.Context(), Monitor, "7"); fmt.Sprint(err) != "read monitor 7: the answer broke off (after 6 attempts)" || len(a.requests) != 6 {
 			t.Errorf("%q: %v after %d requests", arrived, err, len(a.requests))
 		}
 	}
 }
 
-// A connection that breaks is an unknown outcome. The keys in the error are hidden.
+// A connection that breaks may work the next time. The keys in the error are hidden.
 func TestNoConnection(t *testing.T) {
 	a := newAPI(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
-	_, err := a.get(t.Context(), Dashboard, "secret-api-key")
-	if err == nil || !errors.Is(err, errUnknown) || strings.Contains(err.Error(), "/secret-api-key\"") || !strings.Contains(err.Error(), "[DD_API_KEY]") {
+	if _, err := a.get(t.Context(), Dashboard, "x"); fmt.Sprint(err) != "read dashboard x: EOF (after 6 attempts)" || errors.Is(err, errUnknown) || !passes(err) || len(a.waits) != 5 {
+		t.Errorf("%d waits: %v", len(a.waits), err)
+	}
+	a.http.Transport = roundTrip(func(*http.Request) (*http.Response, error) {
+		return nil, errors.New("no way to secret-api-key, secret-app-key")
+	})
+	if _, err := a.get(t.Context(), Dashboard, "x"); fmt.Sprint(err) != "read dashboard x: no way to [DD_API_KEY], [DD_APP_KEY] (after 6 attempts)" {
 		t.Errorf("got %v", err)
 	}
-	if len(a.waits) != 5 {
-		t.Errorf("%d waits, want 5", len(a.waits))
+	a.cfg.APIKey, a.cfg.AppKey = "way", "y"
+	if got := a.plain("no way"); got != "no way" {
+		t.Errorf("short keys are hidden in %q", got)
+	}
+	if a.cfg.APIKey = "four"; a.plain("all four") != "all [DD_API_KEY]" {
+		t.Error("a key of four characters is not hidden")
 	}
 }
 
@@ -278,7 +309,7 @@ func TestMonitorIDIsANumber(t *testing.T) {
 	a := newAPI(t, answers(200, `{}`))
 	o := object{kind: Monitor, id: "x"}
 	_, getErr := a.get(t.Context(), Monitor, "x")
-	_, updateErr := a.update(t.Context(), Ref{Monitor, "a"}, o, bodies()[Monitor])
+	_, updateErr := a.update(t.Context(), Ref{Monitor, "a"}, o, bodies()[Monitor], nil)
 	for want, err := range map[string]error{"read monitor x": getErr, "change monitor a": updateErr, "delete monitor x": a.remove(t.Context(), o)} {
 		if want += `: strconv.ParseInt: parsing "x": invalid syntax`; fmt.Sprint(err) != want {
 			t.Errorf("got %v, want %s", err, want)
@@ -303,13 +334,19 @@ func TestResetOfTheRateLimit(t *testing.T) {
 		{"X-RateLimit-Reset=soon Retry-After=7", 7 * time.Second},
 		{"X-RateLimit-Reset=-1", 0},
 		{"X-RateLimit-Reset=1e30", 24 * time.Hour},
+		{"Retry-After=Wed,_25_Nov_2026_03:00:30_GMT", 30 * time.Second},
+		{"Retry-After=Wed,_25_Nov_2026_02:00:00_GMT", 0},
 	} {
 		h := http.Header{}
 		for _, pair := range strings.Fields(c.headers) {
 			name, value, _ := strings.Cut(pair, "=")
 			h.Set(name, value)
 		}
-		if got := reset(h); got != c.want {
+		now := time.Date(2026, 11, 25, 3, 0, 0, 0, time.UTC)
+		if date := h.Get("Retry-After"); date != "" {
+			h.Set("Retry-After", strings.ReplaceAll(date, "_", " "))
+		}
+		if got := reset(h, now); got != c.want {
 			t.Errorf("%s: %s, want %s", c.headers, got, c.want)
 		}
 	}
@@ -338,7 +375,7 @@ func TestWaitIsTheLongerOne(t *testing.T) {
 
 // A rate limit that ends within two minutes is waited for.
 func TestLongestWait(t *testing.T) {
-	for reset, want := range map[string]string{"120": "<nil> after 1 waits", "120.001": "read monitor 7: 429 Too Many Requests; the rate limit did not end in time (after 1 attempts) after 0 waits"} {
+	for reset, want := range map[string]string{"120": "<nil> after 1 waits", "121": "read monitor 7: 429 Too Many Requests; the rate limit ends in 2m1s, and provision waits at most 2m0s after 0 waits"} {
 		limited := true
 		a := newAPI(t, func(w http.ResponseWriter, r *http.Request) {
 			if limited {
@@ -385,11 +422,11 @@ func TestBackOff(t *testing.T) {
 	}
 }
 
-// A request without an answer ends after the timeout. Its outcome is unknown.
+// A request without an answer ends after the timeout.
 func TestNoAnswerInTime(t *testing.T) {
 	a := newAPI(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	a.cfg.Timeout = 5 * time.Millisecond
-	if _, err := a.get(t.Context(), Monitor, "7"); fmt.Sprint(err) != "read monitor 7: no answer within 5ms: outcome unknown: the request may or may not have taken effect (after 6 attempts)" || !errors.Is(err, errUnknown) {
+	if _, err := a.get(t.Context(), Monitor, "7"); fmt.Sprint(err) != "read monitor 7: no answer within 5ms (after 6 attempts)" || !passes(err) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -398,7 +435,7 @@ func TestNoAnswerInTime(t *testing.T) {
 func TestRedirectIsNotFollowed(t *testing.T) {
 	elsewhere := newAPI(t, answers(200, `{"id": 7}`))
 	a := newAPI(t, http.RedirectHandler(elsewhere.cfg.API, http.StatusTemporaryRedirect).ServeHTTP)
-	const redirected = ": 307 Temporary Redirect; redirects are not followed, because the keys would be sent along: check DD_SITE and -api"
+	redirected := ": 307 Temporary Redirect: to " + elsewhere.cfg.API + "; redirects are not followed, because the keys would be sent along: check DD_SITE and -api"
 	if _, err := a.get(t.Context(), Monitor, "7"); fmt.Sprint(err) != "read monitor 7"+redirected {
 		t.Errorf("got %v", err)
 	}

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Change is a difference between an account and a definition. Have is nil if the
@@ -24,9 +25,38 @@ type Change struct {
 // None of these are changes. moving lists paths where only the time of day is
 // compared, not the date.
 func diff(kind Kind, want, have map[string]any, moving map[string]bool) []Change {
+	switch kind {
+	case Downtime:
+		want, have = withoutFirst(want), withoutFirst(have)
+	case Dashboard:
+		want, have = withPlaces(want), withPlaces(have)
+	}
 	c := comparer{kind: kind, moving: moving}
 	c.object("", want, have)
 	return c.changes
+}
+
+// withPlaces returns a dashboard whose widgets have no IDs and whose tabs name widgets by
+// place, such as @1: the API gives new IDs.
+func withPlaces(body map[string]any) map[string]any {
+	places := map[string]any{}
+	for i, w := range list(body["widgets"]) {
+		if w, ok := w.(map[string]any); ok && w["id"] != nil {
+			places[fmt.Sprint(w["id"])] = fmt.Sprintf("@%d", i+1)
+		}
+	}
+	body = clone(body).(map[string]any)
+	withoutIDs(body["widgets"])
+	for _, t := range list(body["tabs"]) {
+		t, _ := t.(map[string]any)
+		ids := list(t["widget_ids"])
+		for i, id := range ids {
+			if at := places[fmt.Sprint(id)]; at != nil {
+				ids[i] = at
+			}
+		}
+	}
+	return body
 }
 
 type comparer struct {
@@ -54,7 +84,7 @@ func (c *comparer) watched(path string) bool {
 	case Dashboard:
 		// The API returns widgets unchanged, except for an added ID.
 		return strings.HasPrefix(path, "widgets.") && !strings.HasSuffix(path, ".id") ||
-			path == "template_variables" || path == "template_variable_presets"
+			path == "template_variables" || path == "template_variable_presets" || path == "tabs"
 	case Monitor:
 		return slices.Contains(optional, path) || strings.HasPrefix(path, "options.thresholds.")
 	}
@@ -71,11 +101,26 @@ var optional = []string{
 	"options.threshold_windows", "options.timeout_h",
 }
 
-// defaults are the values that the API fills in where a definition has none.
-var defaults = map[string]any{
-	"options.new_host_delay":           json.Number("300"),
-	"options.on_missing_data":          "default",
-	"options.notification_preset_name": "show_all",
+// defaults are the values that the API fills in where a definition has none, or leaves
+// out where a definition has them.
+var defaults = map[Kind]map[string]any{
+	Monitor: {
+		"options.new_host_delay":           json.Number("300"),
+		"options.on_missing_data":          "default",
+		"options.notification_preset_name": "show_all",
+		"draft_status":                     "published",
+		"classification":                   "custom",
+	},
+	Downtime: {
+		"data.attributes.display_timezone":  "UTC",
+		"data.attributes.schedule.timezone": "UTC",
+	},
+}
+
+// addedByAPI reports whether the API sets the field at path itself.
+func (c *comparer) addedByAPI(path string) bool {
+	path = index.ReplaceAllString(path, "")
+	return slices.Contains(added[c.kind], path)
 }
 
 func (c *comparer) object(path string, want, have map[string]any) {
@@ -91,9 +136,10 @@ func (c *comparer) object(path string, want, have map[string]any) {
 		w, wanted := want[key]
 		h := have[key]
 		switch {
+		case c.addedByAPI(at):
 		case wanted:
 			c.value(at, w, h)
-		case c.watched(at) && !empty(h) && !equal(h, defaults[at]):
+		case c.watched(at) && !empty(h) && !equal(h, defaults[c.kind][at]):
 			c.changes = append(c.changes, Change{at, h, nil})
 		}
 	}
@@ -102,6 +148,12 @@ func (c *comparer) object(path string, want, have map[string]any) {
 func (c *comparer) value(path string, want, have any) {
 	if empty(want) && empty(have) {
 		return // to the API, an absent field equals null, false, 0, "", [] and {}
+	}
+	if d := defaults[c.kind][path]; d != nil && (have == nil && equal(want, d) || empty(want) && equal(have, d)) {
+		return
+	}
+	if c.kind == Downtime && want == nil && strings.HasSuffix(path, ".start") {
+		return // the API fills in the time of the request
 	}
 	switch w := want.(type) {
 	case map[string]any:
@@ -183,8 +235,8 @@ func (c *comparer) normal(path string, v any) any {
 		return v
 	}
 	s = strings.TrimSpace(strings.ReplaceAll(s, "\r\n", "\n"))
-	if c.kind == Monitor && path == "type" && s == "metric alert" {
-		return "query alert" // the API uses both names for the same monitor
+	if c.kind == Monitor && path == "type" && sameType(s, "query alert") {
+		return "query alert"
 	}
 	if c.moving[path] {
 		if _, clock, ok := strings.Cut(s, "T"); ok {
@@ -193,6 +245,9 @@ func (c *comparer) normal(path string, v any) any {
 			}
 			return clock
 		}
+	}
+	if at, err := time.Parse(time.RFC3339, s); err == nil {
+		return at.UTC().Format(time.RFC3339Nano) // the API writes +00:00 for Z
 	}
 	return s
 }

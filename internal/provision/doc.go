@@ -7,6 +7,6 @@
 // crash, after a lost answer and from another machine. Titles never identify
 // anything. docs/adr/0004-provision-markers.md gives the reasons.
 //
-// It is the only package that imports the API's client, whose models take long to
-// compile. docs/adr/0009-provision-v2-requests.md gives the numbers.
+// It does not import the API's client, whose models take long to compile.
+// docs/adr/0009-provision-without-the-client.md gives the numbers.
 package provision

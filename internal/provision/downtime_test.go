@@ -79,27 +79,27 @@ func TestModelOfADowntime(t *testing.T) {
 		{`"display_timezone": "UTC", "message": "m", "mute_first_recovery_notification": false, "notify_end_states": ["alert", "no data", "warn"], "notify_end_types": ["canceled", "expired"]`,
 			`"display_timezone":"UTC","message":"m","monitor_identifier":{"monitor_id":7},"mute_first_recovery_notification":false,"notify_end_states":["alert","no data","warn"],"notify_end_types":["canceled","expired"],"scope":"*"`},
 		{`"notify_end_states": [], "notify_end_types": [], "schedule": {}`, `"monitor_identifier":{"monitor_id":7},"notify_end_states":[],"notify_end_types":[],"schedule":{},"scope":"*"`},
-		// The API knows null only for the first two.
+		// Null clears what a change finds.
 		{`"display_timezone": null, "message": null, "mute_first_recovery_notification": null, "notify_end_states": null, "notify_end_types": null, "schedule": null`,
-			`"display_timezone":null,"message":null,"monitor_identifier":{"monitor_id":7},"scope":"*"`},
-		{`"scope": null`, "[data.attributes: lacks the required field scope]"},
-		{`"monitor_identifier": null`, "[" + at + "monitor_identifier: fits more than one kind of DowntimeMonitorIdentifier]"},
+			`"display_timezone":null,"message":null,"monitor_identifier":{"monitor_id":7},"mute_first_recovery_notification":null,"notify_end_states":null,"notify_end_types":null,"schedule":null,"scope":"*"`},
+		{`"scope": null`, "[" + at + "scope: is null, but needs a value]"},
+		{`"monitor_identifier": null`, "[" + at + "monitor_identifier: is null, but needs a value]"},
 		{`"monitor_identifier": {}`, "[" + at + "monitor_identifier: lacks the required field monitor_id]"},
-		{`"monitor_identifier": {"monitor_id": null}`, "[" + at + "monitor_identifier: lacks the required field monitor_id]"},
+		{`"monitor_identifier": {"monitor_id": null}`, "[" + at + "monitor_identifier.monitor_id: is null, but needs a value]"},
 		{`"monitor_identifier": {"monitor_tags": ["a"]}`, `"monitor_identifier":{"monitor_tags":["a"]},"scope":"*"`},
 		{`"monitor_identifier": {"monitor_id": 7, "monitor_tags": ["a"]}`, "[" + at + "monitor_identifier.monitor_tags: unknown field]"},
-		{`"monitor_identifier": 7`, "[" + at + "monitor_identifier: not a DowntimeMonitorIdentifier that the API knows (" + at + "monitor_identifier: not an object)]"},
+		{`"monitor_identifier": 7`, "[" + at + "monitor_identifier: not a DowntimeMonitor that the API knows (" + at + "monitor_identifier: not an object)]"},
 		{`"notify_end_states": ["ok"]`, "[" + at + `notify_end_states[0]: unknown value "ok"; known values are [alert no data warn]]`},
 		{`"notify_end_types": ["ended"]`, "[" + at + `notify_end_types[0]: unknown value "ended"; known values are [canceled expired]]`},
-		{`"schedule": 1`, "[" + at + "schedule: not a DowntimeScheduleCreateRequest that the API knows (" + at + "schedule: not an object)]"},
+		{`"schedule": 1`, "[" + at + "schedule: not a DowntimeSchedule that the API knows (" + at + "schedule: not an object)]"},
 		{`"schedule": {"start": "2026-11-28T06:00:00Z", "end": null}`, `"monitor_identifier":{"monitor_id":7},"schedule":{"end":null,"start":"2026-11-28T06:00:00Z"},"scope":"*"`},
-		{`"schedule": {"start": "tomorrow"}`, "[" + at + `schedule.start: "tomorrow" is not a Time]`},
+		{`"schedule": {"start": "tomorrow"}`, "[" + at + `schedule.start: "tomorrow" is not a time such as 2026-01-31T09:00:00Z]`},
 		{`"schedule": {"start": "2026-11-28T06:00:00Z", "timezone": "UTC"}`, "[" + at + "schedule.timezone: unknown field]"},
 		{`"schedule": {"timezone": "UTC", "recurrences": [{"duration": "1h", "rrule": "FREQ=DAILY"}, {"duration": "1h", "rrule": "FREQ=DAILY", "start": null}, {"duration": "1h", "rrule": "FREQ=DAILY", "start": "2026-11-28T06:00:00"}]}`,
-			`"monitor_identifier":{"monitor_id":7},"schedule":{"recurrences":[{"duration":"1h","rrule":"FREQ=DAILY"},{"duration":"1h","rrule":"FREQ=DAILY","start":null},{"duration":"1h","rrule":"FREQ=DAILY","start":"2026-11-28T06:00:00"}],"timezone":"UTC"},"scope":"*"`},
-		{`"schedule": {"recurrences": [], "timezone": null}`, `"monitor_identifier":{"monitor_id":7},"schedule":{"recurrences":[]},"scope":"*"`},
-		{`"schedule": {"recurrences": null}`, "[" + at + "schedule: lacks the required field recurrences]"},
-		{`"schedule": {"recurrences": [{"duration": null, "rrule": "FREQ=DAILY"}]}`, "[" + at + "schedule.recurrences[0]: lacks the required field duration]"},
+			`"monitor_identifier":{"monitor_id":7},"schedule":{"recurrences":[{"duration":"1h","rrule":"FREQ=DAILY"},{"duration":"1h","rrule":"FREQ=DAILY"},{"duration":"1h","rrule":"FREQ=DAILY","start":"2026-11-28T06:00:00"}],"timezone":"UTC"},"scope":"*"`},
+		{`"schedule": {"recurrences": [], "timezone": null}`, `"monitor_identifier":{"monitor_id":7},"schedule":{"recurrences":[],"timezone":null},"scope":"*"`},
+		{`"schedule": {"recurrences": null}`, "[" + at + "schedule.recurrences: is null, but needs a value]"},
+		{`"schedule": {"recurrences": [{"duration": null, "rrule": "FREQ=DAILY"}]}`, "[" + at + "schedule.recurrences[0].duration: is null, but needs a value]"},
 		{`"schedule": {"recurrences": [{"duration": "1h"}]}`, "[" + at + "schedule.recurrences[0]: lacks the required field rrule]"},
 	} {
 		for _, required := range []string{`"scope": "*"`, `"monitor_identifier": {"monitor_id": 7}`} {
@@ -108,13 +108,13 @@ func TestModelOfADowntime(t *testing.T) {
 			}
 		}
 		document := `{"data": {"type": "downtime", "attributes": {` + c.attributes + `}}}`
-		got := fmt.Sprint(Check(Downtime, []byte(document)))
+		body, err := parse([]byte(document))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := fmt.Sprint(Check(Downtime, body))
 		if got == "[]" {
-			body, parseErr := parse([]byte(document))
-			sent, err := Downtime.request(body)
-			if parseErr != nil || err != nil {
-				t.Error(parseErr, err)
-			}
+			sent := withoutNull(Downtime, body)
 			got = strings.TrimSuffix(strings.TrimPrefix(compact(sent), `{"data":{"attributes":{`), `},"type":"downtime"}}`)
 		}
 		if got != c.want {

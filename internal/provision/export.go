@@ -28,30 +28,29 @@ var dropped = map[Kind][]string{
 }
 
 // Export returns a resource as a definition, without a marker and without the fields
-// that the API adds. It escapes text that looks like a placeholder.
-func (c *Client) Export(ctx context.Context, id string) (Ref, []byte, error) {
+// that the API adds. It escapes text that looks like a placeholder. The problems are
+// parts that the specification does not know.
+func (c *Client) Export(ctx context.Context, id string) (Ref, []byte, []Problem, error) {
 	kind, err := KindOf(id)
 	if err != nil {
-		return Ref{}, nil, err
+		return Ref{}, nil, nil, err
 	}
 	o, err := c.get(ctx, kind, id)
 	if err != nil {
-		return Ref{}, nil, err
+		return Ref{}, nil, nil, err
 	}
 	removeMark(kind, o.body)
 	title := o.title()
 	body := definitionOf(kind, o.body)
-	if problems := Check(kind, marshal(body)); len(problems) > 0 {
-		return Ref{}, nil, fmt.Errorf("%s %s cannot be exported: it has parts that this program's models of the API do not know: %v", kind, id, problems)
-	}
-	return Ref{kind, slug(title, id)}, marshal(escape(body)), nil
+	problems := Check(kind, body)
+	return Ref{kind, slug(title, id)}, marshal(escape(body)), problems, nil
 }
 
 // definitionOf returns the part of a body from the API that belongs in a definition.
 func definitionOf(kind Kind, body map[string]any) map[string]any {
 	switch kind {
 	case Downtime:
-		have := attributes(body)
+		have := attributes(withoutFirst(body))
 		want := map[string]any{}
 		for _, name := range []string{"display_timezone", "message", "monitor_identifier", "mute_first_recovery_notification",
 			"notify_end_states", "notify_end_types", "schedule", "scope"} {
@@ -76,7 +75,9 @@ func definitionOf(kind Kind, body map[string]any) map[string]any {
 			delete(body, "query") // the API derives it from sli_specification
 		}
 	case Dashboard:
-		withoutIDs(body["widgets"])
+		if len(list(body["tabs"])) == 0 { // tabs name widgets by ID
+			withoutIDs(body["widgets"])
+		}
 	}
 	for key, v := range body {
 		if v == nil || slices.Contains(dropped[kind], key) {

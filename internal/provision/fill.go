@@ -20,12 +20,18 @@ type Values struct {
 	App      string // base URL of the site's pages: https://app.datadoghq.com
 	Location *time.Location
 	Now      time.Time
+
+	AllowUnknown bool // do not refuse fields and values that the specification does not know
 }
 
 var (
 	tagValue = regexp.MustCompile(`^[a-z][a-z0-9_.-]{0,99}$`)
 	hostName = regexp.MustCompile(`^(\*|[A-Za-z0-9][A-Za-z0-9_.-]{0,254})$`)
-	handle   = regexp.MustCompile(`^@[A-Za-z0-9][A-Za-z0-9@._+:/-]*$`)
+	// A handle is a person's address, a team or an integration, in any script. A workflow
+	// may have parameters, which may contain spaces and the variables of messages.
+	handle = regexp.MustCompile(`^@[\p{L}\p{N}][^\s(){}$,;]*(\((?:[^(){}\n]|\{\{[^{}\n]*\}\})*\))?$`)
+	// handleOrWord splits a list of handles.
+	handleOrWord = regexp.MustCompile(`@[^\s(]*\([^)\n]*\)?\S*|\S+`)
 )
 
 // Validate returns an error for each value that would break a query or a message.
@@ -39,10 +45,10 @@ func (v Values) Validate() error {
 	if !hostName.MatchString(v.Host) {
 		errs = append(errs, fmt.Errorf("host %q is neither a host name nor *", v.Host))
 	}
-	handles := strings.Fields(v.Notify)
+	handles := v.handles()
 	for _, h := range handles {
 		if !handle.MatchString(h) {
-			errs = append(errs, fmt.Errorf("notify: %q is not a handle such as @team@example.com or @slack-ops", h))
+			errs = append(errs, fmt.Errorf("notify: %q is not a handle such as @team@example.com, @slack-ops or @workflow-restart(host=a); separate handles with spaces", h))
 		}
 	}
 	if len(handles) == 0 {
@@ -54,6 +60,9 @@ func (v Values) Validate() error {
 	return errors.Join(errs...)
 }
 
+// handles returns the handles to notify.
+func (v Values) handles() []string { return handleOrWord.FindAllString(v.Notify, -1) }
+
 // Stack names a deployment: one service in one environment. Two deployments in one
 // account do not touch each other's resources.
 func (v Values) Stack() string { return v.Service + "/" + v.Env }
@@ -61,7 +70,7 @@ func (v Values) Stack() string { return v.Service + "/" + v.Env }
 // variables returns the placeholders and their values.
 func (v Values) variables() map[string]string {
 	return map[string]string{
-		"env": v.Env, "service": v.Service, "host": v.Host, "notify": strings.Join(strings.Fields(v.Notify), " "),
+		"env": v.Env, "service": v.Service, "host": v.Host, "notify": strings.Join(v.handles(), " "),
 		"runbooks": v.Runbooks, "app": v.App, "timezone": v.Location.String(),
 	}
 }

@@ -89,7 +89,7 @@ func TestValuesValidate(t *testing.T) {
 		valid    = ""
 		noTag    = " is not a valid tag value: start with a–z, then use a–z, 0–9, _ . -; at most 100 characters"
 		noHost   = " is neither a host name nor *"
-		noHandle = " is not a handle such as @team@example.com or @slack-ops"
+		noHandle = " is not a handle such as @team@example.com, @slack-ops or @workflow-restart(host=a); separate handles with spaces"
 		nobody   = "notify is empty: name at least one handle such as @team@example.com"
 		noFolder = " is neither a URL nor a folder"
 	)
@@ -101,6 +101,10 @@ func TestValuesValidate(t *testing.T) {
 		{"host", "*", valid}, {"host", "Web-1.example.com", valid}, {"host", long(255), valid},
 		{"host", long(256), `host "` + long(256) + `"` + noHost}, {"host", "a,b", `host "a,b"` + noHost}, {"host", "", `host ""` + noHost}, {"host", "a*", `host "a*"` + noHost},
 		{"notify", "@a  @slack-ops\n@b@example.com", valid},
+		{"notify", "@müller@example.com @slack-Störung_1 @workflow-Restart(host=a, text=\"b c\") @webhook-x/y+z @日本", valid},
+		{"notify", "@workflow-x(host=\"{{host.name}}\")", valid},
+		{"notify", "@a,@b", `notify: "@a,@b"` + noHandle}, {"notify", "@workflow-x(a", `notify: "@workflow-x(a"` + noHandle},
+		{"notify", "@workflow-x(a)b", `notify: "@workflow-x(a)b"` + noHandle}, {"notify", "@workflow-x({{#is_alert}})y", `notify: "@workflow-x({{#is_alert}})y"` + noHandle},
 		{"notify", "", nobody}, {"notify", " ", nobody}, {"notify", "@a ops", `notify: "ops"` + noHandle},
 		{"notify", "@a{{value}}", `notify: "@a{{value}}"` + noHandle}, {"notify", "@", `notify: "@"` + noHandle}, {"notify", "a b", `notify: "a"` + noHandle + "\n" + `notify: "b"` + noHandle},
 		{"runbooks", "https://example.com/a", valid}, {"runbooks", "docs/runbooks~", valid},

@@ -63,13 +63,18 @@ func addMark(kind Kind, body map[string]any, mark string) {
 	body["tags"] = append(slices.Clone(tags), managedTag, idTag+mark)
 }
 
-// marks returns the markers in a body from the API.
+// marks returns the markers in a body from the API. A clone that somebody made in the
+// pages has none: Datadog adds "(cloned)" to the text that it copies.
 func marks(kind Kind, body map[string]any) []string {
 	var all []string
 	if holder, field := kind.text(body); holder != nil {
 		text, _ := holder[field].(string)
-		for _, m := range markPattern.FindAllStringSubmatch(text, -1) {
-			all = append(all, m[1])
+		found := markPattern.FindAllStringSubmatchIndex(text, -1)
+		for _, m := range found {
+			all = append(all, text[m[2]:m[3]])
+		}
+		if len(found) > 0 && cloned.MatchString(text[found[len(found)-1][1]:]) {
+			return nil
 		}
 		return all
 	}
@@ -83,6 +88,18 @@ func marks(kind Kind, body map[string]any) []string {
 		}
 	}
 	return all
+}
+
+// cloned matches the text after the marker of a clone.
+var cloned = regexp.MustCompile(`(?i)^\s*(\((cloned|clone|copy)\)\s*)+$`)
+
+// atEnd reports whether the text of a resource without tags ends with a marker, as
+// addMark writes it.
+func atEnd(kind Kind, body map[string]any) bool {
+	holder, field := kind.text(body)
+	text, _ := holder[field].(string)
+	found := markPattern.FindAllStringIndex(text, -1)
+	return len(found) > 0 && strings.TrimSpace(text[found[len(found)-1][1]:]) == ""
 }
 
 // removeMark removes the markers from a body, for Export.

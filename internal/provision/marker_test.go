@@ -15,6 +15,12 @@ func TestMarks(t *testing.T) {
 		{"dashboard", `{"title": "[apmapp-provision:apmapp/dev/a]", "description": null}`, "[]"},
 		{"downtime", `{"data": {"attributes": {"message": "[apmapp-provision:apmapp/dev/a] ours"}}}`, "[apmapp/dev/a]"},
 		{"downtime", `{"data": {"attributes": {"message": null}}}`, "[]"},
+		// A clone, and a clone of a clone, are not ours; an edited text is.
+		{"dashboard", `{"description": "x\n\n[apmapp-provision:apmapp/dev/a] (cloned)"}`, "[]"},
+		{"dashboard", `{"description": "x\n\n[apmapp-provision:apmapp/dev/a] (Cloned) (cloned)\n"}`, "[]"},
+		{"downtime", `{"data": {"attributes": {"message": "[apmapp-provision:apmapp/dev/a](copy)"}}}`, "[]"},
+		{"dashboard", `{"description": "[apmapp-provision:apmapp/dev/a] (cloned) by Ann"}`, "[apmapp/dev/a]"},
+		{"dashboard", `{"description": "(cloned) [apmapp-provision:apmapp/dev/a]"}`, "[apmapp/dev/a]"},
 	} {
 		body, err := parse([]byte(c.body))
 		if err != nil {
@@ -22,6 +28,11 @@ func TestMarks(t *testing.T) {
 		}
 		if got := fmt.Sprint(marks(Kind(c.kind), body)); got != c.want {
 			t.Errorf("%s %s: marks %s, want %s", c.kind, c.body, got, c.want)
+		}
+	}
+	for text, want := range map[string]bool{"x [apmapp-provision:a/b/c]": true, "[apmapp-provision:a/b/c] \n": true, "[apmapp-provision:a/b/c] x": false, "x": false, "": false} {
+		if got := atEnd(Dashboard, map[string]any{"description": text}); got != want {
+			t.Errorf("%q ends with a marker: %t, want %t", text, got, want)
 		}
 	}
 	for mark, want := range map[string]string{"apmapp/dev/a": "a", "apmapp/prod/a": "", "apmapp/dev2/a": "", "apmapp/dev/": ""} {

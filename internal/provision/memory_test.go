@@ -93,7 +93,7 @@ func TestAccountFromApplyToDestroy(t *testing.T) {
 	apply := func() string {
 		t.Helper()
 		var out strings.Builder
-		if err := a.Apply(t.Context(), all, values(), &out); err != nil {
+		if err := a.Apply(t.Context(), all, values(), false, &out); err != nil {
 			t.Error(err)
 		}
 		return out.String()
@@ -164,7 +164,7 @@ left     monitor m                        `+app+`/monitors/3 no longer has a def
 left     downtime n                       `+app+`/monitors/downtimes?selected=4 no longer has a definition; destroy deletes it
 `, "")
 
-	managed, err := a.Managed(t.Context(), values())
+	managed, _, err := a.Managed(t.Context(), values())
 	if err != nil {
 		t.Fatal(err)
 	}

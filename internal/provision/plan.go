@@ -17,8 +17,11 @@ type Action string
 const (
 	Create Action = "create"
 	Update Action = "change"
-	Same   Action = "same"
-	Failed Action = "failed" // the comparison failed, see Step.Err
+	// Replace deletes a monitor and creates a new one, because the API does not change the
+	// type of a monitor.
+	Replace Action = "replace"
+	Same    Action = "same"
+	Failed  Action = "failed" // the comparison failed, see Step.Err
 )
 
 // Step is a definition and what apply will do about it.
@@ -39,6 +42,9 @@ type Plan struct {
 	// renamed the file. Only Destroy deletes them.
 	Left []Left
 
+	// Copies carry the marker of an older resource.
+	Copies []Left
+
 	objects map[Kind][]object
 }
 
@@ -47,6 +53,28 @@ type Left struct {
 	Ref
 	Link string
 	object
+}
+
+// String describes a copy and what to do about it.
+func (l Left) String() string {
+	remedy := "remove its tag " + idTag + "..."
+	if holder, _ := l.Kind.text(l.body); holder != nil {
+		remedy = "remove the line " + strings.Replace(markLine, "%", "...", 1) + " from its text"
+	}
+	return fmt.Sprintf("%s: a younger resource carries the same marker: %s; if it is yours, %s; destroy -copies deletes it", l.Ref, l.Link, remedy)
+}
+
+const replaceNote = "the API does not change a monitor's type: apply -replace deletes the monitor, with its history and mutings, and creates a new one"
+
+// sameType reports whether two types of monitors are one to the API.
+func sameType(a, b any) bool {
+	plain := func(t any) any {
+		if t == "metric alert" {
+			return "query alert" // the API uses both names for the same monitor
+		}
+		return t
+	}
+	return plain(a) == plain(b)
 }
 
 // Counts returns the number of steps by action.
@@ -68,7 +96,7 @@ func (d Definition) prepare(values Values, target func(Ref) (Target, error)) (ma
 	return body, nil
 }
 
-// Validate compares all definitions, filled with values, with the API's models.
+// Validate compares all definitions, filled with values, with the models in schema.
 func (all Definitions) Validate(values Values) error {
 	var errs []error
 	for _, d := range all {
@@ -77,8 +105,10 @@ func (all Definitions) Validate(values Values) error {
 			errs = append(errs, err)
 			continue
 		}
-		for _, p := range Check(d.Kind, marshal(body)) {
-			errs = append(errs, fmt.Errorf("%s: %s", d.File, p))
+		for _, p := range Check(d.Kind, body) {
+			if !values.AllowUnknown || !p.New {
+				errs = append(errs, fmt.Errorf("%s: %s", d.File, p))
+			}
 		}
 	}
 	return errors.Join(errs...)
@@ -132,17 +162,35 @@ func (c *Client) Plan(ctx context.Context, all Definitions, values Values) (Plan
 		p.Steps = append(p.Steps, step)
 	}
 	for _, kind := range kinds {
-		for _, o := range p.objects[kind] {
-			for _, m := range marks(kind, o.body) {
-				ref := Ref{kind, keyOf(m, values.Stack())}
-				known := slices.ContainsFunc(all, func(d Definition) bool { return d.Ref == ref })
-				if ref.Key != "" && !known {
-					p.Left = append(p.Left, Left{ref, c.link(o), o})
-				}
+		originals, copies := c.managed(kind, p.objects[kind], values)
+		for _, l := range originals {
+			if !slices.ContainsFunc(all, func(d Definition) bool { return d.Ref == l.Ref }) {
+				p.Left = append(p.Left, l)
+			}
+		}
+		p.Copies = append(p.Copies, copies...)
+	}
+	return p, nil
+}
+
+// managed returns the resources of a deployment among objects, and the copies of them.
+func (c *Client) managed(kind Kind, objects []object, values Values) (originals, copies []Left) {
+	seen := map[string]bool{}
+	for _, o := range objects {
+		for _, m := range marks(kind, o.body) {
+			ref := Ref{kind, keyOf(m, values.Stack())}
+			if ref.Key == "" || seen[m] {
+				continue
+			}
+			seen[m] = true
+			original, others := withMark(objects, m)
+			originals = append(originals, Left{ref, c.link(*original), *original})
+			for _, o := range others {
+				copies = append(copies, Left{ref, c.link(o), o})
 			}
 		}
 	}
-	return p, nil
+	return originals, copies
 }
 
 // keyOf returns the key in a marker of the deployment, or "".
@@ -174,9 +222,7 @@ func (c *Client) compare(ctx context.Context, d Definition, values Values, objec
 	if step.Err != nil {
 		return step
 	}
-	if step.found, step.Err = withMark(c, d.Ref, objects, mark(values.Stack(), d.Key)); step.Err != nil {
-		return step
-	}
+	step.found, _ = withMark(objects, mark(values.Stack(), d.Key))
 	if step.found == nil {
 		step.Action = Create
 		return step
@@ -188,6 +234,11 @@ func (c *Client) compare(ctx context.Context, d Definition, values Values, objec
 			return step
 		}
 		step.found = &o
+	}
+	if from, to := step.found.body["type"], step.body["type"]; d.Kind == Monitor && !sameType(from, to) {
+		step.Action = Replace
+		step.Changes = []Change{{"type", from, to}}
+		return step
 	}
 	step.Action = Same
 	if step.Changes = diff(d.Kind, step.body, step.found.body, d.moving()); len(step.Changes) > 0 {
@@ -223,13 +274,22 @@ func (p Plan) Write(w io.Writer, full bool) {
 			}
 		default:
 			writeChanges(w, s.Changes)
+			if s.Action == Replace {
+				fmt.Fprintln(w, "    "+replaceNote)
+			}
 		}
 	}
 	for _, l := range p.Left {
 		fmt.Fprintf(w, "%-7s %s no longer has a definition: %s\n", "left", l.Ref, l.Link)
 	}
 	n := p.Counts()
+	for _, l := range p.Copies {
+		fmt.Fprintf(w, "%-7s %s\n", "copy", l)
+	}
 	fmt.Fprintf(w, "\n%d to create, %d to change, %d the same", n[Create], n[Update], n[Same])
+	if n[Replace] > 0 {
+		fmt.Fprintf(w, ", %d to replace", n[Replace])
+	}
 	if n[Failed] > 0 {
 		fmt.Fprintf(w, ", %d failed", n[Failed])
 	}

@@ -130,9 +130,9 @@ func (c *Client) Publish(ctx context.Context, s Shared) (link string, created bo
 		if err := c.pause(ctx, wait.NextBackOff(), err); err != nil {
 			return "", false, err
 		}
-		links, err := c.links(ctx, s.id)
-		if err != nil {
-			return "", false, err
+		links, linksErr := c.links(ctx, s.id)
+		if linksErr != nil {
+			return "", false, fmt.Errorf("%w; then: %w", err, linksErr)
 		}
 		if link := open(links); link != "" {
 			return link, true, nil

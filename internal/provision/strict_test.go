@@ -3,10 +3,10 @@ package provision
 import (
 	"encoding/json"
 	"fmt"
-	"reflect"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 // Unknown fields and values are found at any depth, with their paths.
@@ -20,9 +20,9 @@ func TestUnknownFieldsAndValues(t *testing.T) {
 		{"a value that is no list", "slo.latency.json", `"tags": [`, `"tags": "service", "groups": [`, "tags: not a list"},
 		{"a required field at the top", "slo.latency.json", ",\n  \"type\": \"time_slice\"", ``, "slo.latency.json: lacks the required field type"},
 		{"a value that is no object", "monitor.my-metric.json", `"options": {`, `"options": 1, "x": {`, "options: not an object"},
-		{"null instead of an object", "downtime.nights.json", `"attributes": {`, `"attributes": null, "x": {`, "data.attributes: not an object"},
-		{"null for a field that must have a value", "monitor.my-metric.json", `"type": "query alert"`, `"type": null`, `type: unknown value null`},
-		{"a number as a type", "monitor.my-metric.json", `"type": "query alert"`, `"type": 1`, `type: 1 is not a string`},
+		{"null instead of an object", "downtime.nights.json", `"attributes": {`, `"attributes": null, "x": {`, "data.attributes: is null, but needs a value"},
+		{"null for a field that must have a value", "monitor.my-metric.json", `"type": "query alert"`, `"type": null`, `type: is null, but needs a value`},
+		{"a number as a type", "monitor.my-metric.json", `"type": "query alert"`, `"type": 1`, `type: unknown value 1; known values are [`},
 		{"a boolean", "monitor.my-metric.json", `"notify_audit": false`, `"notify_audit": "no"`, `options.notify_audit: "no" is not a boolean`},
 		{"a required field", "slo.latency.json", `"comparator": "<",`, ``, "sli_specification.time_slice: lacks the required field comparator"},
 		{"a field of a widget", "dashboard.timeboard.json", `"show_legend":`, `"show_legends": true, "show_legend":`, "widgets[0].definition.show_legends: unknown field"},
@@ -49,167 +49,139 @@ func TestUnknownFieldsAndValues(t *testing.T) {
 	}
 }
 
-// Models in the form of the client's: an enumeration is a string with IsValid, a
-// model has fields with JSON tags, and a type that stands for several models has a
-// pointer to each of them and UnparsedObject.
-type (
-	shape  string
-	labels map[string]string
-	circle struct {
-		Type   *shape     `json:"type,omitempty"`
-		Radius float64    `json:"radius"`
-		Names  []string   `json:"names,omitempty"`
-		Size   int64      `json:"size,omitempty"`
-		Filled *bool      `json:"filled,omitempty"`
-		Labels labels     `json:"labels,omitempty"`
-		Drawn  *time.Time `json:"drawn,omitempty"` // a struct that is no model
-	}
-	square struct {
-		Type shape   `json:"type"`
-		Side float64 `json:"side"`
-	}
-	cube struct {
-		Type shape   `json:"type"`
-		Side float64 `json:"side"`
-		Edge float64 `json:"edge"`
-	}
-	either struct {
-		Circle         *circle
-		Square         *square
-		UnparsedObject any
-	}
-	twice struct {
-		A, B           *square
-		UnparsedObject any
-	}
-	several struct {
-		Either         *either
-		Cube           *cube
-		Text           *string
-		UnparsedObject any
-	}
-	table struct {
-		Request shape `json:"request_type"`
-	}
-	tables struct {
-		Table          *table
-		Square         *square
-		UnparsedObject any
-	}
-	nested struct {
-		Twice          *twice
-		Table          *table
-		UnparsedObject any
-	}
-	point struct {
-		X    float64 `json:"x"`
-		Type string  `json:"type,omitempty"` // any text
-	}
-	line struct {
-		X float64 `json:"x"`
-		Y float64 `json:"y"`
-	}
-	drawing struct {
-		Line           *line
-		Point          *point
-		UnparsedObject any
-	}
-
-	NullableShape struct{ value *shape }
-	// These only resemble it.
-	optionalShape  struct{ value *shape }
-	NullableLabels map[string]string
-	NullableText   struct{}
-	NullablePair   struct{}
-	NullableNone   struct{}
-)
-
-func (n NullableShape) Get() *shape               { return n.value }
-func (o optionalShape) Get() *shape               { return o.value }
-func (l NullableLabels) Get() *string             { return nil }
-func (NullableText) Get() string                  { return "" }
-func (NullablePair) Get() (first *shape, ok bool) { return nil, false }
-
-// A nullable value has a name with Nullable and a method Get that returns a pointer.
-func TestIsNullable(t *testing.T) {
-	for typ, want := range map[reflect.Type]bool{
-		reflect.TypeFor[NullableShape]():  true,
-		reflect.TypeFor[optionalShape]():  false,
-		reflect.TypeFor[NullableLabels](): false,
-		reflect.TypeFor[NullableText]():   false,
-		reflect.TypeFor[NullablePair]():   false,
-		reflect.TypeFor[NullableNone]():   false,
-	} {
-		if got := isNullable(typ); got != want {
-			t.Errorf("%s: %t, want %t", typ, got, want)
-		}
-	}
-}
-
-func (s shape) IsValid() bool               { return s == "circle" || s == "square" }
-func (s *shape) GetAllowedValues() []string { return []string{"circle", "square"} }
-
+// The models of the table, and what Check returns for values that do not fit them.
 func TestCheckModels(t *testing.T) {
-	for _, c := range []struct {
-		model any
-		raw   string
-		want  string // the problems
-	}{
-		{circle{}, `{"radius": 1}`, "[]"},
-		{circle{}, `{"radius": 1, "type": null, "names": ["a"], "size": 2, "filled": null, "labels": {"a": "b"}, "drawn": "2026-01-02T03:04:05Z"}`, "[]"},
-		{circle{}, `{"radius": 1, "drawn": "today"}`, `[x.drawn: "today" is not a Time]`},
-		{circle{}, `{}`, "[x: lacks the required field radius]"},
-		{circle{}, `{"radius": "1", "names": [1, "a", 2], "size": 1.5, "filled": 1, "labels": {"a": 1}, "x": 1}`,
-			`[x.filled: 1 is not a boolean x.labels: {"a": 1} is not a map of string x.names[0]: 1 is not a string x.names[2]: 2 is not a string x.radius: "1" is not a number x.size: 1.5 is not a whole number x.x: unknown field]`},
-		{circle{}, `{"radius": 1, "type": "oval"}`, `[x.type: unknown value "oval"; known values are [circle square]]`},
-		{circle{}, `{"radius": 1, "type": 1}`, `[x.type: 1 is not a string]`},
-		{circle{}, `{"radius": 1, "names": {}}`, "[x.names: not a list]"},
-		{circle{}, `[]`, "[x: not an object]"},
-		{circle{}, `null`, "[x: not an object]"},
-		{square{}, `{"type": null, "side": 1}`, "[x.type: unknown value null; known values are [circle square]]"},
-		// An optional type may be absent: the circle fits.
-		{either{}, `{"radius": 1}`, "[]"},
-		{either{}, `{"side": 1, "type": "square"}`, "[]"},
-		{either{}, `{"radius": 1, "data_source": "a"}`, "[x.data_source: unknown field]"},
-		// Neither fits: the problems of the closer one.
-		{either{}, `{"side": 1, "type": "square", "b": 1}`, "[x.b: unknown field]"},
-		{either{}, `{"radius": 1, "type": "square", "b": 1}`, "[x.b: unknown field]"},
-		// Another type than both: the reasons.
-		{either{}, `{"type": "oval"}`, `[x: not a either that the API knows (x.type: unknown value "oval"; known values are [circle square])]`},
-		{either{}, `1`, `[x: not a either that the API knows (x: not an object)]`},
-		// A square and a cube have the same type; the cube has one more field.
-		{several{}, `{"type": "square", "side": 1, "edge": 1}`, "[]"},
-		{several{}, `{"type": "square", "side": 1, "edge": "1"}`, `[x.edge: unknown field]`},
-		{several{}, `"text"`, "[]"},
-		{several{}, `{"radius": 1}`, "[]"},
-		{several{}, `1`, `[x: 1 is not a string]`},
-		// Both lack the same field. The one with fewer problems counts, else the first.
-		{twice{}, `{"side": 1}`, "[x: not a twice that the API knows (x: lacks the required field type)]"},
-		{drawing{}, `{"x": 1, "z": 1}`, "[x.z: unknown field]"},
-		{drawing{}, `{"x": "1", "y": 1}`, `[x.x: "1" is not a number]`},
-		{drawing{}, `{"y": 1, "type": "a"}`, "[x.type: unknown field x: lacks the required field x]"},
-		{drawing{}, `{"x": 1, "type": "a"}`, "[]"},
-		{tables{}, `{"request_type": "square"}`, "[]"},
-		{tables{}, `{"request_type": "oval"}`, `[x: not a tables that the API knows (x.request_type: unknown value "oval"; known values are [circle square]; x: lacks the required field type)]`},
-		{nested{}, `{"type": "oval"}`, `[x: not a nested that the API knows (x.type: unknown value "oval"; known values are [circle square]; x: lacks the required field request_type)]`},
-		{NullableShape{}, `null`, "[]"},
-		{NullableShape{}, `"circle"`, "[]"},
-		{NullableShape{}, `"oval"`, `[x: unknown value "oval"; known values are [circle square]]`},
-		{twice{}, `{"type": "square", "side": 1}`, "[x: fits more than one kind of twice]"},
+	models := schema()
+	for name, m := range map[string]model{
+		"shape":  {enum: []any{"circle", "square"}},
+		"sizes":  {enum: []any{json.Number("60"), json.Number("300")}},
+		"circle": {fields: map[string]string{"type": "shape", "radius!": "number", "names": "[]string", "size": "integer", "filled": "boolean", "labels": "map string", "drawn": "time", "other": "any", "steps": "sizes"}},
+		"square": {fields: map[string]string{"type!": "shape", "side!": "number", "name!": "?string"}},
+		"cube":   {fields: map[string]string{"type!": "shape", "side!": "number", "edge!": "number"}},
+		"table":  {fields: map[string]string{"request_type!": "shape"}},
+		"either": {one: []string{"circle", "square"}},
+		"text":   {one: []string{"either", "cube", "string"}},
+		"tables": {one: []string{"table", "square"}},
 	} {
-		if got := fmt.Sprint(check(reflect.TypeOf(c.model), json.RawMessage(c.raw), "x")); got != c.want {
-			t.Errorf("%T %s:\n%s\nwant\n%s", c.model, c.raw, got, c.want)
+		models[name] = m
+		defer delete(models, name)
+	}
+	for _, c := range []struct{ model, value, want string }{
+		{"circle", `{"radius": 1}`, "[]"},
+		{"circle", `{"radius": 1, "type": null, "names": ["a"], "size": 2, "filled": null, "labels": {"a": "b"}, "drawn": "2026-01-02T03:04:05Z", "other": [1], "steps": 300}`, "[]"},
+		{"circle", `{"radius": 1, "drawn": "today", "steps": 61}`, `[x.drawn: "today" is not a time such as 2026-01-31T09:00:00Z x.steps: unknown value 61; known values are [60 300]]`},
+		{"circle", `{}`, "[x: lacks the required field radius]"},
+		{"circle", `{"radius": null}`, "[x.radius: is null, but needs a value]"},
+		{"circle", `{"radius": "1", "names": [1, "a", null], "size": 1.5, "filled": 1, "labels": {"a": 1}, "x": 1}`,
+			`[x.filled: 1 is not a boolean x.labels.a: 1 is not a string x.names[0]: 1 is not a string x.names[2]: null is not a string x.radius: "1" is not a number x.size: 1.5 is not a whole number x.x: unknown field]`},
+		{"circle", `{"radius": 1, "type": "oval"}`, `[x.type: unknown value "oval"; known values are [circle square]]`},
+		{"circle", `{"radius": 1, "names": {}, "labels": []}`, "[x.labels: not an object x.names: not a list]"},
+		{"circle", `[]`, "[x: not an object]"},
+		{"circle", `null`, "[x: not an object]"},
+		// A required field may be null only if the specification allows it.
+		{"square", `{"type": "square", "side": 1, "name": null}`, "[]"},
+		{"square", `{"type": null, "side": 1}`, "[x.type: is null, but needs a value x: lacks the required field name]"},
+		// An optional type may be absent: the circle fits.
+		{"either", `{"radius": 1}`, "[]"},
+		{"either", `{"side": 1, "type": "square", "name": "a"}`, "[]"},
+		{"either", `{"radius": 1, "data_source": "a"}`, "[x.data_source: unknown field]"},
+		// Neither fits: the problems of the closer one.
+		{"either", `{"side": 1, "type": "square", "name": "a", "b": 1}`, "[x.b: unknown field]"},
+		{"either", `{"radius": 1, "type": "square", "b": 1}`, "[x.b: unknown field]"},
+		// Another type than both: the reasons.
+		{"either", `{"type": "oval"}`, `[x: not a either that the API knows (x.type: unknown value "oval"; known values are [circle square])]`},
+		{"either", `1`, `[x: not a either that the API knows (x: not an object)]`},
+		// A value that fits several models is right.
+		{"text", `{"type": "square", "side": 1, "edge": 1}`, "[]"},
+		{"text", `"a"`, "[]"},
+		{"text", `1`, `[x: 1 is not a string]`},
+		{"tables", `{"request_type": "square"}`, "[]"},
+		{"tables", `{"request_type": "oval"}`, `[x: not a tables that the API knows (x.request_type: unknown value "oval"; known values are [circle square]; x: lacks the required field type)]`},
+	} {
+		if got := fmt.Sprint(check(c.model, value(t, c.value), "x")); got != c.want {
+			t.Errorf("%s %s:\n%s\nwant\n%s", c.model, c.value, got, c.want)
 		}
 	}
 }
 
-// The values of a map are compared with their model, without a path.
-func TestCheckMap(t *testing.T) {
-	const monitor = `{"query": "q", "type": "query alert", "state": {"groups": {"a": {"status": %q}}}}`
-	if got := Check(Monitor, []byte(fmt.Sprintf(monitor, "OK"))); len(got) > 0 {
-		t.Errorf("got %v", got)
+// value returns a JSON value as definitions have it.
+func value(t *testing.T, text string) any {
+	t.Helper()
+	body, err := parse([]byte(`{"v": ` + text + `}`))
+	if err != nil {
+		t.Fatal(err)
 	}
-	if got := fmt.Sprint(Check(Monitor, []byte(fmt.Sprintf(monitor, "Odd")))); got != "[map[status:Odd] does not fit the API's models]" {
-		t.Errorf("got %s", got)
+	return body["v"]
+}
+
+// What the API took in recordings although the published specification lacks it.
+func TestCheckAcceptsWhatTheAPITakes(t *testing.T) {
+	const board = `{"title": "t", "layout_type": "ordered", "widgets": [{"id": 7, "definition": %s}]%s}`
+	const note = `{"type": "note", "content": "c"}`
+	for _, c := range []struct {
+		kind Kind
+		body string
+	}{
+		{Dashboard, fmt.Sprintf(board, note, `, "tabs": [{"id": "a", "name": "n", "widget_ids": ["@1"]}]`)},
+		{Dashboard, fmt.Sprintf(board, note, `, "tabs": [{"name": "n", "widget_ids": [7]}]`)},
+		{Dashboard, fmt.Sprintf(board, `{"type": "timeseries", "requests": [{"q": "avg:a{*}"}], "time": {"live_span": "1h", "hide_incomplete_cost_data": true}}`, "")},
+		{Dashboard, fmt.Sprintf(board, `{"type": "timeseries", "requests": [{"q": "avg:a{*}"}], "time": {"hide_incomplete_cost_data": true}}`, "")},
+		{Dashboard, fmt.Sprintf(board, `{"type": "sunburst", "requests": [{"response_format": "scalar", "sort": {"count": 25, "order_by": [{"order": "desc", "type": "formula"}]}}]}`, "")},
+		{Dashboard, fmt.Sprintf(board, `{"type": "wildcard", "specification": {"type": "vega-lite", "contents": {}}, "requests": [{"response_format": "timeseries", "queries": [{"data_source": "metrics", "name": "a", "query": "avg:a{*}"}], "formulas": [{"formula": "a"}]}]}`, "")},
+		{Monitor, `{"type": "query alert", "query": "q", "classification": "custom"}`},
+		{SLO, `{"name": "n", "type": "metric", "created_at": 1, "thresholds": [{"target": 99, "timeframe": "7d", "target_display": "99."}]}`},
+		{Downtime, `{"data": {"id": "", "type": "downtime", "attributes": {"scope": "*", "monitor_identifier": {"monitor_id": 1}, "schedule": {"start": null, "end": null}}}}`},
+	} {
+		body, err := parse([]byte(c.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := Check(c.kind, body); len(got) > 0 {
+			t.Errorf("%s: %v", c.body, got)
+		}
+	}
+}
+
+// Only what a newer API may know passes with AllowUnknown.
+func TestAllowUnknown(t *testing.T) {
+	for _, c := range []struct{ old, new, want string }{
+		{`"name":`, `"new_field": 1, "name":`, ""},
+		{`"query alert"`, `"query alert of a new type"`, ""},
+		{`"critical": 800`, `"critical": "800"`, `monitor.my-metric.json: options.thresholds.critical: "800" is not a number`},
+		{`"type": "query alert"`, `"type": 1`, `monitor.my-metric.json: type: unknown value 1; known values are [`},
+	} {
+		all, err := Load(edited(t, "monitor.my-metric.json", c.old, c.new))
+		if err != nil {
+			t.Fatal(err)
+		}
+		v := values()
+		v.AllowUnknown = true
+		if err := all.Validate(v); (err == nil) != (c.want == "") || err != nil && !strings.HasPrefix(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", c.new, err, c.want)
+		}
+	}
+}
+
+// Each type in the table exists.
+func TestSchemaIsComplete(t *testing.T) {
+	known := []string{"string", "integer", "number", "boolean", "time", "any"}
+	plain := func(name string) string {
+		for {
+			rest := strings.TrimPrefix(strings.TrimPrefix(strings.TrimPrefix(name, "?"), "[]"), "map ")
+			if rest == name {
+				return name
+			}
+			name = rest
+		}
+	}
+	for name, m := range schema() {
+		for _, used := range slices.Concat(slices.Collect(maps.Values(m.fields)), m.one) {
+			if _, ok := schema()[plain(used)]; !ok && !slices.Contains(known, plain(used)) {
+				t.Errorf("%s: no model %s", name, used)
+			}
+		}
+		if len(m.enum) == 0 && len(m.one) == 0 && m.fields == nil {
+			t.Errorf("%s is empty", name)
+		}
 	}
 }

@@ -7,8 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"apmapp/internal/provision"
 )
 
 var (
@@ -23,30 +21,25 @@ var (
 )
 
 // check returns a refusal with a status if the API would refuse body.
-func (s *Server) check(kind provision.Kind, body map[string]any) reply {
-	if problems := provision.Check(kind, []byte(text(body))); len(problems) > 0 {
-		return refuse(http.StatusBadRequest, "%v", problems)
-	}
-	bad := func(format string, args ...any) reply { return refuse(http.StatusBadRequest, format, args...) }
+func (s *Server) check(kind Kind, body map[string]any) reply {
+	var r rules
 	switch kind {
-	case provision.Dashboard:
-		tags, _ := body["tags"].([]any)
-		for _, tag := range tags {
-			if !strings.HasPrefix(tag.(string), "team:") {
-				return bad("Invalid tag format. Valid tag keys are: team.")
-			}
-		}
-	case provision.Monitor:
+	case Dashboard:
+		r.dashboard(body)
+	case Monitor:
+		r.monitor(body)
+	case SLO:
+		r.slo(body)
+	case Downtime:
+		r.downtime(body, fields["attributes"])
+	}
+	if len(r.problems) > 0 {
+		return refuse(http.StatusBadRequest, "%s", strings.Join(r.problems, "; "))
+	}
+	switch kind {
+	case Monitor:
 		return s.checkMonitor(body)
-	case provision.SLO:
-		if body["type"] == "metric" && body["query"] == nil && body["sli_specification"] == nil {
-			return bad("a metric SLO needs a query")
-		}
-		thresholds, _ := body["thresholds"].([]any)
-		if len(thresholds) == 0 {
-			return bad("an SLO needs a threshold")
-		}
-	case provision.Downtime:
+	case Downtime:
 		return s.checkDowntime(body["data"].(map[string]any)["attributes"].(map[string]any))
 	}
 	return reply{}
@@ -54,7 +47,8 @@ func (s *Server) check(kind provision.Kind, body map[string]any) reply {
 
 func (s *Server) checkMonitor(body map[string]any) reply {
 	query, _ := body["query"].(string)
-	form, ok := monitorTypes[body["type"].(string)]
+	name, _ := body["type"].(string)
+	form, ok := monitorTypes[name]
 	if !ok {
 		return refuse(http.StatusBadRequest, "the stand-in does not know monitors of type %v", body["type"])
 	}
@@ -62,7 +56,7 @@ func (s *Server) checkMonitor(body map[string]any) reply {
 	if m == nil {
 		return refuse(http.StatusBadRequest, "The value provided for parameter 'query' is invalid")
 	}
-	if form == burnRate && s.find(provision.SLO, m[1]) == nil {
+	if form == burnRate && s.find(SLO, m[1]) == nil {
 		return refuse(http.StatusBadRequest, "The value provided for parameter 'query' is invalid: SLO %s does not exist", m[1])
 	}
 	options, _ := body["options"].(map[string]any)
@@ -82,7 +76,7 @@ func (s *Server) checkDowntime(a map[string]any) reply {
 		return bad("All values must have a key")
 	}
 	monitor, _ := a["monitor_identifier"].(map[string]any)
-	if id, ok := monitor["monitor_id"].(json.Number); ok && s.find(provision.Monitor, id.String()) == nil {
+	if id, ok := monitor["monitor_id"].(json.Number); ok && s.find(Monitor, id.String()) == nil {
 		return bad("Monitor %s not found", id)
 	}
 	schedule, _ := a["schedule"].(map[string]any)

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-
-	"apmapp/internal/provision"
 )
 
 // Fail sets the function that decides how each request fails. nil ends the faults.
@@ -54,8 +52,15 @@ func (s *Server) Problems() []string {
 	return slices.Clone(s.problems)
 }
 
+// Forget removes the problems, for a test that expects them.
+func (s *Server) Forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.problems = nil
+}
+
 // All returns the account's resources of a kind, without canceled downtimes.
-func (s *Server) All(kind provision.Kind) []map[string]any {
+func (s *Server) All(kind Kind) []map[string]any {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var all []map[string]any
@@ -80,7 +85,7 @@ func (s *Server) Links() []string {
 }
 
 // Add creates a resource, as people do in the pages, and returns its ID.
-func (s *Server) Add(kind provision.Kind, body map[string]any) (string, error) {
+func (s *Server) Add(kind Kind, body map[string]any) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	o, r := s.make(kind, body)
@@ -91,7 +96,7 @@ func (s *Server) Add(kind provision.Kind, body map[string]any) (string, error) {
 }
 
 // Edit changes a resource, as people do in the pages.
-func (s *Server) Edit(kind provision.Kind, id string, edit func(map[string]any)) {
+func (s *Server) Edit(kind Kind, id string, edit func(map[string]any)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if o := s.find(kind, id); o != nil {
@@ -100,21 +105,21 @@ func (s *Server) Edit(kind provision.Kind, id string, edit func(map[string]any))
 }
 
 // Ignore makes the API drop a field of new and changed resources.
-func (s *Server) Ignore(kind provision.Kind, field string) {
+func (s *Server) Ignore(kind Kind, field string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ignored[kind] = field
 }
 
 // Reverse reverses the order of lists.
-func (s *Server) Reverse(kind provision.Kind) {
+func (s *Server) Reverse(kind Kind) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	slices.Reverse(s.objects[kind])
 }
 
 // Remove deletes a resource, as people do in the pages.
-func (s *Server) Remove(kind provision.Kind, id string) {
+func (s *Server) Remove(kind Kind, id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.remove(kind, id)

@@ -6,12 +6,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"apmapp/internal/provision"
 )
 
 // normalize fills in fields and rewrites values, as the API does.
-func (s *Server) normalize(kind provision.Kind, o *object) {
+func (s *Server) normalize(kind Kind, o *object) {
 	b := o.body
 	b["id"] = o.id
 	delete(b, s.ignored[kind])
@@ -22,7 +20,7 @@ func (s *Server) normalize(kind provision.Kind, o *object) {
 	}
 	author := map[string]any{"name": nil, "handle": "frog@example.com", "email": "frog@example.com"}
 	switch kind {
-	case provision.SLO:
+	case SLO:
 		set(b, "description", "")
 		set(b, "monitor_tags", []any{})
 		b["type_id"] = map[any]int{"metric": 1, "monitor": 0, "time_slice": 2}[b["type"]]
@@ -49,15 +47,18 @@ func (s *Server) normalize(kind provision.Kind, o *object) {
 		if _, ok := spec["count"]; ok {
 			b["query"] = map[string]any{"numerator": "good", "denominator": "good + bad"}
 		}
-	case provision.Dashboard:
+	case Dashboard:
 		for _, key := range []string{"description", "notify_list", "template_variables", "author_name"} {
 			set(b, key, nil)
 		}
-		b["author_handle"], b["is_read_only"], b["restricted_roles"] = "frog@example.com", false, []any{}
+		b["author_handle"] = "frog@example.com"
+		set(b, "is_read_only", false)
+		set(b, "restricted_roles", []any{})
 		b["url"] = "/dashboard/" + o.id + "/" + strings.ReplaceAll(strings.ToLower(fmt.Sprint(b["title"])), " ", "-")
 		b["created_at"], b["modified_at"] = s.time(), s.time()
 		s.identify(b["widgets"])
-	case provision.Monitor:
+		places(b)
+	case Monitor:
 		b["id"] = json.Number(o.id)
 		b["query"] = strings.TrimSpace(b["query"].(string))
 		if simple.MatchString(b["query"].(string)) && b["type"] == "query alert" {
@@ -89,7 +90,7 @@ func (s *Server) normalize(kind provision.Kind, o *object) {
 			set(b, key, v)
 		}
 		b["created"], b["created_at"], b["modified"] = s.time(), s.now().UnixMilli(), s.time()
-	case provision.Downtime:
+	case Downtime:
 		a := b["attributes"].(map[string]any)
 		set(a, "display_timezone", "UTC")
 		set(a, "message", nil)
@@ -107,12 +108,28 @@ func (s *Server) normalize(kind provision.Kind, o *object) {
 	}
 }
 
+// places replaces the places that tabs name widgets by, such as @1, with IDs.
+func places(b map[string]any) {
+	widgets, _ := b["widgets"].([]any)
+	tabs, _ := b["tabs"].([]any)
+	for _, t := range tabs {
+		ids, _ := t.(map[string]any)["widget_ids"].([]any)
+		for i, id := range ids {
+			if n, err := strconv.Atoi(strings.TrimPrefix(fmt.Sprint(id), "@")); err == nil && n <= len(widgets) && strings.HasPrefix(fmt.Sprint(id), "@") {
+				ids[i] = widgets[n-1].(map[string]any)["id"]
+			}
+		}
+	}
+}
+
 // identify gives each widget an ID, including those in groups.
 func (s *Server) identify(widgets any) {
 	list, _ := widgets.([]any)
 	for _, w := range list {
 		w := w.(map[string]any)
-		w["id"] = 1 + s.random.Int64N(9_000_000_000_000_000)
+		if w["id"] == nil {
+			w["id"] = json.Number(strconv.FormatInt(1+s.random.Int64N(9_000_000_000_000_000), 10))
+		}
 		s.identify(w["definition"].(map[string]any)["widgets"])
 	}
 }

@@ -8,11 +8,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"apmapp/internal/provision"
 )
 
-func (s *Server) find(kind provision.Kind, id string) *object {
+func (s *Server) find(kind Kind, id string) *object {
 	for _, o := range s.objects[kind] {
 		if o.id == id {
 			return o
@@ -23,7 +21,7 @@ func (s *Server) find(kind provision.Kind, id string) *object {
 
 // make creates a resource. If the API would refuse it, make returns nil and the
 // refusal.
-func (s *Server) make(kind provision.Kind, body map[string]any) (*object, reply) {
+func (s *Server) make(kind Kind, body map[string]any) (*object, reply) {
 	body = clone(body)
 	if r := s.check(kind, body); r.status != 0 {
 		return nil, r
@@ -31,14 +29,14 @@ func (s *Server) make(kind provision.Kind, body map[string]any) (*object, reply)
 	s.serial++
 	o := &object{}
 	switch kind {
-	case provision.SLO:
+	case SLO:
 		o.id = fmt.Sprintf("%032x", s.serial)
-	case provision.Dashboard:
+	case Dashboard:
 		id := fmt.Sprintf("%09s", strconv.FormatInt(s.serial, 36))
 		o.id = id[:3] + "-" + id[3:6] + "-" + id[6:]
-	case provision.Monitor:
+	case Monitor:
 		o.id = strconv.FormatInt(s.serial, 10)
-	case provision.Downtime:
+	case Downtime:
 		o.id = fmt.Sprintf("%08x-1a70-11ee-8319-da7ad0900002", s.serial)
 		body = body["data"].(map[string]any)
 	}
@@ -49,15 +47,15 @@ func (s *Server) make(kind provision.Kind, body map[string]any) (*object, reply)
 }
 
 // one answers with one resource. written is true after a creation or change.
-func (s *Server) one(kind provision.Kind, o *object, written bool) reply {
+func (s *Server) one(kind Kind, o *object, written bool) reply {
 	body := clone(o.body)
 	switch kind {
-	case provision.SLO:
+	case SLO:
 		if written {
 			return reply{200, map[string]any{"data": []any{body}, "error": nil}}
 		}
 		return reply{200, map[string]any{"data": body, "errors": []any{}}}
-	case provision.Downtime:
+	case Downtime:
 		s.shuffle(body)
 		return reply{200, map[string]any{"data": body}}
 	}
@@ -74,7 +72,7 @@ func (s *Server) shuffle(body map[string]any) {
 }
 
 // list answers with a page of resources.
-func (s *Server) list(kind provision.Kind, r *http.Request) reply {
+func (s *Server) list(kind Kind, r *http.Request) reply {
 	q := r.URL.Query()
 	number := func(name string, otherwise int) int {
 		if n, err := strconv.Atoi(q.Get(name)); err == nil {
@@ -93,7 +91,7 @@ func (s *Server) list(kind provision.Kind, r *http.Request) reply {
 			continue
 		}
 		body := clone(o.body)
-		if kind == provision.Dashboard {
+		if kind == Dashboard {
 			maps.DeleteFunc(body, func(key string, _ any) bool {
 				return !slices.Contains([]string{"id", "title", "description", "url", "layout_type", "author_handle", "created_at", "modified_at", "is_read_only"}, key)
 			})
@@ -103,11 +101,11 @@ func (s *Server) list(kind provision.Kind, r *http.Request) reply {
 	total := len(all)
 	var offset, limit int
 	switch kind {
-	case provision.SLO:
+	case SLO:
 		offset, limit = number("offset", 0), number("limit", 1000)
-	case provision.Dashboard:
+	case Dashboard:
 		offset, limit = number("start", 0), number("count", 100)
-	case provision.Monitor:
+	case Monitor:
 		limit = number("page_size", 100)
 		offset = number("page", 0) * limit
 		if q.Get("page") == "" {
@@ -116,7 +114,7 @@ func (s *Server) list(kind provision.Kind, r *http.Request) reply {
 		if limit > 1000 {
 			return refuse(http.StatusBadRequest, "page_size is at most 1000")
 		}
-	case provision.Downtime:
+	case Downtime:
 		offset, limit = number("page[offset]", 0), number("page[limit]", 30)
 	}
 	page := all[min(offset, total):min(offset+limit, total)]
@@ -124,11 +122,11 @@ func (s *Server) list(kind provision.Kind, r *http.Request) reply {
 		page = []any{}
 	}
 	switch kind {
-	case provision.SLO:
+	case SLO:
 		return reply{200, map[string]any{"data": page, "error": nil, "metadata": map[string]any{"page": map[string]any{"total_count": total, "total_filtered_count": total}}}}
-	case provision.Dashboard:
+	case Dashboard:
 		return reply{200, map[string]any{"dashboards": page}}
-	case provision.Monitor:
+	case Monitor:
 		return reply{200, page}
 	}
 	return reply{200, map[string]any{"data": page, "meta": map[string]any{"page": map[string]any{"total_filtered_count": total}}}}
@@ -146,31 +144,39 @@ func hasAll(tags any, want []string) bool {
 }
 
 // change performs a PUT or PATCH.
-func (s *Server) change(kind provision.Kind, id string, update map[string]any) reply {
+func (s *Server) change(kind Kind, id string, update map[string]any) reply {
 	o := s.find(kind, id)
 	body := clone(o.body)
 	switch kind {
-	case provision.SLO, provision.Dashboard:
+	case SLO, Dashboard:
 		body = clone(update) // the request replaces everything
-	case provision.Monitor:
+	case Monitor:
 		for key, v := range clone(update) { // the request replaces the fields that it has
 			body[key] = v
 		}
 		if body["type"] != o.body["type"] && plainType(body["type"]) != plainType(o.body["type"]) {
 			return refuse(http.StatusBadRequest, "The type of a monitor cannot be changed")
 		}
-	case provision.Downtime:
+	case Downtime:
 		data, _ := clone(update)["data"].(map[string]any)
 		if data["id"] != id {
 			return refuse(http.StatusBadRequest, "The ID in the body is not that of the path")
 		}
+		var r rules
+		r.downtime(map[string]any{"data": map[string]any{"type": data["type"], "attributes": data["attributes"]}}, fields["change"])
+		if len(r.problems) > 0 {
+			return refuse(http.StatusBadRequest, "%s", strings.Join(r.problems, "; "))
+		}
 		attributes, _ := data["attributes"].(map[string]any)
+		if a := body["attributes"].(map[string]any); attributes["schedule"] != nil && a["status"] == "active" {
+			a["status"] = "scheduled" // the new schedule begins with its first start
+		}
 		for key, v := range attributes {
 			body["attributes"].(map[string]any)[key] = v
 		}
 	}
 	asked := clone(body)
-	if kind == provision.Monitor || kind == provision.Downtime {
+	if kind == Monitor || kind == Downtime {
 		asked = request(kind, asked)
 	}
 	if r := s.check(kind, asked); r.status != 0 {
@@ -184,12 +190,12 @@ func (s *Server) change(kind provision.Kind, id string, update map[string]any) r
 			o.body[key] = v
 		}
 	}
-	return s.one(kind, o, kind == provision.SLO)
+	return s.one(kind, o, kind == SLO)
 }
 
 // request returns the part of a stored resource that a client may send.
-func request(kind provision.Kind, body map[string]any) map[string]any {
-	if kind == provision.Downtime {
+func request(kind Kind, body map[string]any) map[string]any {
+	if kind == Downtime {
 		a := body["attributes"].(map[string]any)
 		for _, key := range []string{"created", "modified", "canceled", "status"} {
 			delete(a, key)
@@ -218,20 +224,20 @@ func plainType(v any) any {
 }
 
 // delete performs a DELETE. A deleted downtime remains, as canceled.
-func (s *Server) delete(kind provision.Kind, id string) reply {
+func (s *Server) delete(kind Kind, id string) reply {
 	switch kind {
-	case provision.SLO:
-		for _, d := range s.objects[provision.Dashboard] {
+	case SLO:
+		for _, d := range s.objects[Dashboard] {
 			if strings.Contains(text(d.body), `"slo_id":"`+id+`"`) {
 				return refuse(http.StatusConflict, "SLO %s is used in dashboard %s", id, d.id)
 			}
 		}
 		s.remove(kind, id)
 		return reply{200, map[string]any{"data": []any{id}, "error": nil}}
-	case provision.Dashboard:
+	case Dashboard:
 		s.remove(kind, id)
 		return reply{200, map[string]any{"deleted_dashboard_id": id}}
-	case provision.Monitor:
+	case Monitor:
 		s.remove(kind, id)
 		return reply{200, map[string]any{"deleted_monitor_id": json.Number(id)}}
 	}
@@ -240,6 +246,6 @@ func (s *Server) delete(kind provision.Kind, id string) reply {
 	return reply{http.StatusNoContent, nil}
 }
 
-func (s *Server) remove(kind provision.Kind, id string) {
+func (s *Server) remove(kind Kind, id string) {
 	s.objects[kind] = slices.DeleteFunc(s.objects[kind], func(o *object) bool { return o.id == id })
 }

@@ -1,7 +1,7 @@
 // Package standin replaces Datadog's API in tests: dashboards, monitors, SLOs,
 // downtimes and public links, over HTTP, with state.
 //
-// It accepts only what the client's models know. Its answers follow the published
+// Its rules are its own, from the specification (rules.go). Its answers follow the published
 // specification and the recordings in the client's repository: it fills in defaults,
 // reorders sets, writes numbers and names in other forms, and refuses what the API
 // refuses. Tests can make it fail.
@@ -18,8 +18,17 @@ import (
 	"strings"
 	"sync"
 	"time"
+)
 
-	"apmapp/internal/provision"
+// Kind is a kind of resource.
+type Kind string
+
+// The kinds.
+const (
+	SLO       Kind = "slo"
+	Dashboard Kind = "dashboard"
+	Monitor   Kind = "monitor"
+	Downtime  Kind = "downtime"
 )
 
 // The keys that the stand-in accepts.
@@ -46,13 +55,13 @@ type Server struct {
 	http     *httptest.Server
 	now      func() time.Time
 	random   *rand.Rand
-	objects  map[provision.Kind][]*object
+	objects  map[Kind][]*object
 	shares   []map[string]any
 	serial   int64
 	denied   map[string]bool // permissions that the key lacks
 	fault    func(*http.Request) Fault
-	ignored  map[provision.Kind]string // fields that the API drops
-	lag      int                       // lists that omit a new resource
+	ignored  map[Kind]string // fields that the API drops
+	lag      int             // lists that omit a new resource
 	requests []string
 	problems []string
 }
@@ -65,7 +74,7 @@ type object struct {
 
 // New starts a server with an empty account.
 func New(now func() time.Time) *Server {
-	s := &Server{now: now, random: rand.New(rand.NewPCG(1, 2)), objects: map[provision.Kind][]*object{}, ignored: map[provision.Kind]string{}, denied: map[string]bool{}, serial: 155845150}
+	s := &Server{now: now, random: rand.New(rand.NewPCG(1, 2)), objects: map[Kind][]*object{}, ignored: map[Kind]string{}, denied: map[string]bool{}, serial: 155845150}
 	s.http = httptest.NewServer(s)
 	s.URL = s.http.URL
 	return s
@@ -135,19 +144,28 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // paths lists the paths of the API with the permissions to read and write.
 var paths = []struct {
 	prefix      string
-	kind        provision.Kind
+	kind        Kind
 	read, write string
 }{
-	{"/api/v1/slo", provision.SLO, "slos_read", "slos_write"},
-	{"/api/v1/dashboard", provision.Dashboard, "dashboards_read", "dashboards_write"},
-	{"/api/v1/monitor", provision.Monitor, "monitors_read", "monitors_write"},
-	{"/api/v2/downtime", provision.Downtime, "monitors_downtime", "monitors_downtime"},
+	{"/api/v1/slo", SLO, "slos_read", "slos_write"},
+	{"/api/v1/dashboard", Dashboard, "dashboards_read", "dashboards_write"},
+	{"/api/v1/monitor", Monitor, "monitors_read", "monitors_write"},
+	{"/api/v2/downtime", Downtime, "monitors_downtime", "monitors_downtime"},
 }
 
 // answer performs a request.
 func (s *Server) answer(r *http.Request, text []byte) reply {
-	if r.Header.Get("DD-API-KEY") != APIKey || r.Header.Get("DD-APPLICATION-KEY") != AppKey {
+	if r.Header.Get("DD-API-KEY") != APIKey {
 		return refuse(http.StatusForbidden, "Forbidden")
+	}
+	if r.Method+" "+r.URL.Path == "GET /api/v1/validate" {
+		return reply{200, map[string]any{"valid": true}}
+	}
+	if r.Header.Get("DD-APPLICATION-KEY") != AppKey {
+		return refuse(http.StatusForbidden, "Forbidden")
+	}
+	if r.Method+" "+r.URL.Path == "GET /api/v2/validate_keys" {
+		return reply{200, map[string]any{"status": "ok"}}
 	}
 	body := map[string]any{}
 	if len(text) > 0 {
@@ -174,6 +192,11 @@ func (s *Server) answer(r *http.Request, text []byte) reply {
 		}
 		id := strings.TrimPrefix(rest, "/")
 		switch {
+		case p.kind == Monitor && id == "validate" && r.Method == http.MethodPost:
+			if refusal := s.check(p.kind, body); refusal.status != 0 {
+				return refusal
+			}
+			return reply{200, map[string]any{}}
 		case id == "" && r.Method == http.MethodGet:
 			return s.list(p.kind, r)
 		case id == "" && r.Method == http.MethodPost:
@@ -190,7 +213,7 @@ func (s *Server) answer(r *http.Request, text []byte) reply {
 			return s.one(p.kind, s.find(p.kind, id), false)
 		case r.Method == http.MethodDelete:
 			return s.delete(p.kind, id)
-		case r.Method == http.MethodPut && p.kind != provision.Downtime, r.Method == http.MethodPatch && p.kind == provision.Downtime:
+		case r.Method == http.MethodPut && p.kind != Downtime, r.Method == http.MethodPatch && p.kind == Downtime:
 			answer := s.change(p.kind, id, body)
 			s.note(answer, r)
 			return answer

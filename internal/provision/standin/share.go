@@ -5,8 +5,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-
-	"apmapp/internal/provision"
 )
 
 // sharing answers requests for public links.
@@ -34,7 +32,7 @@ func (s *Server) sharing(r *http.Request, body map[string]any) reply {
 	switch r.Method {
 	case http.MethodPost:
 		id, _ := body["dashboard_id"].(string)
-		d := s.find(provision.Dashboard, id)
+		d := s.find(Dashboard, id)
 		if d == nil {
 			return refuse(http.StatusNotFound, "%v %v not found", body["dashboard_type"], id)
 		}

@@ -1,0 +1,205 @@
+package provision
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"html"
+	"maps"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// APIError is an answer with a status of 300 or more.
+type APIError struct {
+	Op      string // the request, for people
+	Status  int
+	Message string // from the API, in one line, shortened
+	Advice  string // what to do about it; may be empty
+}
+
+func (e *APIError) Error() string {
+	s := fmt.Sprintf("%s: %s", e.Op, strings.TrimSpace(fmt.Sprintf("%d %s", e.Status, http.StatusText(e.Status))))
+	if e.Message != "" && e.Message != http.StatusText(e.Status) {
+		s += ": " + e.Message
+	}
+	if e.Advice != "" {
+		s += "; " + e.Advice
+	}
+	return s
+}
+
+// notFound reports whether err is an answer with status 404.
+func notFound(err error) bool {
+	var e *APIError
+	return errors.As(err, &e) && e.Status == http.StatusNotFound
+}
+
+// errUnknown means that a write got no answer, or one that reports a server error.
+var errUnknown = errors.New("outcome unknown: the request may or may not have taken effect")
+
+// momentary is an error that may be gone when the command is run again.
+type momentary struct{ error }
+
+func (m momentary) Unwrap() error { return m.error }
+
+// passes reports whether err may be gone when the command is run again.
+func passes(err error) bool {
+	var e *APIError
+	var m momentary
+	return errors.Is(err, errUnknown) || errors.As(err, &m) ||
+		errors.As(err, &e) && (e.Status == http.StatusTooManyRequests || temporary(e.Status))
+}
+
+// apiError returns an APIError with the reason that the answer gives, and advice.
+func (c *Client) apiError(ctx context.Context, op operation, resp *http.Response, text []byte) error {
+	e := &APIError{Op: op.name, Status: resp.StatusCode, Message: c.plain(reason(text))}
+	switch own := e.Message != "" && !slices.Contains(refusals, strings.ToLower(strings.TrimSuffix(e.Message, "."))); {
+	case e.Status < 400:
+		if target, err := url.Parse(resp.Header.Get("Location")); err == nil && target.String() != "" {
+			target.User, target.RawQuery, target.Fragment = nil, "", "" // they may hold secrets
+			e.Message = c.plain("to " + target.String())
+		}
+		e.Advice = "redirects are not followed, because the keys would be sent along: check DD_SITE and -api"
+	case e.Status == http.StatusForbidden || e.Status == http.StatusUnauthorized && !own:
+		e.Advice = c.refused(ctx, op.permission)
+	case e.Status == http.StatusProxyAuthRequired:
+		e.Advice = "the proxy in HTTPS_PROXY wants a user name and a password"
+	case e.Status == http.StatusTooManyRequests:
+		e.Advice = "the API does not say when the rate limit ends"
+		if wait := reset(resp.Header, time.Now()); wait > 0 {
+			e.Advice = fmt.Sprintf("the rate limit ends in %s", wait.Round(time.Second))
+		}
+	}
+	return e
+}
+
+// refusals are the words of answers that say only that the keys are not accepted.
+var refusals = []string{"forbidden", "unauthorized", "authentication required", "authentication error", "invalid credentials", "invalid api key", "invalid keys"}
+
+const (
+	validatePath     = "/api/v1/validate"      // of the API key alone
+	validateKeysPath = "/api/v2/validate_keys" // of both keys
+)
+
+// refused returns why the API refused a request that needs a permission. It asks the API
+// about the keys once.
+func (c *Client) refused(ctx context.Context, permission string) string {
+	c.keys.Do(func() {
+		status := func(path string) int {
+			rctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
+			defer cancel()
+			resp, _, err := c.send(rctx, operation{method: http.MethodGet, path: path})
+			if err != nil {
+				return 0
+			}
+			return resp.StatusCode
+		}
+		refused := []int{http.StatusUnauthorized, http.StatusForbidden}
+		switch one := status(validatePath); {
+		case slices.Contains(refused, one):
+			c.keysAre = fmt.Sprintf("DD_API_KEY is not a key of %s: the key is wrong, or DD_SITE is; the address of your pages in Datadog shows the site", c.cfg.Site)
+			if len(c.cfg.APIKey) == 40 && len(c.cfg.AppKey) == 32 {
+				c.keysAre += "; DD_API_KEY and DD_APP_KEY seem to be exchanged"
+			}
+		case one != http.StatusOK:
+			c.keysAre = "DD_API_KEY or DD_APP_KEY is wrong, or belongs to another DD_SITE"
+		default:
+			both := status(validateKeysPath)
+			c.keysOK = both == http.StatusOK
+			if slices.Contains(refused, both) {
+				c.keysAre = "DD_APP_KEY is not an application key of this account; DD_API_KEY is valid"
+			}
+		}
+	})
+	needs := fmt.Sprintf("the application key, its scopes and its owner's role need the permission %s", permission)
+	switch {
+	case c.keysAre == "" && c.keysOK:
+		return "both keys are valid: " + needs
+	case c.keysAre == "":
+		return "DD_API_KEY is valid: DD_APP_KEY is wrong, or lacks a permission: " + needs
+	case strings.HasPrefix(c.keysAre, "DD_API_KEY or"):
+		return c.keysAre + ", or " + needs
+	}
+	return c.keysAre
+}
+
+// reason returns what the body of an answer gives as the reason of a failure: the API
+// has several forms, and a proxy answers with a page.
+func reason(text []byte) string {
+	var v any
+	if json.Unmarshal(text, &v) != nil {
+		return words(string(text))
+	}
+	o, ok := v.(map[string]any)
+	if !ok {
+		return flat(v)
+	}
+	for _, field := range []string{"errors", "error", "message", "detail", "reason", "title"} {
+		if s := flat(o[field]); s != "" {
+			return s
+		}
+	}
+	return ""
+}
+
+// flat returns a JSON value as words.
+func flat(v any) string {
+	var all []string
+	switch v := v.(type) {
+	case nil:
+		return ""
+	case []any:
+		for _, e := range v {
+			all = append(all, flat(e))
+		}
+	case map[string]any:
+		if s := strings.TrimSpace(flat(v["title"]) + " " + cmp.Or(flat(v["detail"]), flat(v["message"]))); s != "" {
+			return s
+		}
+		for _, key := range slices.Sorted(maps.Keys(v)) {
+			if s := flat(v[key]); s != "" {
+				all = append(all, key+": "+s)
+			}
+		}
+	default:
+		return fmt.Sprint(v)
+	}
+	return strings.Join(slices.DeleteFunc(all, func(s string) bool { return s == "" }), "; ")
+}
+
+var (
+	pageTitle = regexp.MustCompile(`(?is)<title[^>]*>(.*?)</title>`)
+	invisible = regexp.MustCompile(`(?is)<(script|style|head|title)\b.*?</(script|style|head|title)>|<!--.*?-->`)
+	element   = regexp.MustCompile(`(?s)<[^>]*>`)
+)
+
+// words returns a text without the elements of HTML: of a page, its title and text.
+func words(text string) string {
+	var title string
+	if m := pageTitle.FindStringSubmatch(text); m != nil {
+		title = strings.TrimSpace(m[1]) + ": "
+	}
+	return strings.TrimSuffix(strings.TrimSpace(html.UnescapeString(title+element.ReplaceAllString(invisible.ReplaceAllString(text, " "), " "))), ":")
+}
+
+// plain returns a text from outside in one line, without keys, and shortened.
+func (c *Client) plain(s string) string {
+	for _, key := range []struct{ name, value string }{{"[DD_API_KEY]", c.cfg.APIKey}, {"[DD_APP_KEY]", c.cfg.AppKey}} {
+		if len(key.value) > 3 { // a shorter one is no key, and would be in many words
+			s = strings.ReplaceAll(s, key.value, key.name)
+		}
+	}
+	s = strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 || r == 0xa0 }), " ")
+	const most = 300 // characters: a reason, not a page
+	if r := []rune(s); len(r) > most {
+		return string(r[:most]) + "..."
+	}
+	return s
+}
