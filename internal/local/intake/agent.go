@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"apmapp/internal/local/origin"
+	"apmapp/internal/local/otlp"
 	"apmapp/internal/local/received"
 	"apmapp/internal/local/store"
 	"apmapp/internal/local/wire"
@@ -35,6 +36,8 @@ type Config struct {
 	// DogStatsDSocket that of a UNIX datagram socket for metrics; "" is none.
 	Socket, DogStatsDSocket string
 	Store                   *store.Store
+	// OTLP accepts connections of OpenTelemetry's SDKs.
+	OTLP OTLP
 	// Received counts what arrives; nil counts nothing that anybody sees.
 	Received *received.Counters
 	// Taps observe everything that arrives.
@@ -53,7 +56,10 @@ type Agent struct {
 	socket  net.Listener // nil without one
 	packets net.PacketConn
 	grams   net.PacketConn // the UNIX socket for metrics; nil without one
-	running sync.WaitGroup
+	otlp    *otlp.Server
+	// otlpReplay takes requests of OpenTelemetry in recordings.
+	otlpReplay http.Handler
+	running    sync.WaitGroup
 }
 
 // Start starts an Agent. If an address or a socket is in use, the error wraps
@@ -101,6 +107,9 @@ func Start(cfg Config) (_ *Agent, err error) {
 		return nil, err
 	}
 	a.inner = newOnce(cfg.Received, described)
+	if err := a.startOTLP(); err != nil {
+		return nil, err
+	}
 	a.server = &http.Server{
 		Handler:           a.observed(origin.Intake(origin.Named(nil, cfg.Addr), tapped(cfg.Taps, a.live(a.inner)))),
 		ErrorLog:          slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelDebug),
@@ -159,6 +168,11 @@ func (a *Agent) Close() error {
 		if a.socket != nil {
 			errs = append(errs, a.socket.Close())
 		}
+	}
+	if a.otlp != nil {
+		errs = append(errs, a.otlp.Close(ctx))
+	} else {
+		errs = append(errs, a.cfg.OTLP.close())
 	}
 	if a.packets != nil {
 		errs = append(errs, a.packets.Close())

@@ -180,7 +180,11 @@ func (p *player) play(line []byte) error {
 			req.Header = e.Header.Clone()
 		}
 		a := &discardResponse{header: http.Header{}}
-		p.agent.observed(p.agent.inner).ServeHTTP(a, req)
+		to := p.agent.inner
+		if p.agent.otlpReplay != nil && isOTLP(req.URL.Path) {
+			to = p.agent.otlpReplay
+		}
+		p.agent.observed(to).ServeHTTP(a, req)
 		if a.status >= 400 {
 			return fmt.Errorf("%s %s: %w with status %d", e.Method, e.Path, errRefused, a.status)
 		}
@@ -214,8 +218,8 @@ type Forwarder struct {
 // forwardQueue is the number of events that may wait: some seconds on a busy machine.
 const forwardQueue = 256
 
-// NewForwarder returns a forwarder to the Agent at a URL. Metrics go to port 8125 of
-// the same host.
+// NewForwarder returns a forwarder to the Agent at a URL. Metrics of DogStatsD go to
+// port 8125 of the same host, requests of OpenTelemetry to port 4318.
 func NewForwarder(to *url.URL) (*Forwarder, error) {
 	if to.Scheme != "http" || to.Hostname() == "" {
 		return nil, fmt.Errorf("URL of an Agent must be http://host:port, got %q", to.Redacted())
@@ -272,7 +276,11 @@ func (f *Forwarder) send(e Event) error {
 		_, err := f.packets.Write(e.Body)
 		return err
 	case Request:
-		req, err := http.NewRequestWithContext(context.Background(), e.Method, f.to.Scheme+"://"+f.to.Host+e.Path, bytes.NewReader(e.Body))
+		host := f.to.Host
+		if isOTLP(e.Path) {
+			host = net.JoinHostPort(f.to.Hostname(), "4318")
+		}
+		req, err := http.NewRequestWithContext(context.Background(), e.Method, f.to.Scheme+"://"+host+e.Path, bytes.NewReader(e.Body))
 		if err != nil {
 			return err
 		}

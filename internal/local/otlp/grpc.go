@@ -19,15 +19,15 @@ import (
 // SDK sends one at a time for each signal.
 const maxStreamsPerClient = 16
 
-// newGRPC returns a server with the Export method of each signal. Its codec leaves
+// grpc returns a server with the Export method of each signal. Its codec leaves
 // messages as they are, so that requests of gRPC and of HTTP take the same way.
-func newGRPC(r *Receiver, hosts []string) *grpc.Server {
+func (d door) grpc(hosts []string) *grpc.Server {
 	server := grpc.NewServer(
 		grpc.ForceServerCodecV2(bytesCodec{}),
 		grpc.MaxRecvMsgSize(MaxBody),
 		grpc.MaxConcurrentStreams(maxStreamsPerClient),
 		grpc.UnknownServiceHandler(func(any, grpc.ServerStream) error {
-			r.sink.Refused("", "path not served", 1)
+			d.sink.Refused("", "path not served", 1)
 			return status.Error(codes.Unimplemented, "only traces, logs and metrics are served")
 		}),
 	)
@@ -35,13 +35,13 @@ func newGRPC(r *Receiver, hosts []string) *grpc.Server {
 		server.RegisterService(&grpc.ServiceDesc{
 			ServiceName: s.service,
 			HandlerType: (*any)(nil),
-			Methods:     []grpc.MethodDesc{{MethodName: "Export", Handler: r.export(s, hosts)}},
+			Methods:     []grpc.MethodDesc{{MethodName: "Export", Handler: d.export(s, hosts)}},
 		}, nil)
 	}
 	return server
 }
 
-func (r *Receiver) export(s signal, hosts []string) grpc.MethodHandler {
+func (d door) export(s signal, hosts []string) grpc.MethodHandler {
 	return func(_ any, ctx context.Context, read func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
 		if why := foreign(ctx, hosts); why != "" {
 			return nil, status.Error(codes.PermissionDenied, why)
@@ -52,10 +52,10 @@ func (r *Receiver) export(s signal, hosts []string) grpc.MethodHandler {
 			if status.Code(err) == codes.ResourceExhausted {
 				reason = tooLarge().reason
 			}
-			r.sink.Refused(s.name, reason, 1)
+			d.sink.Refused(s.name, reason, 1)
 			return nil, err
 		}
-		answer, err := r.receive(ctx, s, protobuf, body)
+		answer, err := d.open(ctx, s, protobuf, body)
 		if failed := new(failure); errors.As(err, &failed) {
 			return nil, status.FromProto(statusOf(failed.code, failed.message)).Err()
 		}

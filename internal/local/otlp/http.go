@@ -17,27 +17,35 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
-
-	"apmapp/internal/local/origin"
 )
 
-// Handler serves /v1/traces, /v1/logs and /v1/metrics. It refuses requests of web
-// sites.
-func Handler(r *Receiver, hosts []string) http.Handler {
-	mux := http.NewServeMux()
+// Handler serves Paths, for requests that do not come over the network.
+func (r *Receiver) Handler() http.Handler { return door{Receiver: r}.http() }
+
+// Paths returns the paths of requests over HTTP.
+func Paths() []string {
+	var all []string
 	for _, s := range signals {
-		mux.HandleFunc(s.path, func(w http.ResponseWriter, req *http.Request) { r.serve(s, w, req) })
+		all = append(all, s.path)
 	}
-	mux.HandleFunc("/", func(w http.ResponseWriter, req *http.Request) {
-		r.sink.Refused("", "path not served", 1)
-		write(w, jsonFormat, http.StatusNotFound, codes.NotFound, fmt.Sprintf("%s is not served: use /v1/traces, /v1/logs or /v1/metrics", req.URL.Path))
-	})
-	return origin.Intake(hosts, mux)
+	return all
 }
 
-func (r *Receiver) serve(s signal, w http.ResponseWriter, req *http.Request) {
+func (d door) http() http.Handler {
+	mux := http.NewServeMux()
+	for _, s := range signals {
+		mux.HandleFunc(s.path, func(w http.ResponseWriter, req *http.Request) { d.serve(s, w, req) })
+	}
+	mux.HandleFunc("/", func(w http.ResponseWriter, req *http.Request) {
+		d.sink.Refused("", "path not served", 1)
+		write(w, jsonFormat, http.StatusNotFound, codes.NotFound, fmt.Sprintf("%s is not served: use /v1/traces, /v1/logs or /v1/metrics", req.URL.Path))
+	})
+	return mux
+}
+
+func (d door) serve(s signal, w http.ResponseWriter, req *http.Request) {
 	refuse := func(f format, httpStatus int, reason, message string) {
-		r.sink.Refused(s.name, reason, 1)
+		d.sink.Refused(s.name, reason, 1)
 		write(w, f, httpStatus, codes.InvalidArgument, message)
 	}
 	if req.Method != http.MethodPost {
@@ -59,13 +67,13 @@ func (r *Receiver) serve(s signal, w http.ResponseWriter, req *http.Request) {
 	body, err := read(w, req, encoding == "gzip")
 	if err == nil {
 		var answer []byte
-		if answer, err = r.receive(req.Context(), s, f, body); err == nil {
+		if answer, err = d.open(req.Context(), s, f, body); err == nil {
 			w.Header().Set("Content-Type", f.contentType())
 			_, _ = w.Write(answer) // the client has gone
 			return
 		}
 	} else if large := new(http.MaxBytesError); errors.As(err, &large) || errors.Is(err, errTooLarge) {
-		r.sink.Refused(s.name, tooLarge().reason, 1)
+		d.sink.Refused(s.name, tooLarge().reason, 1)
 		err = tooLarge()
 	} else {
 		refuse(f, http.StatusBadRequest, unreadable, "read body: "+err.Error())

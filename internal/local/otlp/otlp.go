@@ -44,8 +44,8 @@ type Sink struct {
 	Traces func(context.Context, ptrace.Traces) error
 	// Logs receives log records.
 	Logs func([]wire.Log)
-	// Metrics receives samples and the time of their arrival.
-	Metrics func([]wire.Sample, time.Time)
+	// Metrics receives samples.
+	Metrics func([]wire.Sample)
 	// Refused receives the number of requests, spans or data points that are refused
 	// for a reason. Signal is traces, logs, metrics, or "" if it is unknown.
 	Refused func(signal, reason string, n int)
@@ -232,12 +232,11 @@ func (r *Receiver) metrics(_ context.Context, f format, body []byte) ([]byte, er
 	if err := f.decode(body, in); err != nil {
 		return nil, err
 	}
-	now := r.now()
 	r.mu.Lock()
-	samples, refused := r.streams.decode(in.Metrics(), now)
+	samples, refused := r.streams.decode(in.Metrics(), r.now())
 	r.mu.Unlock()
 	if len(samples) > 0 {
-		r.sink.Metrics(samples, now)
+		r.sink.Metrics(samples)
 	}
 	out := pmetricotlp.NewExportResponse()
 	if n, why := r.count("metrics", "data points", refused); n > 0 {

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+
+	"apmapp/internal/local/origin"
 )
 
 // The addresses at which SDKs expect a collector.
@@ -26,7 +28,36 @@ type Config struct {
 	// Hosts are names that browsers may use for the agent, in lower case.
 	Hosts    []string
 	Receiver *Receiver
+	// Before is called before each request is decoded, Accepted after each that was
+	// accepted. Either may be nil.
+	Before   func()
+	Accepted func(Request)
 	Logger   *slog.Logger
+}
+
+// Request is a request that was accepted, in the form of HTTP and without compression.
+type Request struct {
+	Path, ContentType string
+	Body              []byte
+}
+
+// door is a receiver with the functions that observe requests.
+type door struct {
+	*Receiver
+	before   func()
+	accepted func(Request)
+}
+
+// open receives a request.
+func (d door) open(ctx context.Context, s signal, f format, body []byte) ([]byte, error) {
+	if d.before != nil {
+		d.before()
+	}
+	answer, err := d.receive(ctx, s, f, body)
+	if err == nil && d.accepted != nil {
+		d.accepted(Request{s.path, f.contentType(), body})
+	}
+	return answer, err
 }
 
 // Server serves a receiver over gRPC and HTTP.
@@ -39,13 +70,14 @@ type Server struct {
 // Serve starts a server.
 func Serve(cfg Config) *Server {
 	s := &Server{}
+	d := door{cfg.Receiver, cfg.Before, cfg.Accepted}
 	if cfg.GRPC != nil {
-		s.grpc = newGRPC(cfg.Receiver, cfg.Hosts)
+		s.grpc = d.grpc(cfg.Hosts)
 		s.running.Go(func() { _ = s.grpc.Serve(cfg.GRPC) })
 	}
 	if cfg.HTTP != nil {
 		s.http = &http.Server{
-			Handler:           Handler(cfg.Receiver, cfg.Hosts),
+			Handler:           origin.Intake(cfg.Hosts, d.http()),
 			ErrorLog:          slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelDebug),
 			ReadHeaderTimeout: 5 * time.Second,  // clients are on this machine
 			ReadTimeout:       30 * time.Second, // as for traces of Datadog's tracers

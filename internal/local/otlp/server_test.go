@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -74,7 +75,7 @@ func (r *received) sink() Sink {
 			defer r.mu.Unlock()
 			r.logs = append(r.logs, lines...)
 		},
-		Metrics: func(samples []wire.Sample, _ time.Time) {
+		Metrics: func(samples []wire.Sample) {
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			r.samples = append(r.samples, samples...)
@@ -170,7 +171,7 @@ func TestHTTP(t *testing.T) {
 				req.Header.Set("Content-Type", contentType)
 				req.Header.Set("Content-Encoding", encoding)
 				answer := httptest.NewRecorder()
-				Handler(r, nil).ServeHTTP(answer, req)
+				r.Handler().ServeHTTP(answer, req)
 				name := fmt.Sprint(c.path, " ", contentType, " ", encoding)
 				text := answer.Body.String()
 				wantType := "application/json"
@@ -300,7 +301,7 @@ func TestHostileRequests(t *testing.T) {
 		req.Header.Set("Content-Type", c.contentType)
 		req.Header.Set("Content-Encoding", c.encoding)
 		answer := httptest.NewRecorder()
-		Handler(r, nil).ServeHTTP(answer, req)
+		r.Handler().ServeHTTP(answer, req)
 		var s spb.Status
 		decode := protojson.Unmarshal
 		if c.contentType == protobufType {
@@ -460,7 +461,7 @@ func TestTryAgain(t *testing.T) {
 		req := httptest.NewRequest(http.MethodPost, "/v1/traces", bytes.NewReader(body))
 		req.Header.Set("Content-Type", contentType)
 		answer := httptest.NewRecorder()
-		Handler(r, nil).ServeHTTP(answer, req)
+		r.Handler().ServeHTTP(answer, req)
 		var s spb.Status
 		if err := decode(answer.Body.Bytes(), &s); err != nil {
 			t.Fatal(err)
@@ -526,7 +527,7 @@ func TestPanics(t *testing.T) {
 	for range concurrent + 1 { // each gives its turn back
 		answer := httptest.NewRecorder()
 		req.Body = io.NopCloser(strings.NewReader(oneSpan))
-		Handler(r, nil).ServeHTTP(answer, req)
+		r.Handler().ServeHTTP(answer, req)
 		if answer.Code != 500 || !strings.Contains(answer.Body.String(), "the agent failed to process the request") {
 			t.Errorf("%d %s", answer.Code, answer.Body)
 		}
@@ -550,19 +551,33 @@ func TestWebSites(t *testing.T) {
 		"the agent's name in a browser": {"otel.example:4318", "Sec-Fetch-Site", "same-origin", 200},
 	} {
 		r, got := newReceiver()
-		req := httptest.NewRequest(http.MethodPost, "/v1/traces", strings.NewReader(oneSpan))
+		_, url := serve(t, r, "otel.example")
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+"/v1/traces", strings.NewReader(oneSpan))
+		if err != nil {
+			t.Fatal(err)
+		}
 		req.Host = c.host
 		req.Header.Set("Content-Type", "application/json")
 		if c.header != "" {
 			req.Header.Set(c.header, c.value)
 		}
-		answer := httptest.NewRecorder()
-		Handler(r, []string{"otel.example"}).ServeHTTP(answer, req)
-		if answer.Code != c.status || len(got.spans) == 1 != (c.status == 200) || answer.Header().Get("Access-Control-Allow-Origin") != "" {
-			t.Errorf("%s: %d, %d spans, want %d", name, answer.Code, len(got.spans), c.status)
+		answer, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		if answer.StatusCode != c.status || len(got.spans) == 1 != (c.status == 200) || answer.Header.Get("Access-Control-Allow-Origin") != "" {
+			t.Errorf("%s: %d, %d spans, want %d", name, answer.StatusCode, len(got.spans), c.status)
 		}
 	}
 }
+
+// before counts the requests that servers of tests have received, accepted is the last
+// one that was accepted.
+var (
+	before   atomic.Int64
+	accepted atomic.Pointer[Request]
+)
 
 // serve serves a receiver over gRPC and HTTP until the test ends.
 func serve(t *testing.T, r *Receiver, hosts ...string) (conn *grpc.ClientConn, url string) {
@@ -575,7 +590,11 @@ func serve(t *testing.T, r *Receiver, hosts ...string) (conn *grpc.ClientConn, u
 		return l
 	}
 	rpc, web := listen(), listen()
-	server := Serve(Config{GRPC: rpc, HTTP: web, Hosts: hosts, Receiver: r, Logger: slog.New(slog.DiscardHandler)})
+	server := Serve(Config{
+		GRPC: rpc, HTTP: web, Hosts: hosts, Receiver: r, Logger: slog.New(slog.DiscardHandler),
+		Before:   func() { before.Add(1) },
+		Accepted: func(r Request) { accepted.Store(&r) },
+	})
 	conn, err := grpc.NewClient(rpc.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)
@@ -688,6 +707,63 @@ func (notGzip) Decompress(io.Reader) (io.Reader, error) {
 type nopCloser struct{ io.Writer }
 
 func (nopCloser) Close() error { return nil }
+
+// TestObservers: every request is observed, whatever its transport, and only those that
+// are accepted are passed on.
+func TestObservers(t *testing.T) {
+	r, _ := newReceiver()
+	conn, url := serve(t, r)
+	observed := func(send func() error) string {
+		t.Helper()
+		n := before.Load()
+		accepted.Store(nil)
+		if err := send(); err != nil {
+			t.Fatal(err)
+		}
+		text := fmt.Sprint(before.Load() - n)
+		if a := accepted.Load(); a != nil {
+			text += fmt.Sprintf(" %s %s %q", a.Path, a.ContentType, a.Body)
+		}
+		return text
+	}
+	post := func(path, contentType string, body []byte) func() error {
+		return func() error {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+path, bytes.NewReader(zipped(t, body)))
+			if err != nil {
+				return err
+			}
+			req.Header.Set("Content-Type", contentType)
+			req.Header.Set("Content-Encoding", "gzip")
+			resp, err := http.DefaultClient.Do(req)
+			if err == nil {
+				resp.Body.Close()
+			}
+			return err
+		}
+	}
+	logs := plogotlp.NewExportRequest()
+	if err := logs.UnmarshalJSON([]byte(oneLog)); err != nil {
+		t.Fatal(err)
+	}
+	encoded := protobufOf(t, "/v1/logs", oneLog)
+	for _, c := range []struct {
+		name string
+		send func() error
+		want string
+	}{
+		{"JSON", post("/v1/logs", "application/json", []byte(oneLog)), fmt.Sprintf("1 /v1/logs application/json %q", oneLog)},
+		{"protobuf", post("/v1/logs", "application/protobuf", encoded), fmt.Sprintf("1 /v1/logs application/x-protobuf %q", encoded)},
+		{"gRPC", func() error { _, err := plogotlp.NewGRPCClient(conn).Export(t.Context(), logs); return err }, fmt.Sprintf("1 /v1/logs application/x-protobuf %q", encoded)},
+		{"refused", post("/v1/logs", "application/json", nil), "1"},
+	} {
+		if got := observed(c.send); got != c.want {
+			t.Errorf("%s: %s, want %s", c.name, got, c.want)
+		}
+	}
+	if got := fmt.Sprint(Paths()); got != "[/v1/traces /v1/logs /v1/metrics]" {
+		t.Errorf("paths %s", got)
+	}
+}
 
 // clientCodec sends bytes as they are.
 type clientCodec struct{ bytesCodec }
