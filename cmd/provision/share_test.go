@@ -41,11 +41,12 @@ func TestShare(t *testing.T) {
 		t.Errorf("share created a link without a yes: %s", r)
 	}
 	const want = `With a public link anybody can see "apmapp timeboard (dev)" without a login, until you run unshare:
-  live graphs of the past hour: my_metric by host; MySQL queries, with anomalies; my_metric, sum per hour
+  live graphs of the past hour: my_metric by host; MySQL queries, with anomalies; my_metric, sum per hour; my_metric, sum of the past hour
   the names of hosts, services, routes and statements that these queries return:
     avg:my_metric{$env,$host} by {host}
     avg:mysql.performance.queries{$env,$host} by {host}
     sum:my_metric{$env,$host} by {host}.rollup(sum, 3600)
+    sum:my_metric{$env,$host}.rollup(sum, 60)
 `
 	if r.out != want+"Create the link? Type yes to confirm: \n" {
 		t.Errorf("got %s; want %s", r, want)

@@ -2,6 +2,9 @@ package provision
 
 import (
 	"encoding/json"
+	"fmt"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -37,5 +40,110 @@ func compact(v any) string {
 func TestDefinitionsFitTheModels(t *testing.T) {
 	if err := definitions(t).Validate(values()); err != nil {
 		t.Error(err)
+	}
+}
+
+// Each template variable filters something.
+func TestTemplateVariablesAreUsed(t *testing.T) {
+	for _, d := range definitions(t) {
+		for _, v := range list(d.Body["template_variables"]) {
+			name := v.(map[string]any)["name"].(string)
+			used := false
+			walk("", d.Body["widgets"], func(_, s string) {
+				used = used || regexp.MustCompile(`\$`+name+`\b`).MatchString(s)
+			})
+			if !used {
+				t.Errorf("%s: no widget uses $%s", d.File, name)
+			}
+		}
+	}
+}
+
+// The timeboard opens on five minutes. Its graphs follow the page, so that a day shows a
+// bar for each hour. At five minutes, a number shows the sum of the past hour.
+func TestTimeOfTheTimeboard(t *testing.T) {
+	for _, d := range definitions(t) {
+		if d.String() != "dashboard timeboard" {
+			continue
+		}
+		if got := compact(d.Body["default_timeframe"]); got != `{"type":"live","unit":"minute","value":5}` {
+			t.Errorf("the board opens on %s", got)
+		}
+		var hour []string
+		for _, w := range list(d.Body["widgets"]) {
+			definition := w.(map[string]any)["definition"].(map[string]any)
+			if definition["time"] != nil {
+				hour = append(hour, fmt.Sprint(definition["type"], compact(definition["time"])))
+			}
+		}
+		if got := strings.Join(hour, " "); got != `query_value{"live_span":"1h"}` {
+			t.Errorf("widgets with a time of their own: %s", got)
+		}
+	}
+}
+
+// Whether a monitor can reach the states that its message has a text for, and leaves
+// them when the data ends.
+func TestMonitorsWithoutData(t *testing.T) {
+	for _, d := range definitions(t) {
+		if d.Kind != Monitor {
+			continue
+		}
+		body := filled(t, d)
+		query, options, message := body["query"].(string), body["options"].(map[string]any), body["message"].(string)
+		if less := strings.Contains(query, " < "); less != strings.Contains(query, "default_zero(") {
+			t.Errorf("%s: without data, a query with < is evaluated only with default_zero: %s", d.File, query)
+		}
+		if strings.Contains(query, "default_zero(") && options["notify_no_data"] == true {
+			t.Errorf("%s: default_zero leaves no missing data to notify about", d.File)
+		}
+		if strings.Contains(message, "{{#is_no_data}}") != (options["notify_no_data"] == true) {
+			t.Errorf("%s: notify_no_data is %v, but the message is %s", d.File, options["notify_no_data"], message)
+		}
+		if strings.Contains(message, "{{#is_warning}}") != (options["thresholds"].(map[string]any)["warning"] != nil) {
+			t.Errorf("%s: the warning threshold and the message differ: %s", d.File, message)
+		}
+		// A quotient or a percentile has no value without requests, so the evaluation is
+		// skipped, and only timeout_h resolves an alert.
+		if skipped := strings.Contains(query, " / ") || strings.HasPrefix(query, "percentile("); skipped != (options["timeout_h"] != nil) {
+			t.Errorf("%s: timeout_h is %v for %s", d.File, options["timeout_h"], query)
+		}
+	}
+}
+
+// What texts promise about the anomaly monitor is what its parameter does.
+func TestSeasonality(t *testing.T) {
+	for _, name := range []string{"../../deploy/datadog/monitor.throughput-anomaly.json", "../../docs/datadog.md", "../../docs/runbooks/throughput-anomaly.md"} {
+		page, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := strings.Join(strings.Fields(string(page)), " ")
+		if !strings.Contains(text, "past days") || strings.Contains(text, "past hours") || strings.Contains(text, "'hourly'") {
+			t.Errorf("%s does not describe seasonality='daily'", name)
+		}
+	}
+}
+
+// The list of monitors shows those that are OK, too.
+func TestMonitorsWidgetShowsAll(t *testing.T) {
+	n := 0
+	for _, d := range definitions(t) {
+		var visit func(v any)
+		visit = func(v any) {
+			for _, w := range list(v) {
+				definition := w.(map[string]any)["definition"].(map[string]any)
+				if definition["type"] == "manage_status" {
+					if n++; definition["show_last_triggered"] != false {
+						t.Errorf("%s: show_last_triggered hides monitors that are OK", d.File)
+					}
+				}
+				visit(definition["widgets"])
+			}
+		}
+		visit(d.Body["widgets"])
+	}
+	if n != 1 {
+		t.Errorf("%d lists of monitors", n)
 	}
 }

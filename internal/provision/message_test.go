@@ -2,6 +2,8 @@ package provision
 
 import (
 	"fmt"
+	"html"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -30,7 +32,12 @@ func render(message string, state map[string]bool, variables map[string]string) 
 		if !found {
 			break
 		}
-		name, after, closed := strings.Cut(tag, "}}")
+		end := "}}"
+		raw := strings.HasPrefix(tag, "{") // {{{name}}} is not escaped
+		if raw {
+			tag, end = tag[1:], "}}}"
+		}
+		name, after, closed := strings.Cut(tag, end)
 		if !closed {
 			return "", fmt.Errorf("{{%.20s lacks a closing }}", tag)
 		}
@@ -52,6 +59,9 @@ func render(message string, state map[string]bool, variables map[string]string) 
 			value, ok := variables[name]
 			if !ok {
 				return "", fmt.Errorf("{{%s}} is not a variable here", name)
+			}
+			if !raw {
+				value = html.EscapeString(value)
 			}
 			if shown() {
 				out.WriteString(value)
@@ -84,7 +94,7 @@ func notifications(body map[string]any) []notification {
 	options := body["options"].(map[string]any)
 	thresholds := options["thresholds"].(map[string]any)
 	all := []notification{{"alert", []string{"is_alert"}}, {"recovery", []string{"is_recovery", "is_alert_recovery"}}}
-	if thresholds["warning"] != nil && body["type"] != "service check" { // a service check warns if its status is WARNING, which can_connect never has
+	if thresholds["warning"] != nil {
 		all = append(all, notification{"warning", []string{"is_warning"}},
 			notification{"alert to warning", []string{"is_warning", "is_alert_to_warning"}},
 			notification{"recovery from a warning", []string{"is_recovery", "is_warning_recovery"}})
@@ -97,20 +107,32 @@ func notifications(body map[string]any) []notification {
 
 var byHost = regexp.MustCompile(` by \{host\}|\.by\("host"\)`)
 
+// variables are the variables of messages by the type of monitor, from Datadog's
+// documentation: monitors/notify/variables, monitors/types/service_check, and
+// monitors/types/slo, which gives a burn rate alert two burn rates and no value. The
+// documentation lists neither a value nor a threshold variable that a monitor's type
+// lacks, and Datadog renders one that does not exist as nothing.
+var variables = map[string]map[string]string{
+	"query alert":   {"value": "812.5", "comparator": ">"},
+	"service check": {"check_message": "Can't connect to MySQL server on 'db' (111)"},
+	"slo alert":     {"short_window_burn_rate": "15.5", "long_window_burn_rate": "14.9", "timeframe": "30d"},
+}
+
+// thresholdVariables are the variables of thresholds, for every type.
+var thresholdVariables = map[string]string{"threshold": "critical", "warn_threshold": "warning", "ok_threshold": "ok",
+	"alert_recovery_threshold": "critical_recovery", "warn_recovery_threshold": "warning_recovery"}
+
 // variablesOf returns the template variables of a monitor in a state.
 func variablesOf(body map[string]any, state string) map[string]string {
-	v := map[string]string{}
-	if body["type"] == "service check" {
-		v["check_message"] = "connection refused"
-	} else {
-		thresholds := body["options"].(map[string]any)["thresholds"].(map[string]any)
-		v["threshold"] = fmt.Sprint(thresholds["critical"])
-		if thresholds["warning"] != nil {
-			v["warn_threshold"] = fmt.Sprint(thresholds["warning"])
+	v := maps.Clone(variables[body["type"].(string)])
+	thresholds := body["options"].(map[string]any)["thresholds"].(map[string]any)
+	for name, threshold := range thresholdVariables {
+		if thresholds[threshold] != nil {
+			v[name] = fmt.Sprint(thresholds[threshold])
 		}
-		if state != "no data" { // then there is no value
-			v["value"] = "812.5"
-		}
+	}
+	if state == "no data" { // then there is no value
+		delete(v, "value")
 	}
 	if byHost.MatchString(body["query"].(string)) {
 		v["host.name"], v["host.ip"] = "web-1", "10.0.0.7"
@@ -168,6 +190,9 @@ func TestMessagesInEveryState(t *testing.T) {
 			}
 			seen[strings.TrimSpace(own)] = state
 		}
+		if name := body["name"].(string); !strings.HasPrefix(name, "apmapp (dev): ") {
+			t.Errorf("%s: the name %q does not begin with service and environment", d.File, name)
+		}
 		name, err := render(body["name"].(string), conditions(), variablesOf(body, ""))
 		if err != nil || strings.ContainsAny(name, "{}") {
 			t.Errorf("%s: name %q: %v", d.File, name, err)
@@ -207,6 +232,44 @@ Runbook: docs/runbooks/my-metric.md
 	}
 }
 
+// A variable of another type of monitor is empty in Datadog.
+func TestVariablesByType(t *testing.T) {
+	options := map[string]any{"thresholds": map[string]any{"critical": 1, "warning": 2}}
+	for _, c := range []struct {
+		kind, message string
+		ok            bool
+	}{
+		{"query alert", "{{value}} {{threshold}} {{warn_threshold}}", true},
+		{"query alert", "{{ok_threshold}}", false},
+		{"query alert", "{{check_message}}", false},
+		{"slo alert", "{{value}}", false},
+		{"slo alert", "{{short_window_burn_rate}} {{long_window_burn_rate}} {{threshold}}", true},
+		{"service check", "{{value}}", false},
+		{"service check", "{{{check_message}}}", true},
+	} {
+		body := map[string]any{"type": c.kind, "query": "q", "message": c.message, "options": options}
+		if _, err := sent(body, notification{"alert", []string{"is_alert"}}); (err == nil) != c.ok {
+			t.Errorf("%s %s: %v", c.kind, c.message, err)
+		}
+	}
+}
+
+// The message of a check is a text from outside, with quotation marks: two braces would
+// escape them.
+func TestCheckMessageIsNotEscaped(t *testing.T) {
+	for _, d := range definitions(t) {
+		if d.Kind != Monitor || filled(t, d)["type"] != "service check" {
+			continue
+		}
+		for _, state := range []string{"is_alert", "is_warning"} {
+			message, err := sent(filled(t, d), notification{"", []string{state}})
+			if err != nil || !strings.Contains(message, "Can't connect to MySQL server on 'db' (111)") {
+				t.Errorf("%s, %s: %v, %q", d.File, state, err, message)
+			}
+		}
+	}
+}
+
 func TestMessagesThatDoNotRender(t *testing.T) {
 	for message, want := range map[string]string{
 		"{{#is_alert}}x":                    "lacks its end",
@@ -214,6 +277,7 @@ func TestMessagesThatDoNotRender(t *testing.T) {
 		"{{#is_alarm}}x{{/is_alarm}}":       "is not a condition",
 		"{{host.name}}":                     "is not a variable here",
 		"{{value":                           "lacks a closing }}",
+		"{{{value}}":                        "lacks a closing }}",
 		"{{#is_alert}}{{value}}{{/is_alert": "lacks a closing }}",
 	} {
 		if _, err := render(message, conditions("is_alert"), map[string]string{"value": "1"}); err == nil || !strings.Contains(err.Error(), want) {

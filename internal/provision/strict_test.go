@@ -26,7 +26,7 @@ func TestUnknownFieldsAndValues(t *testing.T) {
 		{"a boolean", "monitor.my-metric.json", `"notify_audit": false`, `"notify_audit": "no"`, `options.notify_audit: "no" is not a boolean`},
 		{"a required field", "slo.latency.json", `"comparator": "<",`, ``, "sli_specification.time_slice: lacks the required field comparator"},
 		{"a field of a widget", "dashboard.timeboard.json", `"show_legend":`, `"show_legends": true, "show_legend":`, "widgets[0].definition.show_legends: unknown field"},
-		{"a value of a widget", "dashboard.timeboard.json", `"live_span": "5m"`, `"live_span": "7m"`, `widgets[0].definition.time.live_span: unknown value "7m"`},
+		{"a value of a widget", "dashboard.timeboard.json", `"live_span": "1h"`, `"live_span": "7m"`, `widgets[3].definition.time.live_span: unknown value "7m"`},
 		{"a field of a query", "dashboard.timeboard.json", `"query": "avg:my`, `"qery": "", "query": "avg:my`, "widgets[0].definition.requests[0].queries[0].qery: unknown field"},
 		{"a value of a request", "dashboard.timeboard.json", `"display_type": "line"`, `"display_type": "lines"`, `widgets[0].definition.requests[0].display_type: unknown value "lines"`},
 		{"a data source", "dashboard.timeboard.json", `"data_source": "metrics"`, `"data_source": "metric"`, "widgets[0].definition.requests[0].queries[0]: not a FormulaAndFunctionQueryDefinition that the API knows ("},
