@@ -49,7 +49,7 @@ func (c carrier) object(t, path string, want, have map[string]any) map[string]an
 	for key, h := range have {
 		at := below(path, key)
 		_, wanted := want[key]
-		if !wanted && h != nil && m.field(key) != "" && !c.watched(at) && !c.addedByAPI(at) && !slices.Contains(derived[c.kind], at) {
+		if !wanted && !bare(h) && m.field(key) != "" && !c.watched(at) && !equal(h, defaults[c.kind][at]) && !c.addedByAPI(at) && !slices.Contains(derived[c.kind], at) {
 			all[key] = clone(h)
 		}
 	}
@@ -121,4 +121,17 @@ func clone(v any) any {
 		return v
 	}
 	return v
+}
+
+// bare reports whether a value is null or has no elements.
+func bare(v any) bool {
+	switch v := v.(type) {
+	case nil:
+		return true
+	case []any:
+		return len(v) == 0
+	case map[string]any:
+		return len(v) == 0
+	}
+	return false
 }

@@ -92,12 +92,16 @@ const (
 // about the keys once.
 func (c *Client) refused(ctx context.Context, permission string) string {
 	c.keys.Do(func() {
-		status := func(path string) int {
+		status := func(path string) int { // 403 for a key that is not valid
 			rctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 			defer cancel()
-			resp, _, err := c.send(rctx, operation{method: http.MethodGet, path: path})
+			resp, text, err := c.send(rctx, operation{method: http.MethodGet, path: path})
 			if err != nil {
 				return 0
+			}
+			var answer struct{ Valid *bool }
+			if json.Unmarshal(text, &answer) == nil && answer.Valid != nil && !*answer.Valid {
+				return http.StatusForbidden
 			}
 			return resp.StatusCode
 		}

@@ -30,6 +30,7 @@ func TestRefusedKeys(t *testing.T) {
 	}{
 		{"a wrong API key", 403, `{"errors": ["Forbidden"]}`, 403, 0, "403 Forbidden; " + key, "GET /api/v1/validate"},
 		{"a wrong API key, 401", 401, `{"errors": ["Unauthorized"]}`, 401, 0, "401 Unauthorized; " + key, "GET /api/v1/validate"},
+		{"a wrong API key, by the answer", 403, ``, 0, 0, "403 Forbidden; " + key, "GET /api/v1/validate"},
 		{"a wrong application key", 403, `{"errors": ["Forbidden"]}`, 200, 403,
 			"403 Forbidden; DD_APP_KEY is not an application key of this account; DD_API_KEY is valid", "GET /api/v1/validate GET /api/v2/validate_keys"},
 		{"a missing permission", 403, `{"errors": ["Forbidden"]}`, 200, 200, "403 Forbidden; both keys are valid: " + needs, "GET /api/v1/validate GET /api/v2/validate_keys"},
@@ -46,7 +47,12 @@ func TestRefusedKeys(t *testing.T) {
 					if r.Header.Get("DD-API-KEY") != "secret-api-key" || r.Header.Get("DD-APPLICATION-KEY") != "" {
 						t.Errorf("headers %v, want the API key alone", r.Header)
 					}
+					if c.key == 0 { // 200 with a reason
+						io.WriteString(w, `{"valid": false}`)
+						return
+					}
 					w.WriteHeader(c.key)
+					io.WriteString(w, `{"valid": true}`)
 				case "/api/v2/validate_keys":
 					if r.Header.Get("DD-APPLICATION-KEY") != "secret-app-key" {
 						t.Errorf("headers %v, want both keys", r.Header)
