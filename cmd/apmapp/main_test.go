@@ -93,6 +93,7 @@ var settings = []struct {
 	{"log-level", "APMAPP_LOG_LEVEL", "warn", func(c service.Config) any { return c.Telemetry.LogLevel }, slog.LevelWarn},
 	{"log-file", "APMAPP_LOG_FILE", "log", func(c service.Config) any { return c.LogFile }, "log"},
 	{"log-file-size", "APMAPP_LOG_FILE_SIZE", "10", func(c service.Config) any { return c.LogFileSize }, 10},
+	{"log-otlp", "APMAPP_LOG_OTLP", "http://collector:4318", func(c service.Config) any { return c.LogOTLP }, "http://collector:4318"},
 }
 
 func TestEverySettingByFlagAndByVariable(t *testing.T) {

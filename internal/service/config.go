@@ -34,7 +34,10 @@ type Config struct {
 	LogFile string
 	// LogFileSize is the size in MB at which LogFile is rotated.
 	LogFileSize int
-	Telemetry   telemetry.Config
+	// LogOTLP is the URL of a receiver of OTLP over HTTP that also gets the log; empty
+	// for none.
+	LogOTLP   string
+	Telemetry telemetry.Config
 }
 
 // Defaults returns the configuration for a service that listens on all

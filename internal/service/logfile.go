@@ -106,6 +106,7 @@ func (f *logFile) prepare(n int64) error {
 	if err != nil {
 		return err
 	}
+	f.torn = f.torn && now.Size() > 0 // nothing is torn in a file that was emptied
 	if now.Size() > 0 && now.Size()+n > f.limit {
 		return f.rotate()
 	}

@@ -73,8 +73,14 @@ func TestLogFileContinuesAnExistingFile(t *testing.T) {
 	if err := os.WriteFile(path, []byte("old\ncut o"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	emptied := newLogFile(t, path, 100)
 	write(t, newLogFile(t, path, 100), "new\n")
 	wantFiles(t, dir, map[string]string{"log": "old\ncut o\nnew\n"})
+	if err := os.Truncate(path, 0); err != nil {
+		t.Fatal(err)
+	}
+	write(t, emptied, "first\n")
+	wantFiles(t, dir, map[string]string{"log": "first\n"})
 }
 
 // Operators and other programs may move, delete or truncate the file at any time.

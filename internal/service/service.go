@@ -37,7 +37,8 @@ type Service struct {
 }
 
 // Listen binds the service's address, so that an address in use is an error before
-// anything runs. The service writes its log to logs and to the log file.
+// anything runs. The service writes its log to logs, and to the file and
+// the receiver of cfg.
 func Listen(ctx context.Context, cfg Config, logs io.Writer) (*Service, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -49,6 +50,9 @@ func Listen(ctx context.Context, cfg Config, logs io.Writer) (*Service, error) {
 			return nil, fmt.Errorf("log-file: %w", err)
 		}
 		to = append(to, newLogWriter(file, cfg.LogFile))
+	}
+	if cfg.LogOTLP != "" {
+		to = append(to, newLogWriter(newLogPost(cfg.LogOTLP), cfg.LogOTLP))
 	}
 	var bind net.ListenConfig
 	listener, err := bind.Listen(ctx, "tcp", cfg.Addr)

@@ -56,6 +56,7 @@ func (s *Settings) settings() []setting {
 		{"log-level", "APMAPP_LOG_LEVEL", "lowest `level` to log: debug, info, warn or error", &c.Telemetry.LogLevel, nil, c.Telemetry.LogLevel},
 		{"log-file", "APMAPP_LOG_FILE", "`file` that also receives the log, besides standard output", &c.LogFile, nil, c.LogFile},
 		{"log-file-size", "APMAPP_LOG_FILE_SIZE", "size in `MB` at which the log file becomes file.1; file.1 to file.5 are kept", &c.LogFileSize, 1, c.LogFileSize},
+		{"log-otlp", "APMAPP_LOG_OTLP", "`URL` that also receives the log, by OTLP over HTTP, such as http://localhost:4318", &c.LogOTLP, nil, c.LogOTLP},
 	}
 }
 
@@ -170,6 +171,9 @@ func (c Config) Validate() error {
 				errs = append(errs, fmt.Errorf("%s must be at least %s, got %s", set.flag, least, got))
 			}
 		}
+	}
+	if c.LogOTLP != "" {
+		errs = append(errs, checkEndpoint(c.LogOTLP))
 	}
 	return errors.Join(errs...)
 }
