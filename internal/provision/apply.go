@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Apply creates and changes resources until the account matches the definitions.
@@ -17,10 +18,12 @@ import (
 //
 // A monitor whose type changes is replaced if replace is set; otherwise it fails.
 func (c *Client) Apply(ctx context.Context, all Definitions, values Values, replace bool, w io.Writer) error {
+	began := time.Now()
 	p, err := c.Plan(ctx, all, values)
 	if err != nil {
 		return err
 	}
+	start := values.Now
 	targets := map[Ref]Target{}
 	var failed, done []string
 	var errs []error
@@ -42,6 +45,8 @@ func (c *Client) Apply(ctx context.Context, all Definitions, values Values, repl
 			fail(d, fmt.Errorf("%s: skipped, because it needs %s", d.Ref, strings.Join(needs, " and ")))
 			continue
 		}
+		// The API accepts no past start of a downtime, and a rate limit takes minutes.
+		values.Now = start.Add(time.Since(began))
 		// Compare again, now with the IDs of resources that this run created.
 		step = c.compare(ctx, d, values, p.objects[d.Kind], targets)
 		if step.Action == Replace && !replace {

@@ -7,8 +7,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // echo is a handler for an account without resources. It returns what is posted,
@@ -205,3 +208,46 @@ func TestApplyAndDestroyEndWithTheContext(t *testing.T) {
 type writer func([]byte) (int, error)
 
 func (w writer) Write(b []byte) (int, error) { return w(b) }
+
+// A rate limit delays apply for minutes. The start of a downtime still lies in the
+// future when the API receives it.
+func TestStartAfterAWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var sent []byte
+		waited := false
+		c, err := NewClient(Config{APIKey: "a", AppKey: "b"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.http.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
+			recorder := httptest.NewRecorder()
+			switch {
+			case r.Method == http.MethodPost && !waited:
+				waited = true
+				recorder.Header().Set("X-RateLimit-Reset", "100")
+				recorder.WriteHeader(http.StatusTooManyRequests)
+			case r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/downtime"):
+				sent, _ = io.ReadAll(r.Body)
+				io.WriteString(recorder, `{"data": {"id": "a"}}`)
+			default:
+				echo(recorder, r)
+			}
+			return recorder.Result(), nil
+		})
+		v := values()
+		v.Now = time.Date(2026, 11, 25, 18, 57, 50, 0, time.UTC)
+		all := loaded(t, map[string]string{
+			"monitor.m.json": `{"name": "M", "type": "query alert", "query": "q"}`,
+			"downtime.n.json": `{"data": {"type": "downtime", "attributes": {"scope": "*", "monitor_identifier": {"monitor_id": "${monitor:m.id}"}, "schedule": {"timezone": "UTC", "recurrences": [
+				{"start": "${next:WE,TH@18:59}", "duration": "1h", "rrule": "FREQ=WEEKLY;BYDAY=WE,TH"}]}}}}`,
+		})
+		if err := c.Apply(t.Context(), all, v, false, io.Discard); err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []string{`"start": "2026-11-26T18:59:00"`, `"start": "2026-11-25T19:01:00"`, `"duration": "58m"`} {
+			if !strings.Contains(string(sent), want) {
+				t.Errorf("sent %s\nwant %s", sent, want)
+			}
+		}
+	})
+}
