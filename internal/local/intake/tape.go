@@ -16,6 +16,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"apmapp/internal/local/series"
 	"apmapp/internal/local/wire"
@@ -29,7 +30,9 @@ type Event struct {
 	Method string      `json:"method,omitempty"`
 	Path   string      `json:"path,omitempty"`
 	Header http.Header `json:"header,omitempty"`
-	Body   []byte      `json:"body"`
+	Body   []byte      `json:"body,omitempty"`
+	// Text is the body in a recording if it is text: it is short, and readable.
+	Text string `json:"text,omitempty"`
 
 	status int // of the answer to a request
 }
@@ -57,7 +60,11 @@ type Recorder struct {
 }
 
 // NewRecorder returns a recorder that writes to w.
-func NewRecorder(w io.Writer) *Recorder { return &Recorder{to: json.NewEncoder(w)} }
+func NewRecorder(w io.Writer) *Recorder {
+	to := json.NewEncoder(w)
+	to.SetEscapeHTML(false)
+	return &Recorder{to: to}
+}
 
 // Hear implements Tap.
 func (r *Recorder) Hear(e Event) {
@@ -66,6 +73,9 @@ func (r *Recorder) Hear(e Event) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if utf8.Valid(e.Body) {
+		e.Body, e.Text = nil, string(e.Body)
+	}
 	if r.err == nil {
 		r.err = r.to.Encode(e)
 	}
@@ -161,6 +171,9 @@ func (p *player) play(line []byte) error {
 	var e Event
 	if err := json.Unmarshal(line, &e); err != nil {
 		return err
+	}
+	if e.Text != "" {
+		e.Body = []byte(e.Text)
 	}
 	p.advance(e.Time)
 	switch e.Kind {

@@ -47,7 +47,7 @@ const (
 	// eventShare is the share of events in the budget of metrics; service checks
 	// have the same.
 	eventShare = 0.0625
-	eventSize  = 400 // estimate in bytes, besides texts
+	textSize   = 400 // estimate in bytes, besides texts
 	// maxShown is the length of a refused line that is kept, in bytes.
 	maxShown = 200
 )
@@ -219,7 +219,7 @@ func (m *metrics) addEvent(e wire.Event, now time.Time) {
 		*text = strings.Clone(*text)
 	}
 	e.Tags = cloned(e.Tags)
-	m.events.add(StatsdEvent{at, e}, eventSize+int64(len(e.Title)+len(e.Text)+len(e.Host)+len(e.Key)+len(e.Source))+sizeOfTags(e.Tags))
+	m.events.add(StatsdEvent{at, e}, textSize+int64(len(e.Title)+len(e.Text)+len(e.Host)+len(e.Key)+len(e.Source))+sizeOfTags(e.Tags))
 }
 
 func (m *metrics) addCheck(c wire.Check, now time.Time) {
@@ -229,7 +229,7 @@ func (m *metrics) addCheck(c wire.Check, now time.Time) {
 	}
 	c.Name, c.Host, c.Message, c.Tags = strings.Clone(c.Name), strings.Clone(c.Host), strings.Clone(c.Message), cloned(c.Tags)
 	key := checkKey{c.Name, c.Host, strings.Join(c.Tags, ",")}
-	m.checks.set(key, StatsdCheck{at, c}, eventSize+int64(2*len(c.Name)+2*len(c.Host)+len(c.Message))+2*sizeOfTags(c.Tags))
+	m.checks.set(key, StatsdCheck{at, c}, textSize+int64(2*len(c.Name)+2*len(c.Host)+len(c.Message))+2*sizeOfTags(c.Tags))
 	for m.checks.used > m.events.budget {
 		oldest, _, _ := m.checks.oldest()
 		m.checks.remove(oldest)

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"apmapp/internal/local/span"
 )
 
 // Summary describes a trace in one line, mostly by its root span.
@@ -19,23 +21,16 @@ type Summary struct {
 	Error    bool          `json:"error"`
 	Status   string        `json:"status,omitempty"` // of HTTP
 	Spans    int           `json:"spans"`
-
-	text string // for searches
 }
 
 // summarize updates the summary with the spans after the first known ones.
 func (t *trace) summarize(known int) {
 	t.root = t.findRoot(known)
 	root := &t.Spans[t.root]
-	for i := known; i < len(t.Spans) && t.text.Len() < 4<<10; i++ { // long traces repeat themselves
-		sp := &t.Spans[i]
-		t.text.WriteString(strings.ToLower(sp.Service + " " + sp.Resource + " " + sp.Operation + " " + sp.Tags["error.message"] + "\n"))
-	}
 	t.summary = &Summary{
 		ID: t.ID, Service: root.Service, Resource: root.Resource, Type: root.Type,
 		Start: root.Start, Duration: root.Duration, Error: root.Error,
 		Status: root.Tags["http.status_code"], Spans: len(t.Spans),
-		text: t.text.String(),
 	}
 }
 
@@ -52,11 +47,9 @@ func (t *trace) findRoot(known int) int {
 		return first
 	}
 	first = -1
-	for _, of := range t.orphans {
-		for _, i := range of {
-			if first < 0 || cmp.Or(t.Spans[i].Start.Compare(t.Spans[first].Start), cmp.Compare(i, first)) < 0 {
-				first = i
-			}
+	for i := range t.orphans.all() {
+		if first < 0 || cmp.Or(t.Spans[i].Start.Compare(t.Spans[first].Start), cmp.Compare(i, first)) < 0 {
+			first = i
 		}
 	}
 	return max(first, 0) // parents form a circle
@@ -64,56 +57,122 @@ func (t *trace) findRoot(known int) int {
 
 // Filter selects traces. Zero fields match everything.
 type Filter struct {
+	// One span has this service, resource, HTTP status (such as 503 or 5xx) and error.
 	Service, Resource, Status string
 	Errors                    bool
-	MinDuration, MaxDuration  time.Duration
-	From, To                  time.Time
-	// Text is a part of a service, resource, operation, error message or trace ID.
+	// The duration and the start of the trace.
+	MinDuration, MaxDuration time.Duration
+	From, To                 time.Time
+	// Text is in a span, in any case, or is a part of the trace ID.
 	Text  string
+	Query Query
 	Limit int
-}
-
-func (f Filter) matches(s *Summary) bool {
-	return (f.Service == "" || s.Service == f.Service) &&
-		(f.Resource == "" || s.Resource == f.Resource) &&
-		(f.Status == "" || strings.HasPrefix(s.Status, strings.TrimRight(f.Status, "x"))) &&
-		(!f.Errors || s.Error) &&
-		s.Duration >= f.MinDuration && (f.MaxDuration == 0 || s.Duration <= f.MaxDuration) &&
-		(f.From.IsZero() || !s.Start.Before(f.From)) && (f.To.IsZero() || s.Start.Before(f.To)) &&
-		(f.Text == "" || strings.Contains(s.text, f.Text) || strings.Contains(s.ID, f.Text))
 }
 
 // search returns the matching traces, the latest first, at most f.Limit, and the number
 // of all that match.
 func (s *traces) search(f Filter) (listed []Summary, matching int) {
-	f.Text = strings.ToLower(strings.TrimSpace(f.Text))
-	all := slices.DeleteFunc(s.summaries(), func(t *Summary) bool { return !f.matches(t) })
-	slices.SortFunc(all, func(a, b *Summary) int {
-		return cmp.Or(b.Start.Compare(a.Start), strings.Compare(a.ID, b.ID))
-	})
-	listed = make([]Summary, 0, min(len(all), f.Limit))
-	for _, t := range all[:min(len(all), f.Limit)] {
+	q := f.query()
+	found := make([]map[string]bool, len(q.words))
+	for i := range found {
+		found[i] = map[string]bool{}
+	}
+	top := latest{limit: f.Limit}
+	for _, v := range s.views() {
+		t := v.summary
+		if t.Duration < f.MinDuration || f.MaxDuration != 0 && t.Duration > f.MaxDuration ||
+			!f.From.IsZero() && t.Start.Before(f.From) || !f.To.IsZero() && !t.Start.Before(f.To) ||
+			!q.matches(t.ID, v.spans, found) {
+			continue
+		}
+		matching++
+		top.add(t)
+	}
+	listed = []Summary{}
+	for _, t := range top.sorted() {
 		listed = append(listed, *t)
 	}
-	return listed, len(all)
+	return listed, matching
 }
 
-// summaries returns the summaries of all traces, in no order.
-func (s *traces) summaries() []*Summary {
+// latest keeps the latest traces, without sorting all of them.
+type latest struct {
+	limit int
+	kept  []*Summary // at most twice the limit
+	least *Summary   // the last one within the limit when kept was sorted; nil before
+}
+
+func (l *latest) add(t *Summary) {
+	if l.least != nil && byStart(t, l.least) > 0 {
+		return
+	}
+	if l.kept = append(l.kept, t); len(l.kept) >= 2*l.limit && l.limit > 0 {
+		l.sorted()
+		l.least = l.kept[len(l.kept)-1]
+	}
+}
+
+// sorted returns the traces, the latest first.
+func (l *latest) sorted() []*Summary {
+	slices.SortFunc(l.kept, byStart)
+	l.kept = l.kept[:min(len(l.kept), l.limit)]
+	return l.kept
+}
+
+func byStart(a, b *Summary) int {
+	if c := b.Start.Compare(a.Start); c != 0 {
+		return c
+	}
+	return strings.Compare(a.ID, b.ID)
+}
+
+// query returns the query with the other conditions.
+func (f Filter) query() Query {
+	q := Query{slices.Clone(f.Query.terms), slices.Clone(f.Query.words)}
+	equal := func(value string) func(string) bool { return func(has string) bool { return has == value } }
+	if f.Service != "" {
+		q.terms = append(q.terms, term{field: "service", test: equal(f.Service)})
+	}
+	if f.Resource != "" {
+		q.terms = append(q.terms, term{field: "resource", test: equal(f.Resource)})
+	}
+	if f.Status != "" {
+		begin := strings.TrimRight(f.Status, "x")
+		q.terms = append(q.terms, term{tag: statusTag, test: func(has string) bool { return strings.HasPrefix(has, begin) }})
+	}
+	if f.Errors {
+		q.terms = append(q.terms, term{field: "error", test: equal("true")})
+	}
+	if text := strings.ToLower(strings.TrimSpace(f.Text)); text != "" {
+		q.words = append(q.words, word{text: text})
+	}
+	return q
+}
+
+// view is what a search reads of a trace, also after the lock was released.
+type view struct {
+	summary *Summary
+	spans   []span.Span
+}
+
+// views returns all traces, in no order.
+func (s *traces) views() []view {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	all := make([]*Summary, 0, len(s.byID))
+	all := make([]view, 0, len(s.byID))
 	for _, t := range s.byID {
-		all = append(all, t.summary)
+		all = append(all, view{t.summary, t.Spans})
 	}
 	return all
 }
 
-// serviceNames returns the services of root spans.
+// serviceNames returns the services of spans in traces.
 func (s *traces) serviceNames() []string {
 	known := map[string]bool{}
-	for _, t := range s.summaries() {
-		known[t.Service] = true
+	for _, v := range s.views() {
+		for i := range v.spans {
+			known[v.spans[i].Service] = true
+		}
 	}
 	return slices.Collect(maps.Keys(known))
 }

@@ -21,6 +21,7 @@ type traces struct {
 	plain      *list.List          // of *trace, oldest first
 	protected  *list.List          // errors and the slowest, oldest first
 	slowest    recent[resourceName, *slowest]
+	texts      *interner
 	used       int64 // bytes of all traces
 	guarded    int64 // bytes of protected ones
 	evicted    int64
@@ -38,6 +39,7 @@ func newTraces(budget int64) *traces {
 		plain:     list.New(),
 		protected: list.New(),
 		slowest:   newRecent[resourceName, *slowest](),
+		texts:     newInterner(),
 	}
 }
 
@@ -58,11 +60,11 @@ type trace struct {
 	// Trace has spans that readers may use after the lock was released: spans are
 	// appended, and never changed in place.
 	Trace
-	index   map[uint64]int   // of spans, by ID
-	orphans map[uint64][]int // roots, by the ID of their missing parent
-	root    int              // index of the root span
-	summary *Summary         // replaced at each change
-	text    strings.Builder  // for searches
+	sizes   []int64   // of spans
+	index   positions // of spans, by ID
+	orphans positions // of roots, by the ID of their missing parent
+	root    int       // index of the root span
+	summary *Summary  // replaced at each change
 	size    int64
 	place   *list.Element
 	in      *list.List
@@ -93,6 +95,7 @@ func (s *traces) add(c span.Chunk) added {
 	for i := range c.Spans {
 		notFinite += c.Spans[i].FiniteMetrics()
 	}
+	sizes := s.texts.intern(c.Spans)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.notFinite += notFinite
@@ -103,16 +106,17 @@ func (s *traces) add(c span.Chunk) added {
 		t.ID = c.TraceID
 		s.byID[t.ID] = t
 	case t == nil:
-		t = &trace{Trace: Trace{ID: c.TraceID}, index: map[uint64]int{}, orphans: map[uint64][]int{}, in: s.plain}
+		t = &trace{Trace: Trace{ID: c.TraceID}, in: s.plain}
 		t.place = s.plain.PushBack(t)
 		s.byID[c.TraceID] = t
 		s.lower[span.LowerHalf(t.ID)] = append(s.lower[span.LowerHalf(t.ID)], t)
+		t.size = traceSize
+		s.used += traceSize
 	}
-	fresh, ended, grown := t.replace(c.Spans)
+	fresh, ended, grown := t.replace(c.Spans, sizes)
 	s.duplicates += len(c.Spans) - len(fresh) - len(ended)
 	known := len(t.Spans)
 	t.add(fresh)
-	grown += sizeOf(fresh)
 	t.size += grown
 	s.used += grown
 	if t.in == s.protected {
@@ -128,27 +132,33 @@ func (s *traces) add(c span.Chunk) added {
 
 // replace replaces the spans that arrived before, as when a tracer sends again, and
 // returns the others. Ended are the indices of spans that had not ended before, and grown
-// the bytes that the new spans have more.
-func (t *trace) replace(spans []span.Span) (fresh []span.Span, ended []int, grown int64) {
+// is the number of bytes that the trace then has more, with the others.
+func (t *trace) replace(spans []span.Span, sizes []int64) (fresh []span.Span, ended []int, grown int64) {
 	again := func(s span.Span) bool {
-		i, received := t.index[s.SpanID]
+		i, received := t.index.last(s.SpanID)
 		return received && t.Spans[i].Start.Equal(s.Start)
 	}
 	if !slices.ContainsFunc(spans, again) {
-		return spans, nil, 0
+		for _, size := range sizes {
+			grown += size
+		}
+		t.sizes = append(t.sizes, sizes...)
+		return slices.Clip(spans), nil, grown
 	}
 	t.Spans = slices.Clone(t.Spans) // readers have the old one
 	for i := range spans {
+		grown += sizes[i]
 		if !again(spans[i]) {
 			fresh = append(fresh, spans[i])
+			t.sizes = append(t.sizes, sizes[i])
 			continue
 		}
-		at := t.index[spans[i].SpanID]
+		at, _ := t.index.last(spans[i].SpanID)
 		if t.Spans[at].IsPartial() && !spans[i].IsPartial() {
 			ended = append(ended, at)
 		}
-		grown += sizeOf(spans[i:i+1]) - sizeOf(t.Spans[at:at+1])
-		t.Spans[at] = spans[i]
+		grown -= t.sizes[at]
+		t.Spans[at], t.sizes[at] = spans[i], sizes[i]
 	}
 	return fresh, ended, grown
 }
@@ -156,9 +166,13 @@ func (t *trace) replace(spans []span.Span) (fresh []span.Span, ended []int, grow
 // add appends spans and indexes them by ID and by missing parent.
 func (t *trace) add(spans []span.Span) {
 	known := len(t.Spans)
-	t.Spans = append(t.Spans, spans...)
+	if known == 0 {
+		t.Spans = spans // without a copy
+	} else {
+		t.Spans = append(t.Spans, spans...)
+	}
 	for i := known; i < len(t.Spans); i++ {
-		t.index[t.Spans[i].SpanID] = i
+		t.index.add(t.Spans[i].SpanID, i)
 	}
 	for i := known; i < len(t.Spans); i++ {
 		if t.isRoot(i) {
@@ -166,14 +180,14 @@ func (t *trace) add(spans []span.Span) {
 			if parent == t.Spans[i].SpanID {
 				parent = 0 // adopt would delete it
 			}
-			t.orphans[parent] = append(t.orphans[parent], i)
+			t.orphans.add(parent, i)
 		}
 	}
 }
 
 func (t *trace) isRoot(i int) bool {
 	return t.Spans[i].IsRoot(func(id uint64) bool {
-		_, received := t.index[id]
+		_, received := t.index.last(id)
 		return received
 	})
 }
@@ -187,7 +201,7 @@ func (t *trace) count(ended []int, known int) (out added) {
 		if s.IsCounted() {
 			c := countedOf(s, weight)
 			out.spans = append(out.spans, c)
-			if parent, there := t.index[s.ParentID]; there && t.Spans[parent].Service != s.Service {
+			if parent, there := t.index.last(s.ParentID); there && t.Spans[parent].Service != s.Service {
 				out.calls = append(out.calls, call{t.Spans[parent].Service, c})
 			}
 		}
@@ -198,7 +212,7 @@ func (t *trace) count(ended []int, known int) (out added) {
 	for i := known; i < len(t.Spans); i++ {
 		one(i)
 		// A callee often ends, and arrives, before its caller.
-		for _, child := range t.orphans[t.Spans[i].SpanID] {
+		for child := range t.orphans.of(t.Spans[i].SpanID) {
 			if c := &t.Spans[child]; c.IsCounted() && c.Service != t.Spans[i].Service {
 				out.calls = append(out.calls, call{t.Spans[i].Service, countedOf(c, weight)})
 			}
@@ -239,33 +253,8 @@ func weight(spans []span.Span) float64 {
 // ones.
 func (t *trace) adopt(known int) {
 	for i := known; i < len(t.Spans); i++ {
-		delete(t.orphans, t.Spans[i].SpanID)
+		t.orphans.remove(t.Spans[i].SpanID)
 	}
-}
-
-// sizeOf estimates the memory of spans in bytes: fields, maps of tags, index.
-func sizeOf(spans []span.Span) int64 {
-	var n int64
-	for i := range spans {
-		sp := &spans[i]
-		n += 320 + int64(len(sp.Resource))
-		n += sizeOfMap(sp.Tags)
-		n += 40 * int64(len(sp.Metrics))
-		for _, e := range sp.Events {
-			n += 96 + int64(len(e.Name)) + sizeOfMap(e.Attributes)
-		}
-		for _, l := range sp.Links {
-			n += 96 + sizeOfMap(l.Attributes)
-		}
-	}
-	return n
-}
-
-func sizeOfMap(tags map[string]string) (n int64) {
-	for k, v := range tags {
-		n += 48 + int64(len(k)+len(v))
-	}
-	return n
 }
 
 // slowest has the durations of the slowest traces of a resource, the shortest

@@ -3,6 +3,7 @@ package store
 import (
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -151,7 +152,7 @@ func TestBudget(t *testing.T) {
 		}))
 	}
 	u := s.Usage()
-	if float64(u.TraceBytes) > traceShare*MinBudget || u.Traces < 3000 || u.EvictedTraces != int64(n-u.Traces) {
+	if float64(u.TraceBytes) > traceShare*MinBudget || u.Traces < 1800 || u.EvictedTraces != int64(n-u.Traces) {
 		t.Errorf("%+v", u)
 	}
 	for _, i := range []int{10, 20, n - 1, n - 1000} {
@@ -188,12 +189,12 @@ func TestProtectedTracesHaveHalfOfTheBytes(t *testing.T) {
 		return chunk(i, func(sp *span.Span) { sp.Tags["text"] = strings.Repeat("x", 700) })
 	}
 	s := New(MinBudget)
-	for i := range 25 {
+	for i := range 20 {
 		s.AddSpans(failed(i))
 	}
-	size := s.Usage().TraceBytes / 25
-	if 25*size < limit*3/4 || 25*size > limit {
-		t.Fatalf("25 failed traces have %d bytes, want most of %d", 25*size, limit)
+	size := s.Usage().TraceBytes / 20
+	if 20*size < limit*3/4 || 20*size > limit {
+		t.Fatalf("20 failed traces have %d bytes, want most of %d", 20*size, limit)
 	}
 	ordinaryKept := func() (n int) {
 		for _, of := range s.traces.byID {
@@ -203,11 +204,11 @@ func TestProtectedTracesHaveHalfOfTheBytes(t *testing.T) {
 		}
 		return n
 	}
-	for i := range 1300 {
+	for i := range 850 {
 		s.AddSpans(ordinary(1000 + i))
 	}
-	if n := ordinaryKept(); n < 1250 {
-		t.Errorf("%d of 1300 ordinary traces are kept", n)
+	if n := ordinaryKept(); n < 820 {
+		t.Errorf("%d of 850 ordinary traces are kept", n)
 	}
 	for i := range 5000 {
 		s.AddSpans(ordinary(10_000 + i))
@@ -238,17 +239,56 @@ func TestProtectedTracesHaveHalfOfTheBytes(t *testing.T) {
 // TestEventsAndLinksHaveASize: they count towards the budget.
 func TestEventsAndLinksHaveASize(t *testing.T) {
 	text := strings.Repeat("x", 1000)
-	plain := sizeOf(chunk(1).Spans)
+	size := func(change ...func(*span.Span)) int64 { return newInterner().intern(chunk(1, change...).Spans)[0] }
 	for name, change := range map[string]func(*span.Span){
 		"name of an event": func(sp *span.Span) { sp.Events = []span.Event{{Name: text}} },
 		"event":            func(sp *span.Span) { sp.Events = []span.Event{{Attributes: map[string]string{"a": text}}} },
 		"link":             func(sp *span.Span) { sp.Links = []span.Link{{Attributes: map[string]string{text: "a"}}} },
 	} {
-		if got := sizeOf(chunk(1, change).Spans) - plain; got < 1000 || got > 1300 {
-			t.Errorf("%s: %d bytes, want a little more than 1000", name, got)
+		if got := size(change) - size(); got < 1000 || got > 1600 {
+			t.Errorf("%s: %d bytes, want some more than 1000", name, got)
 		}
 	}
 }
+
+// TestSizesAreTrue compares the estimated size of traces with the memory that they need.
+func TestSizesAreTrue(t *testing.T) {
+	heap := func() int64 {
+		runtime.GC()
+		runtime.GC() // frees what the first one has finalized
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	for _, spans := range []int{1, 2, 20, 200} {
+		before := heap()
+		s := newTraces(1 << 40)
+		for i := 0; s.used < 20_000_000; i++ {
+			c := span.Chunk{TraceID: fmt.Sprintf("6b060d8f00000000%016x", i+1), Spans: make([]span.Span, 0, spans)}
+			for n := range spans {
+				c.Spans = append(c.Spans, span.Span{
+					SpanID: uint64(i*spans+n) + 1, ParentID: uint64(i*spans) + 1, Service: text("shop"), Operation: text("http.request"),
+					Resource: fmt.Sprint("GET /items/", i%20), Type: text("web"), Start: time.Unix(1_700_000_000, 0), Duration: time.Millisecond,
+					Tags: map[string]string{
+						text("http.method"): text("GET"), text("http.status_code"): text("200"), text("http.url"): fmt.Sprint("http://127.0.0.1:5050/items/7?page=", i),
+						text("http.useragent"): text("Mozilla/5.0 (X11; Linux x86_64)"), text("span.kind"): text("server"), text("component"): text("net/http"),
+						text("env"): text("test"), text("version"): text("1.2.3"), text("language"): text("go"),
+					},
+					Metrics: map[string]float64{text("_sampling_priority_v1"): 1, text("_top_level"): 1, text("process_id"): 4711},
+				})
+			}
+			s.add(c)
+		}
+		needed := heap() - before
+		if ratio := float64(needed) / float64(s.used); ratio < 0.8 || ratio > 1.1 {
+			t.Errorf("traces of %d spans need %.2f times the estimate", spans, ratio)
+		}
+		runtime.KeepAlive(s)
+	}
+}
+
+// text returns a copy of its own, like a decoder.
+func text(s string) string { return strings.Clone(s) }
 
 func TestFilter(t *testing.T) {
 	s := New(0)

@@ -32,7 +32,11 @@ func newForm(q url.Values) form {
 
 // filter parses the form. An error names the field.
 func (f form) filter(limit int) (store.Filter, error) {
-	out := store.Filter{Service: f.Service, Resource: f.Resource, Status: f.Status, Errors: f.Errors, Text: f.Text, Limit: limit}
+	out := store.Filter{Service: f.Service, Resource: f.Resource, Status: f.Status, Errors: f.Errors, Limit: limit}
+	var err error
+	if out.Query, err = store.ParseQuery(f.Text); err != nil {
+		return out, fmt.Errorf("q: %w", err)
+	}
 	for _, d := range []struct {
 		name, value string
 		to          *time.Duration
@@ -97,8 +101,9 @@ func (v *viewer) traces(w http.ResponseWriter, r *http.Request) {
 		Traces   []store.Summary
 		Matching int
 		Services []string
+		Fields   []string // of queries
 		Scatter  scatter
-	}{Form: f, Services: v.Store.ServiceNames(), Scatter: newScatter(nil)}
+	}{Form: f, Services: v.Store.ServiceNames(), Fields: store.QueryFields, Scatter: newScatter(nil)}
 	status := http.StatusOK
 	if err != nil {
 		data.Problem, status = err.Error(), http.StatusBadRequest

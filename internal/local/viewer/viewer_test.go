@@ -419,7 +419,7 @@ func TestAPI(t *testing.T) {
 		"/api/resources?service=db":         "1",
 		"/api/calls":                        "1",
 		"/api/traces":                       "1",
-		"/api/traces?service=db":            "0",
+		"/api/traces?service=db":            "1",
 		"/api/traces?id=7aa1645abafb4873":   "1",
 		"/api/traces?id=7aa1645abafb4874":   "0",
 		"/api/traces?errors=1&min=1ms":      "1",

@@ -1,0 +1,291 @@
+package store
+
+import (
+	"cmp"
+	"fmt"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"apmapp/internal/local/span"
+)
+
+// Query selects traces in Datadog's syntax, such as
+//
+//	service:apmapp-mysql @db.name:apmapp duration:>100ms error:true -resource:SELECT* timeout
+//
+// A trace matches if one of its spans has everything that is before a colon, and if each
+// other word is in one of its spans. A minus excludes. Values may have stars and quotes.
+// https://docs.datadoghq.com/tracing/trace_explorer/query_syntax/
+type Query struct {
+	terms []term
+	words []word
+}
+
+type term struct {
+	field string // of a span, or ""
+	tag   string
+	not   bool
+	test  func(string) bool
+	// number tests durations in nanoseconds and numeric tags; nil tests text.
+	number func(float64) bool
+}
+
+type word struct {
+	text string // in lower case
+	not  bool
+}
+
+// QueryFields are the fields of a span that a query names, sorted. Every other name is that
+// of a tag.
+var QueryFields = []string{"duration", "error", "kind", "operation", "resource", "service", "span_id", "status", "trace_id", "type"}
+
+// aliases are other names of fields: Datadog's own.
+var aliases = map[string]string{
+	"resource_name": "resource", "operation_name": "operation", "span.kind": "kind", "span_kind": "kind",
+}
+
+// statusTag has the status of HTTP. status:5xx is short for it.
+const statusTag = "http.status_code"
+
+// ParseQuery parses a query. An error names what is wrong.
+func ParseQuery(text string) (Query, error) {
+	var q Query
+	for _, w := range split(text) {
+		not := strings.HasPrefix(w.text, "-") && len(w.text) > 1
+		if not {
+			w.text, w.colon = w.text[1:], w.colon-1
+		}
+		if w.colon <= 0 {
+			q.words = append(q.words, word{strings.ToLower(w.text), not})
+			continue
+		}
+		t, err := newTerm(w.text[:w.colon], w.text[w.colon+1:])
+		if err != nil {
+			return q, err
+		}
+		t.not = not
+		q.terms = append(q.terms, t)
+	}
+	return q, nil
+}
+
+// piece is a word of a query without quotes. Colon is the index of its first colon outside
+// quotes, or -1.
+type piece struct {
+	text  string
+	colon int
+}
+
+func split(text string) (pieces []piece) {
+	var one strings.Builder
+	colon, quoted, any := -1, false, false
+	end := func() {
+		if any {
+			pieces = append(pieces, piece{one.String(), colon})
+		}
+		one.Reset()
+		colon, any = -1, false
+	}
+	for i := 0; i < len(text); i++ {
+		c := text[i]
+		switch {
+		case c == '\\' && quoted && i+1 < len(text):
+			i++
+			one.WriteByte(text[i])
+		case c == '"' && (quoted || strings.Contains(text[i+1:], `"`)): // else a part of the text
+			quoted, any = !quoted, true
+		case !quoted && (c == ' ' || c == '\t' || c == '\n'):
+			end()
+		default:
+			if c == ':' && !quoted && colon < 0 {
+				colon = one.Len()
+			}
+			one.WriteByte(c)
+			any = true
+		}
+	}
+	end()
+	return pieces
+}
+
+func newTerm(name, value string) (term, error) {
+	field := strings.TrimPrefix(name, "@")
+	field = cmp.Or(aliases[field], field)
+	t := term{tag: field}
+	if slices.Contains(QueryFields, field) && (field == name || field != "status") {
+		t = term{field: field}
+	}
+	if value == "" {
+		return t, fmt.Errorf("%s: has no value", name)
+	}
+	switch t.field {
+	case "status":
+		switch value {
+		case "error", "ok":
+			return newTerm("error", strconv.FormatBool(value == "error"))
+		}
+		t = term{tag: statusTag}
+	case "error":
+		want, err := strconv.ParseBool(value)
+		if err != nil {
+			return t, fmt.Errorf("error must be true or false, got %q", value)
+		}
+		t.test = func(has string) bool { return has == strconv.FormatBool(want) }
+		return t, nil
+	}
+	if op := value[:len(value)-len(strings.TrimLeft(value, "<>="))]; op != "" {
+		if op != ">" && op != ">=" && op != "<" && op != "<=" {
+			return t, fmt.Errorf("%s: comparison must be >, >=, < or <=, got %q", name, op)
+		}
+		limit, err := number(value[len(op):], t.field == "duration")
+		if err != nil {
+			return t, fmt.Errorf("%s: %w", name, err)
+		}
+		t.number = func(has float64) bool {
+			c := cmp.Compare(has, limit)
+			return c < 0 && op[0] == '<' || c > 0 && op[0] == '>' || c == 0 && len(op) == 2
+		}
+		return t, nil
+	}
+	if t.field == "duration" {
+		return t, fmt.Errorf(`duration must have a limit such as duration:>100ms, got %q`, value)
+	}
+	if t.tag == statusTag { // 5xx
+		value = strings.NewReplacer("x", "?", "X", "?").Replace(value)
+	}
+	pattern := strings.NewReplacer(`\`, `\\`, "[", `\[`).Replace(value)
+	if !strings.ContainsAny(value, "*?") {
+		t.test = func(has string) bool { return has == value }
+		return t, nil
+	}
+	// Stars of path.Match do not match slashes.
+	pattern = strings.ReplaceAll(pattern, "/", "\x00")
+	t.test = func(has string) bool {
+		matches, err := path.Match(pattern, strings.ReplaceAll(has, "/", "\x00"))
+		return err == nil && matches
+	}
+	return t, nil
+}
+
+// number parses a number, or a duration such as 10ms in nanoseconds.
+func number(text string, duration bool) (float64, error) {
+	if !duration {
+		n, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			return 0, fmt.Errorf("limit must be a number, got %q", text)
+		}
+		return n, nil
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return 0, fmt.Errorf("limit must be a duration such as 10ms, got %q", text)
+	}
+	return float64(d), nil
+}
+
+// matches reports whether a trace matches. Found remembers which texts have a word.
+func (q *Query) matches(id string, spans []span.Span, found []map[string]bool) bool {
+	if !q.matchesOne(id, spans) {
+		return false
+	}
+	for i, w := range q.words {
+		if w.in(id, spans, found[i]) == w.not {
+			return false
+		}
+	}
+	return true
+}
+
+// matchesOne reports whether one of the spans has all terms.
+func (q *Query) matchesOne(id string, spans []span.Span) bool {
+	if len(q.terms) == 0 {
+		return true
+	}
+next:
+	for i := range spans {
+		for n := range q.terms {
+			if t := &q.terms[n]; t.matches(id, &spans[i]) == t.not {
+				continue next
+			}
+		}
+		return true
+	}
+	return false
+}
+
+func (t *term) matches(id string, s *span.Span) bool {
+	switch t.field {
+	case "duration":
+		return t.number(float64(s.Duration))
+	case "error":
+		return t.test(strconv.FormatBool(s.Error))
+	case "":
+		return t.matchesTag(s)
+	case "service":
+		return t.text(s.Service)
+	case "operation":
+		return t.text(s.Operation)
+	case "resource":
+		return t.text(s.Resource)
+	case "type":
+		return t.text(s.Type)
+	case "kind":
+		return t.text(s.Kind())
+	case "span_id":
+		return t.text(strconv.FormatUint(s.SpanID, 10))
+	default: // trace_id
+		return t.text(id)
+	}
+}
+
+func (t *term) text(has string) bool { return t.test != nil && t.test(has) }
+
+func (t *term) matchesTag(s *span.Span) bool {
+	if n, is := s.Metrics[t.tag]; is {
+		if t.number != nil {
+			return t.number(n)
+		}
+		return t.test(strconv.FormatFloat(n, 'f', -1, 64))
+	}
+	has, is := s.Tags[t.tag]
+	if !is {
+		return false
+	}
+	if t.number == nil {
+		return t.test(has)
+	}
+	n, err := strconv.ParseFloat(has, 64)
+	return err == nil && t.number(n)
+}
+
+// in reports whether a text of a span, or the ID of the trace, contains the word.
+func (w *word) in(id string, spans []span.Span, found map[string]bool) bool {
+	has := func(text string) bool {
+		is, known := found[text]
+		if !known {
+			is = strings.Contains(strings.ToLower(text), w.text)
+			if len(found) < 10_000 && len(text) <= longest { // texts that may be frequent
+				found[text] = is
+			}
+		}
+		return is
+	}
+	if strings.Contains(id, w.text) {
+		return true
+	}
+	for i := range spans {
+		s := &spans[i]
+		if has(s.Service) || has(s.Resource) || has(s.Operation) {
+			return true
+		}
+		for _, value := range s.Tags {
+			if has(value) {
+				return true
+			}
+		}
+	}
+	return false
+}
