@@ -17,6 +17,8 @@ Environment:
                          installed
   DD_SITE                the Datadog site, for example datadoghq.eu
   AGENT_INSTALL_SCRIPT   run this file instead of Datadog's install script of the Agent
+  APT_WAIT               how many seconds to wait for other programs that use apt;
+                         default 900
 TEXT
 }
 
@@ -50,6 +52,8 @@ command -v apt-get >/dev/null || fail 'apt-get not found: only Ubuntu and Debian
 # cloud-init and sudo may omit these.
 export PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin:/usr/local/go/bin
 export DEBIAN_FRONTEND=noninteractive
+# Messages of apt are read below.
+export LC_ALL=C
 umask 022
 
 repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -91,6 +95,27 @@ directory() {
     changed "$1"
 }
 
+# Unattended upgrades of a new machine take minutes.
+apt_wait=${APT_WAIT:-900}
+[[ $apt_wait =~ ^[0-9]+$ ]] || { echo "provision.sh: APT_WAIT must be a number of seconds, got $apt_wait" >&2; exit 2; }
+
+# apt COMMAND... runs a command that uses apt. If another program holds one of apt's
+# locks, as apt-daily and unattended-upgrades do after a boot, it waits and tries again.
+# The option DPkg::Lock::Timeout covers only two of the four locks.
+apt() {
+    local deadline=$((SECONDS + apt_wait)) told='' busy
+    until "$@" </dev/null >"$scratch/apt.log" 2>&1; do
+        if ! busy=$(grep -m1 -E 'Could not get lock|[Uu]nable to (lock|acquire)|(lock was|is) locked by' "$scratch/apt.log") ||
+            ((SECONDS >= deadline)); then
+            cat "$scratch/apt.log" >&2
+            return 1
+        fi
+        [[ $busy == "$told" ]] || echo "waiting for another program that uses apt, at most $apt_wait s: ${busy#E: }"
+        told=$busy
+        sleep 1
+    done
+}
+
 # packages NAME... installs the packages that are missing.
 packages() {
     local name missing=()
@@ -99,15 +124,15 @@ packages() {
     done
     ((${#missing[@]})) || return 0
     index
-    apt-get install -y -qq -o Acquire::Retries=3 --no-install-recommends "${missing[@]}" >"$scratch/apt.log" 2>&1 ||
-        { cat "$scratch/apt.log" >&2; fail "apt-get install ${missing[*]} failed"; }
+    apt apt-get install -y -qq -o Acquire::Retries=3 --no-install-recommends "${missing[@]}" ||
+        fail "apt-get install ${missing[*]} failed"
     changed "packages installed: ${missing[*]}"
 }
 
 # index updates the lists of packages, once.
 index() {
     [[ ! -e $scratch/indexed ]] || return 0
-    apt-get update -qq -o Acquire::Retries=3 -o APT::Update::Error-Mode=any >"$scratch/apt.log" 2>&1 || { cat "$scratch/apt.log" >&2; fail 'apt-get update failed'; }
+    apt apt-get update -qq -o Acquire::Retries=3 -o APT::Update::Error-Mode=any || fail 'apt-get update failed'
     touch "$scratch/indexed"
 }
 
@@ -228,16 +253,19 @@ SQL
 }
 
 install_service() {
-    packages logrotate
     if ! id apmapp >/dev/null 2>&1; then
         useradd --system --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin apmapp
         changed 'user apmapp created'
     fi
-    # install_agent adds the Agent's user to this group, so that it can read the log.
-    directory /var/log/apmapp 750 apmapp:apmapp
     put /usr/local/bin/apmapp 755 root:root apmapp <"$bin/apmapp"
     put /usr/local/bin/loadgen 755 root:root apmapp-loadgen <"$bin/loadgen"
-    put /etc/logrotate.d/apmapp 644 root:root <"$vm_files/apmapp.logrotate"
+    # Earlier versions let systemd open the log, as root, and logrotate rotate it. The
+    # compressed files stay.
+    if [[ -e /etc/logrotate.d/apmapp ]]; then
+        chown --recursive apmapp:apmapp /var/log/apmapp
+        rm /etc/logrotate.d/apmapp
+        changed '/etc/logrotate.d/apmapp removed: the service rotates its log itself'
+    fi
     put /etc/systemd/system/apmapp.service 644 root:root apmapp <"$vm_files/apmapp.service"
     put /etc/systemd/system/apmapp-loadgen.service 644 root:root apmapp-loadgen <"$vm_files/apmapp-loadgen.service"
 }
@@ -260,8 +288,7 @@ install_agent() {
         # writes none.
         directory $etc 755 root:root
         put $etc/datadog.yaml 640 root:root <"$agent_files/datadog.yaml"
-        (cd "$scratch" && DD_INSTALL_ONLY=true bash "$script") >"$scratch/agent.log" 2>&1 ||
-            { cat "$scratch/agent.log" >&2; fail "the Agent's install script failed"; }
+        (cd "$scratch" && DD_INSTALL_ONLY=true apt bash "$script") || fail "the Agent's install script failed"
         [[ -x /opt/datadog-agent/bin/agent/agent ]] || fail "the Agent's install script installed no Agent"
         changed 'Datadog Agent installed'
     fi
@@ -276,10 +303,8 @@ install_agent() {
     for name in mysql.d apmapp.d; do
         directory $etc/conf.d/$name 755 dd-agent:dd-agent
     done
-    local innodb='s/^/&/'
-    [[ $server != mariadb ]] || innodb='s/disable_innodb_metrics: false/disable_innodb_metrics: true/'
     put $etc/conf.d/mysql.d/conf.yaml 640 dd-agent:dd-agent datadog-agent \
-        < <(sed -e "$innodb" -e "s/port: 3306/port: $port/" "$agent_files/conf.d/mysql.d/conf.yaml")
+        < <(sed "s/port: 3306/port: $port/" "$agent_files/conf.d/mysql.d/conf.yaml")
     put $etc/conf.d/apmapp.d/conf.yaml 640 dd-agent:dd-agent datadog-agent <"$agent_files/conf.d/apmapp.d/conf.yaml"
     put $etc/conf.d/my_metric.yaml 640 dd-agent:dd-agent datadog-agent <"$agent_files/conf.d/my_metric.yaml"
     put $etc/checks.d/my_metric.py 640 dd-agent:dd-agent datadog-agent <"$agent_files/checks.d/my_metric.py"

@@ -79,7 +79,7 @@ func (f *logFile) close() {
 	}
 }
 
-// Write appends complete lines. If it fails, the number of bytes tells which lines are
+// Write appends complete lines. If it fails, the number of bytes shows which lines are
 // in the file. The next write begins a new line.
 func (f *logFile) Write(lines []byte) (int, error) {
 	if err := f.prepare(int64(len(lines))); err != nil {

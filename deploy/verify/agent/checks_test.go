@@ -23,11 +23,11 @@ func TestLogConfiguration(t *testing.T) {
 	conf := decode[struct{ Logs []logConfig }](t, path)
 	// The log file in the service's unit.
 	unit := read(t, repository+"/deploy/vm/apmapp.service")
-	output := regexp.MustCompile(`(?m)^StandardOutput=append:(\S+)$`).FindStringSubmatch(unit)
-	if output == nil {
-		t.Fatal("apmapp.service has no StandardOutput=append:FILE")
+	file := regexp.MustCompile(`(?m)^Environment=APMAPP_LOG_FILE=(\S+)$`).FindStringSubmatch(unit)
+	if file == nil {
+		t.Fatal("apmapp.service sets no APMAPP_LOG_FILE")
 	}
-	want := []logConfig{{Type: "file", Path: output[1], Source: "go", Service: "apmapp"}}
+	want := []logConfig{{Type: "file", Path: file[1], Source: "go", Service: "apmapp"}}
 	if !slices.Equal(conf.Logs, want) {
 		t.Errorf("%s: %+v, want %+v", path, conf.Logs, want)
 	}
@@ -59,7 +59,6 @@ type mysqlOptions struct {
 			GaleraCluster          *bool  `yaml:"galera_cluster"`
 			ExtraStatusMetrics     *bool  `yaml:"extra_status_metrics"`
 			ExtraInnodbMetrics     *bool  `yaml:"extra_innodb_metrics"`
-			DisableInnodbMetrics   *bool  `yaml:"disable_innodb_metrics"`
 			SchemaSizeMetrics      *bool  `yaml:"schema_size_metrics"`
 			TableSizeMetrics       *bool  `yaml:"table_size_metrics"`
 			SystemTableSizeMetrics *bool  `yaml:"system_table_size_metrics"`

@@ -19,7 +19,7 @@ type externalMetric struct {
 const (
 	// traceInterval is the interval of trace metrics.
 	traceInterval = 10 * time.Second
-	// window is how far back the Cluster Agent asks (external_metrics_provider.bucket_size).
+	// window is the time for which the Cluster Agent asks (external_metrics_provider.bucket_size).
 	window = 5 * time.Minute
 	// defaultMaxAge is external_metrics_provider.max_age. An older value is not used.
 	defaultMaxAge = 2 * time.Minute
@@ -78,8 +78,8 @@ func (m externalMetric) read(points []point, now time.Duration) (value float64, 
 }
 
 // traffic returns the points of two pods that together get rate(t) requests per second
-// until end. They arrive 25 and 45 seconds after their interval, which is how long
-// tracers and Agents collect them, with up to 5 seconds more.
+// until end. They arrive 25 and 45 seconds after their interval, the time for which
+// tracers and Agents collect them, and up to 5 seconds later.
 func traffic(end time.Duration, rate func(time.Duration) float64) (points []point) {
 	for start := time.Duration(0); start < end; start += traceInterval {
 		jitter := start / traceInterval * 3 % 6 * time.Second

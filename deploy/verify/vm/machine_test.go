@@ -69,11 +69,17 @@ func boot(t *testing.T, root string, shares ...debian.Share) provisioned {
 }
 
 // provision runs provision.sh, given as variables, program and flags, and returns its
-// output.
+// output. Its standard input is not empty, like a terminal's.
 func (m provisioned) provision(args ...string) string {
 	m.t.Helper()
-	out := m.MustRun(m.t, append([]string{"env"}, args...)...)
+	cmd := m.Command(m.t.Context(), append([]string{"env"}, args...)...)
+	cmd.Stdin = strings.NewReader("an answer\n")
+	content, err := cmd.CombinedOutput()
+	out := strings.TrimSpace(string(content))
 	m.t.Log(out)
+	if err != nil {
+		m.t.Fatal(err)
+	}
 	return out
 }
 

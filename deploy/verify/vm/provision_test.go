@@ -29,7 +29,7 @@ func TestProvision(t *testing.T) {
 			t.Fatal(err)
 		}
 		m := boot(t, root, goShares(t)...)
-		testProvision(m, "MariaDB", m.provision("GOPROXY=off", script))
+		testProvision(m, "MariaDB", m.provisionWhileAptIsBusy("GOPROXY=off", script))
 	})
 	t.Run("MySQL", func(t *testing.T) {
 		t.Parallel()
@@ -38,7 +38,7 @@ func TestProvision(t *testing.T) {
 			t.Fatal(err)
 		}
 		m := boot(t, root, debian.Share{From: programs, To: "/opt/programs"})
-		testProvision(m, "MySQL", m.provision(script, "--bin", "/opt/programs"))
+		testProvision(m, "MySQL", m.provisionWhileAptIsBusy(script, "--bin", "/opt/programs"))
 	})
 }
 
@@ -76,7 +76,10 @@ func testProvision(m provisioned, server, output string) {
 	m.load()
 	testUsers(m)
 	testLog(m)
-	testAgent(m, server)
+	testRotation(m)
+	testFullDisk(m)
+	testUpgrade(m)
+	testAgent(m)
 	testRepair(m)
 	testStop(m)
 	testSecrets(m)
@@ -101,8 +104,8 @@ func testUsers(m provisioned) {
 	if out, err := m.sqlAs("datadog", m.datadogPassword(), "CALL apmapp.explain_statement('SELECT * FROM visits')"); err != nil || !strings.Contains(out, "visits") {
 		m.t.Errorf("the Agent's user gets no plan: %q, %v", out, err)
 	}
-	if got := m.sql("SELECT max_user_connections FROM mysql.user WHERE user = 'datadog'"); got != "5" {
-		m.t.Errorf("the Agent's user may open %s connections, want 5", got)
+	if got := m.sql("SELECT max_user_connections FROM mysql.user WHERE user = 'datadog'"); got != "10" {
+		m.t.Errorf("the Agent's user may open %s connections, want 10", got)
 	}
 	if got := m.sql("SELECT @@performance_schema, @@max_digest_length, @@bind_address"); got != "1\t4096\t127.0.0.1" {
 		m.t.Errorf("performance_schema, max_digest_length and bind_address are %q", got)
@@ -118,7 +121,6 @@ func testRepair(m provisioned) {
 	}
 	before := m.state()
 	m.sql("DROP USER datadog@'%'; DROP USER apmapp@'127.0.0.1'")
-	m.MustRun(m.t, "rm", "/etc/logrotate.d/apmapp")
 	m.MustRun(m.t, "chmod", "644", "/etc/apmapp/dsn")
 	m.MustRun(m.t, "systemctl", "stop", "apmapp")
 	out := m.again()
@@ -129,7 +131,7 @@ func testRepair(m provisioned) {
 		delete(after, changed)
 	}
 	m.wantSame(before, after)
-	for _, want := range []string{"MySQL user datadog", "MySQL user apmapp", "/etc/logrotate.d/apmapp", "/etc/apmapp/dsn", "apmapp started"} {
+	for _, want := range []string{"MySQL user datadog", "MySQL user apmapp", "/etc/apmapp/dsn", "apmapp started"} {
 		if !strings.Contains(out, "changed: "+want) {
 			m.t.Errorf("provision.sh does not report %q", "changed: "+want)
 		}

@@ -1,7 +1,6 @@
 package vm
 
 import (
-	"encoding/json"
 	"fmt"
 	"net"
 	"regexp"
@@ -52,36 +51,6 @@ func testUnits(m provisioned) {
 	}
 	if user := m.MustRun(m.t, "stat", "--format=%U", "/proc/"+pid); user != "apmapp" {
 		m.t.Errorf("the service runs as %s, want apmapp", user)
-	}
-}
-
-// testLog checks the log that the Agent reads, before and after a rotation.
-func testLog(m provisioned) {
-	m.t.Helper()
-	var requests int
-	for line := range strings.Lines(m.Read(m.t, "/var/log/apmapp/apmapp.log")) {
-		var entry map[string]any
-		if err := json.Unmarshal([]byte(line), &entry); err != nil {
-			m.t.Fatalf("the log line %q is not JSON: %v", line, err)
-		}
-		if entry["msg"] == "request" {
-			requests++
-			if entry["dd.env"] != "dev" || entry["dd.service"] != "apmapp" || entry["dd.trace_id"] == "" {
-				m.t.Fatalf("the log line of a request lacks dd.env, dd.service or dd.trace_id: %s", line)
-			}
-		}
-	}
-	if requests < 100 {
-		m.t.Errorf("the log has %d requests, want the 100 that loadgen sent", requests)
-	}
-	if out := m.MustRun(m.t, "logrotate", "--debug", "/etc/logrotate.d/apmapp"); strings.Contains(out, "error:") {
-		m.t.Errorf("logrotate: %s", out)
-	}
-	m.MustRun(m.t, "logrotate", "--force", "/etc/logrotate.d/apmapp")
-	m.load()
-	after := m.Read(m.t, "/var/log/apmapp/apmapp.log")
-	if !strings.HasPrefix(after, "{") || strings.Count(after, `"msg":"request"`) < 100 {
-		m.t.Errorf("after the rotation the log starts with %.100q, want 100 requests from the start", after)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"testing"
 )
 
@@ -34,6 +35,11 @@ func TestVagrantfile(t *testing.T) {
 		cmd.Env = append(os.Environ(), "VAGRANT_HOME="+dir, "VAGRANT_CHECKPOINT_DISABLE=1")
 		out, err := cmd.CombinedOutput()
 		return string(out), err
+	}
+	for _, want := range []string{`(?m)^  config\.vm\.box_version = "[0-9.]+"$`, `override\.vm\.box_version = "[0-9.]+"`} {
+		if !regexp.MustCompile(want).Match(content) {
+			t.Errorf("the Vagrantfile pins no version of the box: nothing matches %s", want)
+		}
 	}
 	// The shared folder is relative to the original file, not to the copy.
 	content = bytes.ReplaceAll(content, []byte(`"../.."`), []byte(`"."`))
