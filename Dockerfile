@@ -4,10 +4,14 @@
 #   docker build -t apmapp --build-arg VERSION="$(git describe --tags --always)" \
 #       --build-arg REVISION="$(git rev-parse HEAD)" .
 #
+# Two builds of one commit make the same image if both set SOURCE_DATE_EPOCH, as "make
+# image" does: the time of the program's file is part of its layer. "make base-images"
+# raises the digests of the base images.
+#
 # Each image contains one static program and no shell. So the image that serves in
 # production does not contain a load generator.
 
-FROM --platform=$BUILDPLATFORM docker.io/library/golang:1.26-alpine AS source
+FROM --platform=$BUILDPLATFORM docker.io/library/golang:1.26-alpine@sha256:b6890e35ded5d19118c2bca3d7754dc4e6f694aac2d0aeb92f9807c2879e4230 AS source
 WORKDIR /src
 COPY . .
 # Go cross-compiles, so a build for another platform needs no emulation.
@@ -16,23 +20,27 @@ ARG TARGETARCH
 ARG VERSION
 ARG REVISION
 ARG GOPROXY
-ENV CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH \
+ARG SOURCE_DATE_EPOCH=0
+ENV CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH SOURCE_DATE_EPOCH=$SOURCE_DATE_EPOCH \
     LDFLAGS="-s -w -X apmapp/internal/build.version=$VERSION -X apmapp/internal/build.revision=$REVISION"
 
 FROM source AS build-apmapp
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
-    go build -trimpath -buildvcs=false -ldflags "$LDFLAGS" -o /out/apmapp ./cmd/apmapp
+    go build -trimpath -buildvcs=false -ldflags "$LDFLAGS" -o /out/apmapp ./cmd/apmapp && \
+    touch -d "@$SOURCE_DATE_EPOCH" /out/apmapp
 
 FROM source AS build-loadgen
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
-    go build -trimpath -buildvcs=false -ldflags "$LDFLAGS" -o /out/loadgen ./loadgen
+    go build -trimpath -buildvcs=false -ldflags "$LDFLAGS" -o /out/loadgen ./loadgen && \
+    touch -d "@$SOURCE_DATE_EPOCH" /out/loadgen
 
 FROM source AS build-localagent
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
-    go build -trimpath -buildvcs=false -ldflags "$LDFLAGS" -o /out/localagent ./cmd/localagent
+    go build -trimpath -buildvcs=false -ldflags "$LDFLAGS" -o /out/localagent ./cmd/localagent && \
+    touch -d "@$SOURCE_DATE_EPOCH" /out/localagent
 
 # CA certificates, time zones, a user that is not root, and no shell.
-FROM gcr.io/distroless/static-debian12:nonroot AS runtime
+FROM gcr.io/distroless/static-debian12:nonroot@sha256:afa5c872c891853ca7fcf1f12c3edb23f7eeef36189728842dd51042ff57f7ab AS runtime
 # A number, because Kubernetes' runAsNonRoot cannot look up a name.
 USER 65532:65532
 ARG VERSION

@@ -2,6 +2,7 @@ package containers
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"net"
@@ -60,7 +61,7 @@ func containerProblems(p *types.Project, s types.ServiceConfig) (problems []stri
 	}
 	for _, variable := range slices.Sorted(maps.Keys(s.Environment)) {
 		value := *s.Environment[variable]
-		if strings.HasSuffix(variable, "_FILE") && !mounted[value] {
+		if strings.HasSuffix(variable, "_FILE") && variable != "APMAPP_LOG_FILE" && !mounted[value] {
 			report("%s: no secret is mounted at %s", variable, value)
 		}
 		for _, file := range encFiles(value) {
@@ -131,6 +132,8 @@ func serviceProblems(s, agent types.ServiceConfig) (problems []string) {
 	if v := s.Build.Args["VERSION"]; v == nil || *v != s.Labels["com.datadoghq.tags.version"] {
 		report("com.datadoghq.tags.version is %q, which differs from the image's version", s.Labels["com.datadoghq.tags.version"])
 	}
+	problems = append(problems, imageHealthCheck(s)...)
+	problems = append(problems, logProblems(s, agent)...)
 	if s.StopGracePeriod == nil || time.Duration(*s.StopGracePeriod) < drainTime {
 		report("stop_grace_period is %v, a stop takes up to %s", s.StopGracePeriod, drainTime)
 	}
@@ -138,6 +141,25 @@ func serviceProblems(s, agent types.ServiceConfig) (problems []string) {
 	_, err := fmt.Sscanf(variable("GOMEMLIMIT"), "%fMiB", &mib)
 	if share := mib * (1 << 20) / float64(s.MemLimit); err != nil || !headroom(share) {
 		report("GOMEMLIMIT is %s, %.0f %% of the limit", variable("GOMEMLIMIT"), 100*share)
+	}
+	return problems
+}
+
+// logProblems checks that the local agent follows the service's log, in a file that both
+// have. The Datadog Agent reads standard output.
+func logProblems(s, agent types.ServiceConfig) (problems []string) {
+	if agent.Name != "localagent" {
+		return nil
+	}
+	var path string
+	if v := s.Environment["APMAPP_LOG_FILE"]; v != nil {
+		path = *v
+	}
+	if !slices.Contains(agent.Command, "-logs="+path) {
+		problems = append(problems, fmt.Sprintf("%s: APMAPP_LOG_FILE is %q, which the local agent does not follow", s.Name, path))
+	}
+	if a, b := volumeAt(s, filepath.Dir(path)), volumeAt(agent, filepath.Dir(path)); a == "" || a != b {
+		problems = append(problems, fmt.Sprintf("%s: it does not share %s with the local agent", s.Name, filepath.Dir(path)))
 	}
 	return problems
 }
@@ -232,17 +254,24 @@ func target(b *types.BuildConfig) (stage string, ok bool) {
 	return "", false
 }
 
-// hasHealthCheck reports whether the compose file or the Dockerfile has a health
-// check for a service.
+// hasHealthCheck reports whether the compose file has a health check for a service.
+// One in the Dockerfile does not count: images in OCI format have none.
 func hasHealthCheck(s types.ServiceConfig) bool {
-	if s.HealthCheck != nil && len(s.HealthCheck.Test) > 0 {
-		return true
-	}
-	if s.Build == nil {
-		return false
-	}
+	return s.HealthCheck != nil && len(s.HealthCheck.Test) > 0
+}
+
+// imageHealthCheck checks that the health check of a service is the one of its image.
+func imageHealthCheck(s types.ServiceConfig) (problems []string) {
 	stage, _ := target(s.Build)
-	return regexp.MustCompile(`(?m)^HEALTHCHECK `).MatchString(stage)
+	want := regexp.MustCompile(`(?m)^HEALTHCHECK .*CMD (\[.*\])$`).FindStringSubmatch(stage)
+	if want == nil || !hasHealthCheck(s) {
+		return []string{s.Name + ": the image or the compose file has no health check"}
+	}
+	command, err := json.Marshal(s.HealthCheck.Test[1:])
+	if err != nil || string(command) != strings.ReplaceAll(want[1], ", ", ",") {
+		return []string{fmt.Sprintf("%s: the health check is %s, in the image %s", s.Name, command, want[1])}
+	}
+	return nil
 }
 
 // encFiles returns the files of all ENC[file@…] in a text. The Agent reads secrets

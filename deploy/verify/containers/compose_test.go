@@ -45,7 +45,11 @@ func TestBrokenCompose(t *testing.T) {
 		{"missing file", "", "agent/mysql/datadog.sql:", "agent/mysql/datadog.SQL:", "datadog.SQL: no such file"},
 		{"missing target", "", "target: loadgen", "target: generator", "no target generator"},
 		{"dependency without a health check", "", "    healthcheck:", "    x-healthcheck:", "waits for mysql to be healthy"},
-		{"image without its health check", "../../Dockerfile", "HEALTHCHECK ", "# ", "waits for apmapp to be healthy"},
+		{"log that the local agent does not follow", "", "APMAPP_LOG_FILE: /var/run/datadog/apmapp.log", "APMAPP_LOG_FILE: /var/run/datadog/app.log", "which the local agent does not follow"},
+		{"log in a folder that is not shared", "", "/var/run/datadog/apmapp.log", "/tmp/apmapp.log", "it does not share /tmp with the local agent"},
+		{"dependency whose health check is only in the image", "", "test: [CMD, /apmapp, -healthcheck]", "disable: false", "waits for apmapp to be healthy"},
+		{"image without its health check", "../../Dockerfile", "HEALTHCHECK ", "# ", "the image or the compose file has no health check"},
+		{"health check that differs from the image's", "", "test: [CMD, /apmapp, -healthcheck]", "test: [CMD, /apmapp, -help]", "the health check is"},
 		{"label with invalid JSON", "", `"dbm": true,`, `"dbm": true`, "com.datadoghq.ad.checks"},
 		{"check without instances", "", `"init_config": {"propagate_agent_tags": true},`, "", "no instances or no init_config"},
 		{"password that the Agent cannot read", "", "secrets: [dd_api_key, mysql_datadog_password]", "secrets: [dd_api_key]", "the Agent has no secret mysql_datadog_password"},
@@ -71,12 +75,16 @@ func TestBrokenCompose(t *testing.T) {
 			t.Parallel()
 			deploy := deployment(t)
 			replace(t, filepath.Join(deploy, "compose", cmp.Or(tc.file, "compose.yaml")), tc.old, tc.with)
-			p, err := compose(t, filepath.Join(deploy, "compose"), "datadog", "VERSION=1.2.3", "DD_ENV=demo")
-			if err != nil {
-				wantProblem(t, []string{err.Error()}, tc.want)
-				return
+			var problems []string
+			for _, profile := range []string{"local", "datadog"} {
+				p, err := compose(t, filepath.Join(deploy, "compose"), profile, "VERSION=1.2.3", "DD_ENV=demo")
+				if err != nil {
+					problems = append(problems, err.Error())
+				} else {
+					problems = append(problems, composeProblems(p)...)
+				}
 			}
-			wantProblem(t, composeProblems(p), tc.want)
+			wantProblem(t, problems, tc.want)
 		})
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestImages builds the images, runs their programs, and lets them work together.
@@ -59,10 +60,63 @@ func TestImages(t *testing.T) {
 		t.Parallel()
 		together(w.in(t), service, generator, localAgent)
 	})
+	// Not in parallel with the foreign architecture, whose base image has the same name.
+	t.Run("reproducible", func(t *testing.T) { reproducible(w.in(t)) })
 	t.Run("foreign architecture", func(t *testing.T) {
 		t.Parallel()
 		foreign(w.in(t))
 	})
+}
+
+// reproducible builds an image twice, from copies of the source code with other times.
+// Both must have the same digest.
+func reproducible(w *workshop) {
+	var images [2]inspected
+	for i := range images {
+		source := w.t.TempDir()
+		if err := os.CopyFS(source, os.DirFS(filepath.Join(root, "internal/build"))); err != nil {
+			w.t.Fatal(err)
+		}
+		w.file(source, "go.mod", []byte("module apmapp\n"), 0o644)
+		w.file(source, "loadgen/main.go", []byte("package main\n\nfunc main() { println(\"loadgen\") }\n"), 0o644)
+		other := time.Date(2001, 2, 3, i, 0, 0, 0, time.UTC)
+		if err := os.Chtimes(filepath.Join(source, "loadgen/main.go"), other, other); err != nil {
+			w.t.Fatal(err)
+		}
+		epoch := []string{"--format", "oci", "--timestamp", "1700000000", "--build-arg", "SOURCE_DATE_EPOCH=1700000000"}
+		image := w.build("loadgen", runtime.GOARCH, source, append(epoch, "--tag", fmt.Sprintf("localhost/reproducible:%d", i))...)
+		images[i] = w.inspect(image)
+		info, err := os.Stat(w.program(image))
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		if got := info.ModTime().Unix(); got != 1700000000 {
+			w.t.Errorf("the program's file has the time %d, want SOURCE_DATE_EPOCH", got)
+		}
+	}
+	if images[0].ID != images[1].ID || images[0].Digest != images[1].Digest || images[0].Digest == "" {
+		w.t.Errorf("two builds made the images %s (%s) and %s (%s), want the same", images[0].ID, images[0].Digest, images[1].ID, images[1].Digest)
+	}
+}
+
+// TestBaseImagesArePinned checks that each base image has a tag, which people read, and a
+// digest, which the builder uses.
+func TestBaseImagesArePinned(t *testing.T) {
+	stages := map[string]bool{}
+	var pinned []string
+	for _, m := range regexp.MustCompile(`(?m)^FROM (?:--platform=\S+ )?(\S+) AS (\S+)$`).FindAllStringSubmatch(read(t, filepath.Join(root, "Dockerfile")), -1) {
+		image, name := m[1], m[2]
+		if !stages[image] {
+			if !regexp.MustCompile(`^[a-z0-9./-]+:[a-z0-9.-]+@sha256:[0-9a-f]{64}$`).MatchString(image) {
+				t.Errorf("the base image %s is not pinned by tag and digest", image)
+			}
+			pinned = append(pinned, pinnedDigest.ReplaceAllString(image, ""))
+		}
+		stages[name] = true
+	}
+	if want := []string{golangImage, staticImage}; !slices.Equal(pinned, want) {
+		t.Errorf("the base images are %q, want %q", pinned, want)
+	}
 }
 
 // foreign builds an image for another architecture. This machine cannot run it, so the

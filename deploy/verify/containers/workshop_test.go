@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"testing"
@@ -175,10 +176,13 @@ func (w *workshop) file(tree, name string, content []byte, mode os.FileMode) {
 const revision = "0123456789abcdef0123456789abcdef01234567"
 
 // build builds a target of the Dockerfile, or its default if target is empty, from the
-// source code in a folder.
-func (w *workshop) build(target, arch, source string) (image string) {
+// source code in a folder. More arguments are buildah's.
+func (w *workshop) build(target, arch, source string, more ...string) (image string) {
 	w.t.Helper()
 	image = "localhost/" + cmp.Or(target, "default") + ":" + arch
+	if source != root {
+		image += "-other-source"
+	}
 	args := []string{"bud", "--isolation", "chroot", "--pull-never", "--format", "docker",
 		"--platform", "linux/" + arch,
 		// Docker and newer releases of buildah set it themselves.
@@ -189,22 +193,24 @@ func (w *workshop) build(target, arch, source string) (image string) {
 	if target != "" {
 		args = append(args, "--target", target)
 	}
-	dockerfile := filepath.Join(root, "Dockerfile")
+	// The stand-ins for the base images have other digests.
+	dockerfile := filepath.Join(w.t.TempDir(), "Dockerfile")
+	w.file("/", dockerfile, []byte(pinnedDigest.ReplaceAllString(read(w.t, filepath.Join(root, "Dockerfile")), "")), 0o644)
 	if arch != runtime.GOARCH {
 		// The buildah of Debian 12 uses the platform of one stage for the next, too.
-		changed := filepath.Join(w.dir, "Dockerfile")
-		w.file("/", changed, []byte(read(w.t, dockerfile)), 0o644)
-		replace(w.t, changed, "\nFROM "+staticImage, "\nFROM --platform=linux/"+arch+" "+staticImage)
-		dockerfile = changed
+		replace(w.t, dockerfile, "\nFROM "+staticImage, "\nFROM --platform=linux/"+arch+" "+staticImage)
 	}
 	start := time.Now()
-	w.do("buildah", append(args, "--file", dockerfile, source)...)
+	w.do("buildah", append(append(args, more...), "--file", dockerfile, source)...)
 	w.t.Logf("%s: built in %.1fs", image, time.Since(start).Seconds())
 	return image
 }
 
+var pinnedDigest = regexp.MustCompile(`@sha256:[0-9a-f]{64}`)
+
 // inspected is the part of podman image inspect that the tests read.
 type inspected struct {
+	ID, Digest   string
 	Architecture string
 	Size         int64
 	User         string
