@@ -49,7 +49,7 @@ func (c carrier) object(t, path string, want, have map[string]any) map[string]an
 	for key, h := range have {
 		at := below(path, key)
 		_, wanted := want[key]
-		if !wanted && !bare(h) && m.field(key) != "" && !c.watched(at) && !equal(h, defaults[c.kind][at]) && !c.addedByAPI(at) && !slices.Contains(derived[c.kind], at) {
+		if !wanted && h != nil && !bare(h) && m.field(key) != "" && !c.watched(at) && !equal(h, defaults[c.kind][at]) && !c.addedByAPI(at) && !slices.Contains(derived[c.kind], at) {
 			all[key] = clone(h)
 		}
 	}
@@ -123,11 +123,9 @@ func clone(v any) any {
 	return v
 }
 
-// bare reports whether a value is null or has no elements.
+// bare reports whether a value is a list or an object without elements.
 func bare(v any) bool {
 	switch v := v.(type) {
-	case nil:
-		return true
 	case []any:
 		return len(v) == 0
 	case map[string]any:

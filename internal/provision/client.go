@@ -198,9 +198,7 @@ func (c *Client) pause(ctx context.Context, d time.Duration, why error) error {
 // try performs op once. after is the least time to wait before a retry; if it is
 // negative, op must not be retried.
 func (c *Client) try(ctx context.Context, op operation) (body any, after time.Duration, err error) {
-	rctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
-	defer cancel()
-	resp, text, err := c.send(rctx, op)
+	resp, text, err := c.send(ctx, op)
 	if u := (*url.Error)(nil); errors.As(err, &u) {
 		err = u.Err // op has a name
 	}
@@ -208,7 +206,7 @@ func (c *Client) try(ctx context.Context, op operation) (body any, after time.Du
 	case resp == nil && noConnection(err):
 		return nil, -1, fmt.Errorf("%s: %s; check the network, the proxy, DD_SITE and -api", op.name, c.plain(err.Error()))
 	case resp == nil:
-		if rctx.Err() != nil && ctx.Err() == nil {
+		if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
 			err = fmt.Errorf("no answer within %s", c.cfg.Timeout)
 		}
 		return c.inDoubt(op, momentary{fmt.Errorf("%s: %s", op.name, c.plain(err.Error()))})
@@ -222,7 +220,7 @@ func (c *Client) try(ctx context.Context, op operation) (body any, after time.Du
 		return c.inDoubt(op, momentary{fmt.Errorf("%s: the answer broke off", op.name)})
 	case len(text) == 0:
 		return nil, 0, nil
-	case strings.HasPrefix(strings.TrimSpace(string(text)), "<"):
+	case isPage(text):
 		return nil, -1, fmt.Errorf("%s: a page answered, not the API: %s; check DD_SITE, -api and the proxy", op.name, c.plain(reason(text)))
 	}
 	d := json.NewDecoder(bytes.NewReader(text))
@@ -233,8 +231,10 @@ func (c *Client) try(ctx context.Context, op operation) (body any, after time.Du
 	return body, 0, nil
 }
 
-// send sends op and reads the answer.
+// send sends op and reads the answer, within the timeout.
 func (c *Client) send(ctx context.Context, op operation) (*http.Response, []byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
+	defer cancel()
 	address := c.base + op.path
 	if len(op.query) > 0 {
 		address += "?" + op.query.Encode()

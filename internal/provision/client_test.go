@@ -236,7 +236,8 @@ func TestAnswers(t *testing.T) {
 		{400, `{"other": "bad"}`, "read monitor 7: 400 Bad Request", 1},
 		{400, `["bad"]`, "read monitor 7: 400 Bad Request: bad", 1},
 		{400, `bad`, "read monitor 7: 400 Bad Request: bad", 1},
-		{400, "<html><title>Denied</title><body><h1>Access &amp; more</h1>\r\n by policy</body>", "read monitor 7: 400 Bad Request: Denied: Access & more by policy", 1},
+		{400, "<html><title>Denied</title><body><h1>Access &amp; more</h1>\r\n by policy</body>", "read monitor 7: 400 Bad Request: Denied: Access & more by policy; a page answered, not the API; check DD_SITE, -api and the proxy", 1},
+		{403, "<html><body>blocked</body></html>", "read monitor 7: 403 Forbidden: blocked; a page answered, not the API; check DD_SITE, -api and the proxy", 1},
 		{400, strings.Repeat("x", 301), "read monitor 7: 400 Bad Request: " + strings.Repeat("x", 300) + "...", 1},
 		{400, strings.Repeat("x", 300), "read monitor 7: 400 Bad Request: " + strings.Repeat("x", 300), 1},
 		{401, `{"errors": ["monitor 7 is used in an SLO"]}`, "read monitor 7: 401 Unauthorized: monitor 7 is used in an SLO", 1},
@@ -491,5 +492,41 @@ func TestLinks(t *testing.T) {
 		if got := client.link(c.o); got != c.want {
 			t.Errorf("%s: %s, want %s", c.site, got, c.want)
 		}
+	}
+}
+
+// body is the body of an answer that knows whether it was closed.
+type body struct {
+	io.Reader
+	closed bool
+}
+
+func (b *body) Close() error { b.closed = true; return nil }
+
+// A request leaves nothing open: neither its connection nor its timer.
+func TestRequestIsReleased(t *testing.T) {
+	a := newAPI(t, answers(200, ""))
+	b := &body{Reader: strings.NewReader(`{"id": 7}`)}
+	var ctx context.Context
+	a.http.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
+		ctx = r.Context()
+		if at, ok := ctx.Deadline(); !ok || time.Until(at) > a.cfg.Timeout {
+			t.Errorf("the deadline is %v", at)
+		}
+		return &http.Response{StatusCode: 200, Body: b, Header: http.Header{}}, nil
+	})
+	if _, err := a.get(t.Context(), Monitor, "7"); err != nil {
+		t.Fatal(err)
+	}
+	if !b.closed || ctx.Err() == nil {
+		t.Errorf("the body is closed: %t; the context: %v", b.closed, ctx.Err())
+	}
+}
+
+// What comes from outside is one line without control characters.
+func TestPlain(t *testing.T) {
+	a := newAPI(t, answers(200, ""))
+	if got := a.plain(" a\x00b\t\u00a0c\x7fd\u0085\r\ne!\u00a1 "); got != "a b c d e!\u00a1" {
+		t.Errorf("got %q", got)
 	}
 }

@@ -54,7 +54,7 @@ func definitionOf(kind Kind, body map[string]any) map[string]any {
 		want := map[string]any{}
 		for _, name := range []string{"display_timezone", "message", "monitor_identifier", "mute_first_recovery_notification",
 			"notify_end_states", "notify_end_types", "schedule", "scope"} {
-			if v, ok := have[name]; ok && v != nil {
+			if v := have[name]; v != nil {
 				want[name] = v
 			}
 		}

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // APIError is an answer with a status of 300 or more.
@@ -67,6 +68,8 @@ func (c *Client) apiError(ctx context.Context, op operation, resp *http.Response
 			e.Message = c.plain("to " + target.String())
 		}
 		e.Advice = "redirects are not followed, because the keys would be sent along: check DD_SITE and -api"
+	case isPage(text) && e.Status < 500:
+		e.Advice = "a page answered, not the API; check DD_SITE, -api and the proxy"
 	case e.Status == http.StatusForbidden || e.Status == http.StatusUnauthorized && !own:
 		e.Advice = c.refused(ctx, op.permission)
 	case e.Status == http.StatusProxyAuthRequired:
@@ -93,9 +96,7 @@ const (
 func (c *Client) refused(ctx context.Context, permission string) string {
 	c.keys.Do(func() {
 		status := func(path string) int { // 403 for a key that is not valid
-			rctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
-			defer cancel()
-			resp, text, err := c.send(rctx, operation{method: http.MethodGet, path: path})
+			resp, text, err := c.send(ctx, operation{method: http.MethodGet, path: path})
 			if err != nil {
 				return 0
 			}
@@ -184,6 +185,9 @@ var (
 	element   = regexp.MustCompile(`(?s)<[^>]*>`)
 )
 
+// isPage reports whether an answer is HTML or XML, of a proxy or a login.
+func isPage(text []byte) bool { return strings.HasPrefix(strings.TrimSpace(string(text)), "<") }
+
 // words returns a text without the elements of HTML: of a page, its title and text.
 func words(text string) string {
 	var title string
@@ -200,7 +204,7 @@ func (c *Client) plain(s string) string {
 			s = strings.ReplaceAll(s, key.value, key.name)
 		}
 	}
-	s = strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 || r == 0xa0 }), " ")
+	s = strings.Join(strings.FieldsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }), " ")
 	const most = 300 // characters: a reason, not a page
 	if r := []rune(s); len(r) > most {
 		return string(r[:most]) + "..."

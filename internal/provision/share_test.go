@@ -122,7 +122,7 @@ func TestPublish(t *testing.T) {
 		t.Errorf("posted %s, want %s", got, want)
 	}
 	answer = `{}`
-	if _, _, err := a.Publish(t.Context(), s); err == nil || err.Error() != "share dashboard abc-def-ghi: the API's answer has no public URL" {
+	if link, created, err := a.Publish(t.Context(), s); err == nil || link != "" || created || err.Error() != "share dashboard abc-def-ghi: the API's answer has no public URL" {
 		t.Errorf("without a URL: %v", err)
 	}
 	s.Links = append(s.Links, Share{"https://p.datadoghq.com/sb/t3", "t3", "open"})
