@@ -523,7 +523,7 @@ func TestRequestIsReleased(t *testing.T) {
 	}
 }
 
-// What comes from outside is one line without control characters.
+// A text from outside becomes one line without control characters.
 func TestPlain(t *testing.T) {
 	a := newAPI(t, answers(200, ""))
 	if got := a.plain(" a\x00b\t\u00a0c\x7fd\u0085\r\ne!\u00a1 "); got != "a b c d e!\u00a1" {
