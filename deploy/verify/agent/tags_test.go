@@ -112,7 +112,7 @@ func (s tagging) tags(metric string) map[string]string {
 		env(s.loadgen)
 		tags["service"] = "loadgen"
 	case "mysql":
-		// The check runs with the address of its server. The Agent knows no tags of that
+		// The check runs with the address of its server. The Agent does not know tags of that
 		// host, unless it is its own. So the check has to send the tags itself.
 		delete(tags, "env")
 		instance := s.mysql.Instances[0]
