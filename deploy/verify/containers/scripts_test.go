@@ -23,6 +23,7 @@ func script(t *testing.T, programs map[string]string, args ...string) (calls str
 		}
 	}
 	for _, name := range []string{"bash", "env", "head", "grep", "sort", "sed", "rm", "cat", "cut", "mktemp", "sha256sum"} {
+		need(t, name)
 		path, err := exec.LookPath(name)
 		if err != nil {
 			t.Fatal(err)
