@@ -334,3 +334,34 @@ func TestNoOpenWindow(t *testing.T) {
 		}
 	}
 }
+
+// Null clears a field where a request changes only what it has. Elsewhere it is left out.
+func TestWithoutNull(t *testing.T) {
+	const body = `{"a": null, "b": {"c": null, "d": [null, {"e": null, "f": 1}]}, "data": {"attributes": {"message": null}}}`
+	for kind, want := range map[Kind]string{
+		SLO:       `{"b":{"d":[null,{"f":1}]},"data":{"attributes":{}}}`,
+		Dashboard: `{"b":{"d":[null,{"f":1}]},"data":{"attributes":{}}}`,
+		Monitor:   `{"a":null,"b":{"d":[null,{"f":1}]},"data":{"attributes":{}}}`,
+		Downtime:  `{"a":null,"b":{"c":null,"d":[null,{"f":1}]},"data":{"attributes":{"message":null}}}`,
+	} {
+		if got := compact(withoutNull(kind, value(t, body).(map[string]any))); got != want {
+			t.Errorf("%s: %s, want %s", kind, got, want)
+		}
+	}
+}
+
+// The recurrences that apply adds are left out, and nothing else.
+func TestWithoutFirst(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"data": {"attributes": {"schedule": {"recurrences": [{"rrule": "FREQ=DAILY;INTERVAL=1;COUNT=1"}, {"rrule": "FREQ=DAILY"}, 1]}}}}`: `{"data":{"attributes":{"schedule":{"recurrences":[{"rrule":"FREQ=DAILY"},1]}}}}`,
+		`{"data": {"attributes": {"schedule": {"start": null}}}}`:                                                                           `{"data":{"attributes":{"schedule":{"start":null}}}}`,
+		`{"data": {"attributes": {}}}`: `{"data":{"attributes":{}}}`,
+		`{}`:                           `{}`,
+	} {
+		given := value(t, body).(map[string]any)
+		before := compact(given)
+		if got := compact(withoutFirst(given)); got != want || compact(given) != before {
+			t.Errorf("%s: %s, want %s", body, got, want)
+		}
+	}
+}

@@ -10,7 +10,7 @@ func TestExport(t *testing.T) {
 		{"7", `{"id": 7, "name": "A ${b} <c>", "type": "query alert", "query": "q", "message": "m", "priority": null,
 			"tags": ["team:a", "managed-by:apmapp-provision", "provision-id:apmapp/dev/a"],
 			"options": {"thresholds": {"critical": 1.0}, "silenced": {"*": null}, "avalanche_window": 20},
-			"org_id": 1, "created": "x", "created_at": 1, "creator": {}, "modified": "x", "deleted": null, "multi": true, "overall_state": "OK", "overall_state_modified": "x",
+			"org_id": 1, "created": "x", "created_at": 1, "creator": {}, "modified": "x", "deleted": "x", "multi": true, "overall_state": "OK", "overall_state_modified": "x",
 			"state": {"groups": {}}, "matching_downtimes": [], "restricted_roles": ["a"], "restriction_policy": {"bindings": []}, "restricted": true, "assets": [], "draft_status": "published", "run_as": {}}`,
 			"monitor.a-b-c.json", `{"message":"m","name":"A $${b} <c>","options":{"thresholds":{"critical":1.0}},"query":"q","tags":["team:a"],"type":"query alert"}`},
 		{"abc-def-ghi", `{"id": "abc-def-ghi", "title": "D", "description": "text\n\n[apmapp-provision:apmapp/dev/d]", "layout_type": "ordered", "widgets": [
