@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"apmapp/internal/provision/standin"
 )
@@ -503,4 +504,44 @@ func TestUnknownFields(t *testing.T) {
 		t.Errorf("apply did not send the field: %v", a.Problems())
 	}
 	a.Forget()
+}
+
+// At 20:00 local time, a night or a weekend is running. After the first apply it is
+// muted, and a second apply finds no difference.
+func TestRunningNightIsCovered(t *testing.T) {
+	t.Parallel()
+	a := newAccount(t)
+	now := time.Now().UTC()
+	east := 20 - now.Hour() // hours to the zone where it is 20:00
+	if east > 12 {
+		east -= 24
+	}
+	zone := fmt.Sprintf("Etc/GMT%+d", -east) // the names count westward
+	a.must(a.run("apply", "-timezone", zone))
+	location, err := time.LoadLocation(zone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	soon := now.Add(10 * time.Minute)
+	muted := false
+	for _, body := range a.All(standin.Downtime) {
+		for _, r := range body["attributes"].(map[string]any)["schedule"].(map[string]any)["recurrences"].([]any) {
+			r := r.(map[string]any)
+			start, err := time.ParseInLocation("2006-01-02T15:04:05", r["start"].(string), location)
+			if err != nil {
+				t.Fatal(err)
+			}
+			length, err := time.ParseDuration(r["duration"].(string))
+			if err != nil {
+				t.Fatal(err)
+			}
+			muted = muted || start.Before(soon) && start.Add(length).After(soon)
+		}
+	}
+	if !muted {
+		t.Errorf("in %s at %s, nothing is muted: %s", zone, now.In(location).Format("Mon 15:04"), text(a.All(standin.Downtime)))
+	}
+	if r := a.run("plan", "-detailed-exitcode", "-timezone", zone); r.status != 0 {
+		t.Errorf("plan finds a difference: %s", r)
+	}
 }
