@@ -35,7 +35,7 @@ func startDemo(t *testing.T, rps string) demo {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	cmd := exec.Command(filepath.Join(dir, "demo"), "-database", "embedded", "-rps", rps, "-port", "0", "-agent-port", "0", "-dogstatsd-port", "0", "-pages-port", "0")
+	cmd := exec.Command(filepath.Join(dir, "demo"), "-database", "embedded", "-rps", rps, "-port", "0", "-agent-port", "0", "-dogstatsd-port", "0", "-otlp-grpc-port", "0", "-otlp-http-port", "0", "-pages-port", "0")
 	cmd.Env = append(os.Environ(), "TMPDIR="+dir)
 	cmd.Stderr = os.Stderr
 	stdout, err := cmd.StdoutPipe()

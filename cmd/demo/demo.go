@@ -69,7 +69,7 @@ func demo(ctx context.Context, o options, stdout, stderr, live io.Writer) (err e
 	}()
 
 	serviceLogs := io.Writer(logs)
-	local, err := startLocal(ctx, o, slog.New(slog.NewTextHandler(logs, nil)))
+	local, err := startLocal(ctx, o, slog.New(slog.NewTextHandler(logs, nil)), func(err error) { fmt.Fprintf(stderr, "demo: %v\n", err) })
 	if err != nil {
 		return err
 	}
@@ -110,6 +110,9 @@ func demo(ctx context.Context, o options, stdout, stderr, live io.Writer) (err e
 	fmt.Fprintf(stdout, "database  %s\n", db.description)
 	if local != nil {
 		fmt.Fprintf(stdout, "agent     http://%s for traces, %s for metrics\n", local.agent.Addr(), local.agent.DogStatsD())
+		if addr := local.agent.OTLPHTTP(); addr != nil {
+			fmt.Fprintf(stdout, "          http://%s for OpenTelemetry\n", addr)
+		}
 	} else {
 		fmt.Fprintf(stdout, "agent     %s, from the environment; so there are no pages\n", o.agent)
 	}

@@ -27,7 +27,7 @@ type local struct {
 // startLocal starts the local agent and its pages, and sets the variables by
 // which the tracer, the profiler and DogStatsD find it. It returns nil if the
 // environment names another Agent.
-func startLocal(ctx context.Context, o options, logger *slog.Logger) (_ *local, err error) {
+func startLocal(ctx context.Context, o options, logger *slog.Logger, warn func(error)) (_ *local, err error) {
 	if o.agent != "" {
 		return nil, nil
 	}
@@ -38,7 +38,11 @@ func startLocal(ctx context.Context, o options, logger *slog.Logger) (_ *local, 
 			err = errors.Join(err, l.close())
 		}
 	}()
-	l.agent, err = intake.Start(intake.Config{Addr: o.traces, DogStatsD: o.metrics, Store: l.store, Received: counters, Logger: logger})
+	otlp, err := intake.ListenOTLP(o.otlpGRPC, o.otlpHTTP, warn)
+	if err != nil {
+		return nil, err
+	}
+	l.agent, err = intake.Start(intake.Config{Addr: o.traces, DogStatsD: o.metrics, OTLP: otlp, Store: l.store, Received: counters, Logger: logger})
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, fmt.Errorf("another process, perhaps an Agent, uses a port of the local agent; choose others with -agent-port and -dogstatsd-port, or use that Agent with DD_TRACE_AGENT_URL: %w", err)
 	}

@@ -104,13 +104,13 @@ func TestDemoWithPages(t *testing.T) {
 		}
 		return port
 	}
-	service, agent, metrics, pages := port(), port(), port(), port()
+	service, agent, metrics, otlp, pages := port(), port(), port(), port(), port()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var stdout, stderr lockedbuffer.Buffer
 	ended := make(chan int, 1)
 	go func() {
-		args := []string{"-port", service, "-agent-port", agent, "-dogstatsd-port", metrics, "-pages-port", pages, "-memory", "9", "-database", "embedded"}
+		args := []string{"-port", service, "-agent-port", agent, "-dogstatsd-port", metrics, "-otlp-grpc-port", "0", "-otlp-http-port", otlp, "-pages-port", pages, "-memory", "9", "-database", "embedded"}
 		ended <- run(ctx, command.Process{Args: args, Getenv: os.Getenv, Stdout: &stdout, Stderr: &stderr})
 	}()
 	shows := func(path, want string) {
@@ -148,7 +148,7 @@ func TestDemoWithPages(t *testing.T) {
 	for _, want := range []string{
 		"pages     http://127.0.0.1:" + pages + " ",
 		"service   http://127.0.0.1:" + service + " ",
-		"agent     http://127.0.0.1:" + agent + " for traces, 127.0.0.1:" + metrics + " for metrics",
+		"agent     http://127.0.0.1:" + agent + " for traces, 127.0.0.1:" + metrics + " for metrics\n          http://127.0.0.1:" + otlp + " for OpenTelemetry\n",
 		"traffic   20 requests per second",
 		"requests  ",
 	} {
@@ -178,6 +178,8 @@ func TestFailures(t *testing.T) {
 		{"-port 65536", 2, "-port must be at most 65535, got 65536"},
 		{"-agent-port 65536", 2, "-agent-port must be at most 65535, got 65536"},
 		{"-dogstatsd-port 65536", 2, "-dogstatsd-port must be at most 65535, got 65536"},
+		{"-otlp-grpc-port 65536", 2, "-otlp-grpc-port must be at most 65535, got 65536"},
+		{"-otlp-http-port 65536", 2, "-otlp-http-port must be at most 65535, got 65536"},
 		{"-pages-port 65536", 2, "-pages-port must be at most 65535, got 65536"},
 		{"-memory 7", 2, "must be at least 8 MB, got 7"},
 		{"-rps 0", 2, "rate must be greater than 0 requests per second, got 0"},
@@ -194,9 +196,30 @@ func TestFailures(t *testing.T) {
 	}
 }
 
+// TestPortsOfOpenTelemetryInUse: a port that is given must be free.
+func TestPortsOfOpenTelemetryInUse(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir()) // for the log, which remains
+	t.Setenv("DD_TRACE_AGENT_URL", "")
+	t.Setenv("DD_AGENT_HOST", "")
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	_, port, _ := net.SplitHostPort(taken.Addr().String())
+	for _, flag := range []string{"-otlp-grpc-port", "-otlp-http-port"} {
+		var stdout, stderr bytes.Buffer
+		args := []string{"-otlp-grpc-port", "0", "-otlp-http-port", "0", flag, port, "-duration", "1s"}
+		status := run(t.Context(), command.Process{Args: args, Getenv: os.Getenv, Stdout: &stdout, Stderr: &stderr})
+		if want := flag + ": another process, perhaps a collector, uses 127.0.0.1:" + port + "; choose another one: "; status != 1 || !strings.Contains(stderr.String(), want) {
+			t.Errorf("status %d, want %q: %s%s", status, want, &stdout, &stderr)
+		}
+	}
+}
+
 func TestHelp(t *testing.T) {
 	status, stdout, _ := execute(t, t.Context(), "--help")
-	for _, flag := range []string{"-rps", "-port", "-dsn", "-database", "-duration", "-agent-port", "-dogstatsd-port", "-pages-port", "-memory"} {
+	for _, flag := range []string{"-rps", "-port", "-dsn", "-database", "-duration", "-agent-port", "-dogstatsd-port", "-otlp-grpc-port", "-otlp-http-port", "-pages-port", "-memory"} {
 		if !strings.Contains(stdout, flag) {
 			t.Errorf("no %s", flag)
 		}

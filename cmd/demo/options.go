@@ -11,6 +11,7 @@ import (
 
 	"apmapp/internal/build"
 	"apmapp/internal/command"
+	"apmapp/internal/local/intake"
 	localstore "apmapp/internal/local/store"
 	"apmapp/internal/service"
 	"apmapp/internal/telemetry"
@@ -30,6 +31,7 @@ type options struct {
 	// keeps at most memory bytes.
 	agent                  string
 	traces, metrics, pages string
+	otlpGRPC, otlpHTTP     intake.OTLPAddr
 	memory                 int64
 }
 
@@ -42,10 +44,19 @@ type given struct {
 	duration time.Duration
 
 	agentPort, dogstatsdPort, pagesPort uint
+	otlpGRPCPort, otlpHTTPPort          uint
+	set                                 *command.Flags
 	memory                              uint
 }
 
+// The ports at which SDKs of OpenTelemetry expect a collector.
+const (
+	defaultOTLPGRPC = 4317
+	defaultOTLPHTTP = 4318
+)
+
 func (g *given) flags(fs *command.Flags) {
+	g.set = fs
 	fs.Float64Var(&g.rps, "rps", 20, "`rate` in requests per second")
 	fs.DurationVar(&g.duration, "duration", 0, "length of the demo; 0 means until interrupted")
 	fs.StringVar(&g.dsn, "dsn", "", "MySQL `database` to use instead of one that the demo starts: user:pass@tcp(host:port)/db")
@@ -53,6 +64,8 @@ func (g *given) flags(fs *command.Flags) {
 	fs.UintVar(&g.port, "port", 5050, "`port` of the service; 0 means any free port, here and below")
 	fs.UintVar(&g.agentPort, "agent-port", 8126, "`port` of the local agent for traces and profiles")
 	fs.UintVar(&g.dogstatsdPort, "dogstatsd-port", 8125, "`port` of the local agent for metrics, over UDP")
+	fs.UintVar(&g.otlpGRPCPort, "otlp-grpc-port", defaultOTLPGRPC, "`port` of the local agent for OpenTelemetry over gRPC")
+	fs.UintVar(&g.otlpHTTPPort, "otlp-http-port", defaultOTLPHTTP, "`port` of the local agent for OpenTelemetry over HTTP")
 	fs.UintVar(&g.pagesPort, "pages-port", 8127, "`port` of the local agent's pages")
 	fs.UintVar(&g.memory, "memory", 64, "`MB` of telemetry that the local agent keeps; the heap is sized for it")
 }
@@ -62,7 +75,7 @@ func (g *given) options(getenv func(string) string) (options, error) {
 	for _, p := range []struct {
 		name string
 		port uint
-	}{{"port", g.port}, {"agent-port", g.agentPort}, {"dogstatsd-port", g.dogstatsdPort}, {"pages-port", g.pagesPort}} {
+	}{{"port", g.port}, {"agent-port", g.agentPort}, {"dogstatsd-port", g.dogstatsdPort}, {"otlp-grpc-port", g.otlpGRPCPort}, {"otlp-http-port", g.otlpHTTPPort}, {"pages-port", g.pagesPort}} {
 		if p.port > 65535 {
 			return options{}, fmt.Errorf("-%s must be at most 65535, got %d", p.name, p.port)
 		}
@@ -84,6 +97,9 @@ func (g *given) options(getenv func(string) string) (options, error) {
 	// Other machines have no business with a demo.
 	o.service.Addr = here(g.port)
 	o.agent = cmp.Or(getenv("DD_TRACE_AGENT_URL"), getenv("DD_AGENT_HOST"))
+	// Without OpenTelemetry, nobody misses its ports.
+	o.otlpGRPC = intake.OTLPAddr{Flag: "otlp-grpc-port", Addr: here(g.otlpGRPCPort), Optional: !g.set.Given("otlp-grpc-port")}
+	o.otlpHTTP = intake.OTLPAddr{Flag: "otlp-http-port", Addr: here(g.otlpHTTPPort), Optional: !g.set.Given("otlp-http-port")}
 	o.traces, o.metrics, o.pages = here(g.agentPort), here(g.dogstatsdPort), here(g.pagesPort)
 	var err error
 	if o.memory, err = localstore.Budget(g.memory); err != nil {

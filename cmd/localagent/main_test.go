@@ -15,6 +15,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/iotest"
 
@@ -25,7 +26,7 @@ import (
 )
 
 // ports are the flags for free ports.
-var ports = slices.Clip([]string{"-addr", "127.0.0.1:0", "-dogstatsd", "127.0.0.1:0", "-pages", "127.0.0.1:0"})
+var ports = slices.Clip([]string{"-addr", "127.0.0.1:0", "-dogstatsd", "127.0.0.1:0", "-otlp-grpc", "127.0.0.1:0", "-otlp-http", "127.0.0.1:0", "-pages", "127.0.0.1:0"})
 
 // agent is a running localagent.
 type agent struct {
@@ -44,7 +45,7 @@ func start(t *testing.T, stdin io.Reader, args ...string) *agent {
 	var status int
 	go func() {
 		defer close(ended)
-		status = run(ctx, command.Process{Args: args, Stdin: stdin, Stdout: &a.stdout, Stderr: &a.stderr})
+		status = run(ctx, command.Process{Args: args, Getenv: os.Getenv, Stdin: stdin, Stdout: &a.stdout, Stderr: &a.stderr})
 	}()
 	a.stop = func() int {
 		cancel()
@@ -138,7 +139,7 @@ func sendMetric(t *testing.T, network, addr, packet string) {
 // TestAddresses gives each address by its flag and uses it.
 func TestAddresses(t *testing.T) {
 	addr, dogstatsd, pages := loopback.FreeAddr(t), loopback.FreeAddr(t), loopback.FreeAddr(t)
-	a := start(t, nil, "-addr", addr, "-dogstatsd", dogstatsd, "-pages", pages)
+	a := start(t, nil, "-addr", addr, "-dogstatsd", dogstatsd, "-otlp-grpc=", "-otlp-http=", "-pages", pages)
 	if a.traces != "http://"+addr || a.metrics != dogstatsd || a.pages != "http://"+pages {
 		t.Errorf("got %s, %s and %s, want %s, %s and %s", a.traces, a.metrics, a.pages, addr, dogstatsd, pages)
 	}
@@ -150,6 +151,73 @@ func TestAddresses(t *testing.T) {
 		t.Errorf("the empty page does not show how to send data: %s", got)
 	}
 	a.quiet(t)
+}
+
+// otlpLine has the address for OpenTelemetry over HTTP.
+var otlpLine = regexp.MustCompile(`(?m)^otlp +OTEL_EXPORTER_OTLP_ENDPOINT=(http://\S+) over HTTP\n +OTEL_EXPORTER_OTLP_ENDPOINT=(http://\S+) over gRPC$`)
+
+// sendOTLP sends a log line, as an SDK of OpenTelemetry does.
+func sendOTLP(t *testing.T, url string) {
+	t.Helper()
+	resp, err := http.Post(url+"/v1/logs", "application/json", strings.NewReader(`{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"body":{"stringValue":"by OpenTelemetry"}}]}]}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		t.Fatalf("send a log line: %s", resp.Status)
+	}
+}
+
+// TestOpenTelemetry gives the addresses by flags and by the Agent's variables, and
+// prints how to send to them. Flags win.
+func TestOpenTelemetry(t *testing.T) {
+	over := loopback.FreeAddr(t)
+	a := start(t, nil, append(ports, "-otlp-http", over)...)
+	m := otlpLine.FindStringSubmatch(a.stdout.String())
+	if m == nil || m[1] != "http://"+over {
+		t.Fatalf("no address of OpenTelemetry in %s", &a.stdout)
+	}
+	sendOTLP(t, m[1])
+	a.shows(t, "/api/logs", "by OpenTelemetry")
+	if conn, err := net.Dial("tcp", strings.TrimPrefix(m[2], "http://")); err != nil {
+		t.Error(err)
+	} else {
+		conn.Close()
+	}
+	a.quiet(t)
+
+	t.Setenv("DD_OTLP_CONFIG_RECEIVER_PROTOCOLS_HTTP_ENDPOINT", over)
+	t.Setenv("DD_OTLP_CONFIG_RECEIVER_PROTOCOLS_GRPC_ENDPOINT", "127.0.0.1:0")
+	agents := ports[:4] // without the flags
+	for _, flag := range []string{"", "-otlp-http="} {
+		a := start(t, nil, append(slices.Clip(agents), append(strings.Fields(flag), "-pages", "127.0.0.1:0")...)...)
+		if listens := strings.Contains(a.stdout.String(), "http://"+over+" over HTTP"); listens != (flag == "") || !strings.Contains(a.stdout.String(), " over gRPC\n") {
+			t.Errorf("%q: %s", flag, &a.stdout)
+		}
+		a.quiet(t)
+	}
+}
+
+// TestDefaultPortsOfOpenTelemetryInUse: with another collector on this machine, the
+// agent starts without its ports.
+func TestDefaultPortsOfOpenTelemetryInUse(t *testing.T) {
+	for _, addr := range []string{"127.0.0.1:4317", "127.0.0.1:4318"} {
+		l, err := net.Listen("tcp", addr)
+		if err == nil {
+			defer l.Close()
+		} else if !errors.Is(err, syscall.EADDRINUSE) { // by another one
+			t.Fatal(err)
+		}
+	}
+	a := start(t, nil, append(slices.Clip(ports[:4]), "-pages", "127.0.0.1:0")...)
+	sendTrace(t, http.DefaultClient, a.traces, "GET /")
+	a.shows(t, "/api/traces", "GET /")
+	const want = "localagent: another process, perhaps a collector, uses 127.0.0.1:4317: starting without it; choose another address with -otlp-grpc\n" +
+		"localagent: another process, perhaps a collector, uses 127.0.0.1:4318: starting without it; choose another address with -otlp-http\n"
+	if status := a.stop(); status != command.Success || a.stderr.String() != want || strings.Contains(a.stdout.String(), "otlp") {
+		t.Errorf("status %d: %s, want %s; printed %s", status, &a.stderr, want, &a.stdout)
+	}
 }
 
 func TestSockets(t *testing.T) {
@@ -192,7 +260,7 @@ func TestLogsOfAFileAndOfStandardInput(t *testing.T) {
 
 func TestStandardInputFails(t *testing.T) {
 	var stdout, stderr bytes.Buffer
-	process := command.Process{Args: append(ports, "-logs", "-"), Stdin: iotest.ErrReader(errors.New("terminal gone")), Stdout: &stdout, Stderr: &stderr}
+	process := command.Process{Args: append(ports, "-logs", "-"), Getenv: os.Getenv, Stdin: iotest.ErrReader(errors.New("terminal gone")), Stdout: &stdout, Stderr: &stderr}
 	if status := run(t.Context(), process); status != command.Failure || stderr.String() != "localagent: -logs: terminal gone\n" {
 		t.Errorf("status %d: %s", status, &stderr)
 	}
@@ -292,7 +360,7 @@ func TestForward(t *testing.T) {
 }
 
 func TestWarnsWhenOpenToOtherMachines(t *testing.T) {
-	for _, open := range []string{"-addr", "-dogstatsd", "-pages"} {
+	for _, open := range []string{"-addr", "-dogstatsd", "-otlp-grpc", "-otlp-http", "-pages"} {
 		a := start(t, nil, append(ports, open, ":0")...)
 		if status := a.stop(); status != command.Success || strings.Count(a.stderr.String(), "other machines can reach") != 1 {
 			t.Errorf("%s: status %d, want one warning: %s", open, status, &a.stderr)
@@ -319,6 +387,11 @@ func TestFailures(t *testing.T) {
 		{"-addr 8126", 2, `-addr: "8126" is not host:port`},
 		{"-dogstatsd 8125", 2, `-dogstatsd: "8125" is not host:port`},
 		{"-pages 8127", 2, `-pages: "8127" is not host:port`},
+		{"-otlp-grpc 4317", 2, `-otlp-grpc: "4317" is not host:port`},
+		{"-otlp-http 4318", 2, `-otlp-http: "4318" is not host:port`},
+		{"-addr= -otlp-grpc=", 2, `-addr: "" is not host:port`},
+		{listening + " -otlp-grpc " + taken.Addr().String(), 1, "-otlp-grpc: another process, perhaps a collector, uses " + taken.Addr().String() + "; choose another one: "},
+		{listening + " -otlp-http " + taken.Addr().String(), 1, "-otlp-http: another process, perhaps a collector, uses " + taken.Addr().String() + "; choose another one: "},
 		{"-addr x -dogstatsd y -pages z", 2, `-addr: "x" is not host:port`},
 		{"-memory 7", 2, "must be at least 8 MB, got 7"},
 		{"now", 2, `unexpected argument "now"`},
@@ -331,7 +404,7 @@ func TestFailures(t *testing.T) {
 		{listening + " -forward https://example.com", 1, `-forward: URL of an Agent must be http://host:port, got "https://example.com"`},
 	} {
 		var stdout, stderr bytes.Buffer
-		status := run(t.Context(), command.Process{Args: strings.Fields(c.args), Stdout: &stdout, Stderr: &stderr})
+		status := run(t.Context(), command.Process{Args: strings.Fields(c.args), Getenv: os.Getenv, Stdout: &stdout, Stderr: &stderr})
 		if status != c.status || !strings.Contains(stderr.String(), c.want) {
 			t.Errorf("%s: status %d, want %d and %q: %s", c.args, status, c.status, c.want, &stderr)
 		}

@@ -15,6 +15,8 @@ import (
 type options struct {
 	addr, dogstatsd, pages, logs string
 	socket, dogstatsdSocket      string
+	otlpGRPC, otlpHTTP           intake.OTLPAddr
+	set                          *command.Flags
 	hosts                        []string // names that the pages answer to
 	record, replay, forward      string
 	mb                           uint
@@ -22,11 +24,17 @@ type options struct {
 }
 
 func (o *options) flags(fs *command.Flags) {
+	o.set = fs
 	fs.Group("Input", func() {
 		fs.StringVar(&o.addr, "addr", intake.DefaultAddr, "`host:port` for traces and profiles")
 		fs.StringVar(&o.dogstatsd, "dogstatsd", intake.DefaultDogStatsD, "`host:port` for metrics, over UDP")
 		fs.StringVar(&o.socket, "socket", "", "`path` of a UNIX socket for traces and profiles, besides -addr")
 		fs.StringVar(&o.dogstatsdSocket, "dogstatsd-socket", "", "`path` of a UNIX socket for metrics, besides -dogstatsd")
+		fs.StringVar(&o.otlpGRPC.Addr, "otlp-grpc", intake.DefaultOTLPGRPC, "`host:port` for OpenTelemetry over gRPC; \"\" for none")
+		fs.StringVar(&o.otlpHTTP.Addr, "otlp-http", intake.DefaultOTLPHTTP, "`host:port` for OpenTelemetry over HTTP; \"\" for none")
+		// The Agent's own settings.
+		fs.Variable("otlp-grpc", "DD_OTLP_CONFIG_RECEIVER_PROTOCOLS_GRPC_ENDPOINT")
+		fs.Variable("otlp-http", "DD_OTLP_CONFIG_RECEIVER_PROTOCOLS_HTTP_ENDPOINT")
 		fs.StringVar(&o.logs, "logs", "", "`file` of log lines to follow, or - for standard input")
 		fs.StringVar(&o.replay, "replay", "", "`file` written by -record to load first")
 		fs.UintVar(&o.mb, "memory", 128, "`MB` of telemetry to keep; the oldest is evicted")
@@ -44,11 +52,14 @@ func (o *options) flags(fs *command.Flags) {
 
 // check validates the values. An error names its flag.
 func (o *options) check([]string) error {
-	for _, a := range []struct{ name, addr string }{{"addr", o.addr}, {"dogstatsd", o.dogstatsd}, {"pages", o.pages}} {
-		if _, _, err := net.SplitHostPort(a.addr); err != nil {
+	for _, a := range []struct{ name, addr string }{{"addr", o.addr}, {"dogstatsd", o.dogstatsd}, {"otlp-grpc", o.otlpGRPC.Addr}, {"otlp-http", o.otlpHTTP.Addr}, {"pages", o.pages}} {
+		if _, _, err := net.SplitHostPort(a.addr); err != nil && (a.addr != "" || !strings.HasPrefix(a.name, "otlp")) {
 			return fmt.Errorf("-%s: %q is not host:port", a.name, a.addr)
 		}
 	}
+	// Without OpenTelemetry, nobody misses its ports.
+	o.otlpGRPC.Flag, o.otlpGRPC.Optional = "otlp-grpc", !o.set.Given("otlp-grpc") && o.otlpGRPC.Addr == intake.DefaultOTLPGRPC
+	o.otlpHTTP.Flag, o.otlpHTTP.Optional = "otlp-http", !o.set.Given("otlp-http") && o.otlpHTTP.Addr == intake.DefaultOTLPHTTP
 	var err error
 	if o.budget, err = store.Budget(o.mb); err != nil {
 		return fmt.Errorf("-memory: %w", err)

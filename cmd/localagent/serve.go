@@ -20,15 +20,20 @@ import (
 // serve runs the agent and its pages until ctx ends.
 func serve(ctx context.Context, o options, stdin io.Reader, stdout, stderr io.Writer) (err error) {
 	logger := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	limitMemory(o.budget)
 	kept, counters := store.New(o.budget), received.New()
 	taps, closeTaps, err := o.taps()
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, closeTaps()) }()
+	otlp, err := intake.ListenOTLP(o.otlpGRPC, o.otlpHTTP, func(err error) { fmt.Fprintf(stderr, "localagent: %v\n", err) })
+	if err != nil {
+		return err
+	}
 	agent, err := intake.Start(intake.Config{
 		Addr: o.addr, DogStatsD: o.dogstatsd, Socket: o.socket, DogStatsDSocket: o.dogstatsdSocket,
-		Store: kept, Received: counters, Taps: taps, Logger: logger})
+		OTLP: otlp, Store: kept, Received: counters, Taps: taps, Logger: logger})
 	if err != nil {
 		return taken(err)
 	}
@@ -55,7 +60,20 @@ func serve(ctx context.Context, o options, stdin io.Reader, stdout, stderr io.Wr
 	if o.dogstatsdSocket != "" {
 		fmt.Fprintf(stdout, "         unix://%s\n", o.dogstatsdSocket)
 	}
-	for _, addr := range []net.Addr{agent.Addr(), agent.DogStatsD(), pages.Addr()} {
+	label := "otlp     "
+	for _, by := range []struct {
+		addr      net.Addr
+		transport string
+	}{{agent.OTLPHTTP(), "HTTP"}, {agent.OTLPGRPC(), "gRPC"}} {
+		if by.addr != nil {
+			fmt.Fprintf(stdout, "%sOTEL_EXPORTER_OTLP_ENDPOINT=http://%s over %s\n", label, by.addr, by.transport)
+			label = "         "
+		}
+	}
+	for _, addr := range []net.Addr{agent.Addr(), agent.DogStatsD(), agent.OTLPGRPC(), agent.OTLPHTTP(), pages.Addr()} {
+		if addr == nil {
+			continue
+		}
 		if host, _, err := net.SplitHostPort(addr.String()); err == nil && !net.ParseIP(host).IsLoopback() {
 			fmt.Fprintf(stderr, "localagent: other machines can reach %s, and there is no login\n", addr)
 		}

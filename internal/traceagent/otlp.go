@@ -103,9 +103,9 @@ func prepare(spans ptrace.ResourceSpans, rest ptrace.ResourceSpansSlice) {
 	}
 }
 
-// tagError sets the tags of an error: those of its last exception, else its message is
-// that of the status, or the HTTP status. An exception of a span whose status is not an
-// error was handled, and remains an event.
+// tagError sets the tags of an error. They describe the last exception. Without one,
+// the message is the description of the status, or the HTTP status. An exception of a
+// span whose status is not an error was handled, and remains an event.
 func tagError(s ptrace.Span) {
 	if s.Status().Code() != ptrace.StatusCodeError {
 		return

@@ -38,7 +38,7 @@ func start(ctx context.Context, program, database string, rps float64, stderr io
 	}
 	// Interrupting bench interrupts the demo.
 	cmd := exec.CommandContext(ctx, program, "-database", database, "-rps", fmt.Sprint(rps),
-		"-port", "0", "-agent-port", "0", "-dogstatsd-port", "0", "-pages-port", "0")
+		"-port", "0", "-agent-port", "0", "-dogstatsd-port", "0", "-otlp-grpc-port", "0", "-otlp-http-port", "0", "-pages-port", "0")
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	// An Agent that is named would replace the demo's.
 	cmd.Env = append(os.Environ(), "TMPDIR="+files, "DD_TRACE_AGENT_URL=", "DD_AGENT_HOST=")
