@@ -41,6 +41,10 @@ while (($#)); do
     shift
 done
 
+# Unattended upgrades of a new machine take minutes.
+apt_wait=${APT_WAIT:-900}
+[[ $apt_wait =~ ^[0-9]+$ ]] || { echo "provision.sh: APT_WAIT must be a number of seconds, got $apt_wait" >&2; exit 2; }
+
 fail() {
     echo "provision.sh: $*" >&2
     exit 1
@@ -95,15 +99,11 @@ directory() {
     changed "$1"
 }
 
-# Unattended upgrades of a new machine take minutes.
-apt_wait=${APT_WAIT:-900}
-[[ $apt_wait =~ ^[0-9]+$ ]] || { echo "provision.sh: APT_WAIT must be a number of seconds, got $apt_wait" >&2; exit 2; }
-
 # apt COMMAND... runs a command that uses apt. If another program holds one of apt's
 # locks, as apt-daily and unattended-upgrades do after a boot, it waits and tries again.
 # The option DPkg::Lock::Timeout covers only two of the four locks.
 apt() {
-    local deadline=$((SECONDS + apt_wait)) told='' busy
+    local deadline=$((SECONDS + 10#$apt_wait)) told='' busy
     until "$@" </dev/null >"$scratch/apt.log" 2>&1; do
         if ! busy=$(grep -m1 -E 'Could not get lock|[Uu]nable to (lock|acquire)|(lock was|is) locked by' "$scratch/apt.log") ||
             ((SECONDS >= deadline)); then

@@ -194,15 +194,18 @@ func testSecrets(m provisioned) {
 // changes anything.
 func TestProvisionRefusesFlags(t *testing.T) {
 	for _, tc := range []struct {
-		name string
-		args []string
-		want string
+		name, wait string
+		args       []string
+		want       string
 	}{
-		{"an unknown flag", []string{"--laodgen"}, "unknown argument --laodgen"},
-		{"a flag without its value", []string{"--bin"}, "--bin needs a directory"},
+		{"an unknown flag", "", []string{"--laodgen"}, "unknown argument --laodgen"},
+		{"a flag without its value", "", []string{"--bin"}, "--bin needs a directory"},
+		{"a wait that is no number", "soon", nil, "APT_WAIT must be a number of seconds, got soon"},
+		{"a negative wait", "-1", nil, "APT_WAIT must be a number of seconds, got -1"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			cmd := exec.Command("bash", append([]string{repository + "/deploy/vm/provision.sh"}, tc.args...)...)
+			cmd.Env = append(os.Environ(), "APT_WAIT="+tc.wait)
 			out, _ := cmd.CombinedOutput()
 			if got := cmd.ProcessState.ExitCode(); got != 2 || !strings.Contains(string(out), tc.want) {
 				t.Errorf("status %d, want 2 with %q: %s", got, tc.want, out)
