@@ -24,14 +24,14 @@ demo: ## everything at once, without an account: database, service, traffic, loc
 SKIPPED := $(if $(filter Linux,$(shell uname -s)),,loadgen/bench deploy/verify/vm)
 # All modules except the root and tools/release (see goreleaser and test-tools). They
 # import the root or need heavy dependencies.
-MODULES := $(filter-out $(SKIPPED),e2e internal/provision/schema loadgen/bench tools deploy/verify/agent deploy/verify/vm deploy/verify/containers)
+MODULES := $(filter-out $(SKIPPED),e2e internal/provision/schema loadgen/bench tools deploy/verify/agent deploy/verify/otel deploy/verify/vm deploy/verify/containers)
 
 # These modules have no concurrency of their own, and the race detector doubles the
 # time to compile what they need.
 unraced = case $(1) in deploy/*|tools) export GOFLAGS="$${GOFLAGS-}"; GOFLAGS=$${GOFLAGS//-race/};; esac
 
 .PHONY: test
-test: test-root test-e2e test-agent test-vm test-containers ## all tests, on a real MySQL server and in a real browser
+test: test-root test-e2e test-agent test-otel test-vm test-containers ## all tests, on a real MySQL server and in a real browser
 
 .PHONY: test-root
 test-root: needs
@@ -43,8 +43,8 @@ test-e2e: needs
 
 # These tests read files outside of their modules. Go does not see when such a
 # file changes, so it must not reuse a result.
-.PHONY: test-agent test-vm test-containers
-test-agent test-vm test-containers: test-%: needs
+.PHONY: test-agent test-otel test-vm test-containers
+test-agent test-otel test-vm test-containers: test-%: needs
 	$(if $(filter deploy/verify/$*,$(MODULES)),$(call unraced,deploy/verify); cd deploy/verify/$* && go test -count=1 -timeout 15m ./...,@echo 'test-$* is skipped: deploy/verify/$* compiles only on Linux')
 
 .PHONY: needs
@@ -53,6 +53,7 @@ needs:
 		'chromium|chromium-browser|google-chrome=chromium' \
 		'python3=python3' 'mmdebstrap=mmdebstrap' 'nsenter=util-linux' 'vagrant=vagrant' \
 		'buildah=buildah' 'podman=podman' 'runc=runc' 'busybox=busybox-static,ca-certificates' \
+		'node=nodejs' 'npm=npm' \
 		'shellcheck=shellcheck' 'curl=curl,ca-certificates'
 
 .PHONY: check
