@@ -60,10 +60,10 @@ FROM runtime AS localagent
 LABEL org.opencontainers.image.title=localagent \
       org.opencontainers.image.description="A local replacement for the Datadog Agent: receives traces, profiles and metrics, and shows them as pages"
 COPY --from=build-localagent /out/localagent /localagent
-EXPOSE 8126 8125/udp 8127
+EXPOSE 8126 8125/udp 4317 4318 8127
 ENTRYPOINT ["/localagent"]
 # Not the loopback address: other containers could not connect to it.
-CMD ["-addr", "0.0.0.0:8126", "-dogstatsd", "0.0.0.0:8125", "-pages", "0.0.0.0:8127"]
+CMD ["-addr", "0.0.0.0:8126", "-dogstatsd", "0.0.0.0:8125", "-otlp-grpc", "0.0.0.0:4317", "-otlp-http", "0.0.0.0:4318", "-pages", "0.0.0.0:8127"]
 
 FROM runtime AS loadgen
 LABEL org.opencontainers.image.title=loadgen \

@@ -74,6 +74,10 @@ func (c *cluster) checkAgent(overlay string, pod core.PodTemplateSpec, env map[s
 		if !slices.ContainsFunc(c.services, func(s *core.Service) bool { return s.Name == host }) {
 			report("DD_AGENT_HOST is %q, and no Service has this name", host)
 		}
+		// The local agent's port for OTLP over HTTP.
+		if got, want := env["APMAPP_LOG_OTLP"].Value, "http://"+host+":4318"; got != want || !c.serves(host, 4318) {
+			report("APMAPP_LOG_OTLP is %q, want %s and a Service with this port", got, want)
+		}
 		return problems
 	}
 	agent := c.custom["DatadogAgent"]
@@ -107,6 +111,13 @@ func (c *cluster) checkAgent(overlay string, pod core.PodTemplateSpec, env map[s
 		problems = append(problems, c.checkHandle(agent, checks)...)
 	}
 	return problems
+}
+
+// serves reports whether a Service has a port.
+func (c *cluster) serves(name string, port int32) bool {
+	return slices.ContainsFunc(c.services, func(s *core.Service) bool {
+		return s.Name == name && slices.ContainsFunc(s.Spec.Ports, func(p core.ServicePort) bool { return p.Port == port })
+	})
 }
 
 // checkHandle checks that the Secret of ENC[k8s_secret@namespace/name/key] exists and

@@ -44,6 +44,8 @@ func flows(overlay string) []flow {
 		flows = append(flows,
 			flow{"apmapp", "localagent", 8126, "TCP", true},
 			flow{"apmapp", "localagent", 8125, "UDP", true},
+			flow{"apmapp", "localagent", 4318, "TCP", true},
+			flow{"loadgen", "localagent", 4318, "TCP", false},
 			flow{"anyone", "localagent", 8127, "TCP", false},
 			flow{"loadgen", "localagent", 8125, "UDP", true},
 			flow{"loadgen", "localagent", 8126, "TCP", false})

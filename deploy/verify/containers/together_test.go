@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -31,20 +32,22 @@ func together(w *workshop, service, generator, localAgent string) {
 	sharing := []string{"--volume", sockets + ":/var/run/datadog"}
 
 	agent := w.run("localagent", localAgent, sharing,
-		"-addr", "127.0.0.1:0", "-dogstatsd", "127.0.0.1:0", "-pages", "127.0.0.1:0", "-socket", "/var/run/datadog/apm.socket", "-dogstatsd-socket", "/var/run/datadog/dsd.socket")
-	var pages string
+		"-addr", "127.0.0.1:0", "-dogstatsd", "127.0.0.1:0", "-otlp-grpc=", "-otlp-http", "127.0.0.1:0", "-pages", "127.0.0.1:0", "-logs", "/var/run/datadog/apmapp.log", "-socket", "/var/run/datadog/apm.socket", "-dogstatsd-socket", "/var/run/datadog/dsd.socket")
+	var pages, otlp string
 	agent.until("line with the address of its pages", func() bool {
-		m := regexp.MustCompile(`(?m)^pages +(http://\S+)`).FindStringSubmatch(agent.output.String())
-		if m != nil {
-			pages = m[1]
+		output := agent.output.String()
+		for address, line := range map[*string]string{&pages: `(?m)^pages +(http://\S+)`, &otlp: `OTEL_EXPORTER_OTLP_ENDPOINT=(http://\S+) over HTTP`} {
+			if m := regexp.MustCompile(line).FindStringSubmatch(output); m != nil {
+				*address = m[1]
+			}
 		}
-		return m != nil
+		return pages != "" && otlp != ""
 	})
 
 	addr := loopback.FreeAddr(t)
 	_, port, _ := net.SplitHostPort(addr)
 	options := append(slices.Clone(sharing), "--volume", dsn+":/run/secrets/dsn:ro", "--memory", "256m")
-	for _, variable := range []string{"MYSQL_DSN_FILE=/run/secrets/dsn", "APMAPP_ADDR=127.0.0.1", "APMAPP_PORT=" + port,
+	for _, variable := range []string{"MYSQL_DSN_FILE=/run/secrets/dsn", "APMAPP_LOG_FILE=/var/run/datadog/apmapp.log", "APMAPP_LOG_OTLP=" + otlp, "APMAPP_ADDR=127.0.0.1", "APMAPP_PORT=" + port,
 		"DD_ENV=test", "DD_TRACE_AGENT_URL=unix:///var/run/datadog/apm.socket", "DD_DOGSTATSD_URL=unix:///var/run/datadog/dsd.socket", "GOMEMLIMIT=244MiB"} {
 		options = append(options, "--env", variable)
 	}
@@ -84,6 +87,12 @@ func together(w *workshop, service, generator, localAgent string) {
 	agent.until("metric of loadgen", func() bool {
 		return found(t, pages+"/api/metrics?q=loadgen", `"loadgen.requests"`)
 	})
+	// As in compose: lines of the file. As on Kubernetes: lines by OTLP. Both have traces.
+	for way, field := range map[string]string{"the file": `\"dd.trace_id\":\"`, "OTLP": `\"trace_id\":\"`} {
+		agent.until("log line with a trace from "+way, func() bool {
+			return found(t, pages+"/api/logs?service=apmapp&limit=10000&q="+url.QueryEscape(`"http.route"`), field)
+		})
+	}
 	agent.until("span of the database", func() bool { return found(t, pages+"/api/services", `"apmapp-mysql"`) })
 
 	if status := app.stop(); status != 0 {
