@@ -74,7 +74,10 @@ func TestServiceSendsItsLog(t *testing.T) {
 	defer receiver.Close()
 	cfg := valid(t)
 	cfg.LogOTLP, cfg.RetentionInterval = receiver.URL+"/", poll.Limit
-	_, logs, stop, ended := serve(t, cfg)
+	s, logs, stop, ended := serve(t, cfg)
+	if !s.logs[1].impatient {
+		t.Error("requests wait for the receiver")
+	}
 	stop()
 	if err := ended(); err != nil {
 		t.Fatal(err)

@@ -14,6 +14,8 @@ import (
 type logWriter struct {
 	to   io.Writer
 	name string // for the report of dropped lines
+	// impatient writers drop lines that do not fit, and never wait for to.
+	impatient bool
 
 	mu       sync.Mutex
 	pending  []byte        // complete lines
@@ -61,7 +63,7 @@ func (w *logWriter) Write(line []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for len(w.pending)+len(line) > maxPending {
-		if !w.wait() {
+		if w.impatient || !w.wait() {
 			w.dropped++
 			return len(line), nil
 		}

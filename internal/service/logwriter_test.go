@@ -87,6 +87,28 @@ func TestSlowWriterLosesNothing(t *testing.T) {
 	})
 }
 
+// Requests never wait for an impatient writer: lines that do not fit are dropped.
+func TestImpatientWriterDropsLines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		to := &pipe{delay: time.Millisecond}
+		w := newLogWriter(to, "")
+		w.impatient = true
+		start := time.Now()
+		const fit = maxPending / 1024
+		for i := range fit + 5 {
+			w.Write(line(i))
+		}
+		if took := time.Since(start); took > 0 {
+			t.Errorf("the lines took %s, want no wait", took)
+		}
+		w.flush()
+		checkLines(t, to, fit)
+		if dropped, _ := w.lost(); dropped != 5 {
+			t.Errorf("%d lines were dropped, want 5", dropped)
+		}
+	})
+}
+
 // A writer that takes nothing delays a request for one second at most. Lines that do
 // not fit are dropped and counted. What waits is written when the writer continues.
 func TestStalledWriterDropsLines(t *testing.T) {
