@@ -52,6 +52,7 @@ func TestImageScript(t *testing.T) {
 			"docker buildx build --load --provenance=mode=max --sbom=true " + epoch},
 		{"docker that does not", map[string]string{"docker": info("overlay2")},
 			"docker buildx build --load --provenance=false " + epoch},
+		{"podman with the name docker", map[string]string{"docker": "echo podman version 4", "podman": ""}, "podman build --format oci --timestamp 1700000000 " + epoch},
 		{"podman", map[string]string{"podman": "", "buildah": ""}, "podman build --format oci --timestamp 1700000000 " + epoch},
 		{"buildah", map[string]string{"buildah": ""}, "buildah build --format oci --timestamp 1700000000 " + epoch},
 	} {
