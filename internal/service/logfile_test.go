@@ -2,6 +2,7 @@ package service
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -56,7 +57,11 @@ func TestLogFileIsRotatedAtItsLimit(t *testing.T) {
 	write(t, f, "a1\n")
 	write(t, f, "a2\n") // exactly the limit
 	wantFiles(t, dir, map[string]string{"log": "a1\na2\n"})
+	first := f.file
 	write(t, f, "b1\n")
+	if err := first.Close(); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("after the rotation, the file was open: %v", err)
+	}
 	wantFiles(t, dir, map[string]string{"log": "b1\n", "log.1": "a1\na2\n"})
 	// A line over the limit has a file of its own.
 	write(t, f, "longer than the limit\n")
@@ -224,7 +229,7 @@ func TestLogFileErrors(t *testing.T) {
 		{filepath.Join(file, "log"), "not a directory"},
 		{dir + "/", "is not a regular file"},
 		{filepath.Join(dir, "missing") + "/", "is a directory"},
-		{filepath.Join(dir, strings.Repeat("a", 255)), "cannot rotate"},
+		{filepath.Join(dir, strings.Repeat("a", 255)), "cannot rotate " + filepath.Join(dir, strings.Repeat("a", 255)) + ": "},
 	} {
 		cfg := valid(t)
 		cfg.LogFile = c.path
