@@ -137,9 +137,11 @@ func serviceProblems(s, agent types.ServiceConfig) (problems []string) {
 	if s.StopGracePeriod == nil || time.Duration(*s.StopGracePeriod) < drainTime {
 		report("stop_grace_period is %v, a stop takes up to %s", s.StopGracePeriod, drainTime)
 	}
-	var mib float64
+	var mib, logMB float64
 	_, err := fmt.Sscanf(variable("GOMEMLIMIT"), "%fMiB", &mib)
-	if share := mib * (1 << 20) / float64(s.MemLimit); err != nil || !headroom(share) {
+	// The log is in a tmpfs, which counts as memory of the service: six files.
+	_, logErr := fmt.Sscan(variable("APMAPP_LOG_FILE_SIZE"), &logMB)
+	if share := (mib*(1<<20) + 6*logMB*1e6) / float64(s.MemLimit); err != nil || logErr != nil || !headroom(share) {
 		report("GOMEMLIMIT is %s, %.0f %% of the limit", variable("GOMEMLIMIT"), 100*share)
 	}
 	return problems

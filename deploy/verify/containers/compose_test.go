@@ -68,7 +68,8 @@ func TestBrokenCompose(t *testing.T) {
 		{"capabilities", "", "  cap_drop: [ALL]\n", "", "cap_drop"},
 		{"port open to other machines", "", `"127.0.0.1:5050:5050"`, `"5050:5050"`, "port 5050 is open"},
 		{"stop too early for requests in flight", "", "stop_grace_period: 20s", "stop_grace_period: 10s", "stop_grace_period"},
-		{"Go memory limit too close to the container's", "", "GOMEMLIMIT: 244MiB", "GOMEMLIMIT: 256MiB", "GOMEMLIMIT"},
+		{"Go memory limit too close to the container's", "", "GOMEMLIMIT: 236MiB", "GOMEMLIMIT: 256MiB", "GOMEMLIMIT"},
+		{"log that fills the container's memory", "", "APMAPP_LOG_FILE_SIZE: 1\n", "APMAPP_LOG_FILE_SIZE: 10\n", "GOMEMLIMIT"},
 		{"no Agent", "", "profiles: [datadog]", "profiles: [dd]", "no Agent"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -48,7 +48,7 @@ func together(w *workshop, service, generator, localAgent string) {
 	_, port, _ := net.SplitHostPort(addr)
 	options := append(slices.Clone(sharing), "--volume", dsn+":/run/secrets/dsn:ro", "--memory", "256m")
 	for _, variable := range []string{"MYSQL_DSN_FILE=/run/secrets/dsn", "APMAPP_LOG_FILE=/var/run/datadog/apmapp.log", "APMAPP_LOG_OTLP=" + otlp, "APMAPP_ADDR=127.0.0.1", "APMAPP_PORT=" + port,
-		"DD_ENV=test", "DD_TRACE_AGENT_URL=unix:///var/run/datadog/apm.socket", "DD_DOGSTATSD_URL=unix:///var/run/datadog/dsd.socket", "GOMEMLIMIT=244MiB"} {
+		"DD_ENV=test", "DD_TRACE_AGENT_URL=unix:///var/run/datadog/apm.socket", "DD_DOGSTATSD_URL=unix:///var/run/datadog/dsd.socket", "APMAPP_LOG_FILE_SIZE=1", "GOMEMLIMIT=236MiB"} {
 		options = append(options, "--env", variable)
 	}
 	check := w.inspect(service).Healthcheck.Test
