@@ -55,7 +55,7 @@ func answers(status int, body string) http.HandlerFunc {
 }
 
 // refusedKey is the end of the error of an API that refuses everything.
-const refusedKey = ": 403 Forbidden; DD_API_KEY is not a key of datadoghq.com: the key is wrong, or DD_SITE is; the address of your pages in Datadog shows the site"
+const refusedKey = ": 403 Forbidden; DD_API_KEY is not a key of datadoghq.com: the key is wrong, or DD_SITE is; the address of your pages in Datadog shows the site; without DD_SITE it is datadoghq.com"
 
 // inTurn returns a handler with one answer for each request: "" is a 502, "400" a
 // 400, and everything else is a body.

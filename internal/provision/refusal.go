@@ -110,6 +110,9 @@ func (c *Client) refused(ctx context.Context, permission string) string {
 		switch one := status(validatePath); {
 		case slices.Contains(refused, one):
 			c.keysAre = fmt.Sprintf("DD_API_KEY is not a key of %s: the key is wrong, or DD_SITE is; the address of your pages in Datadog shows the site", c.cfg.Site)
+			if c.cfg.Site == Sites[0] {
+				c.keysAre += "; without DD_SITE it is " + Sites[0]
+			}
 			if len(c.cfg.APIKey) == 40 && len(c.cfg.AppKey) == 32 {
 				c.keysAre += "; DD_API_KEY and DD_APP_KEY seem to be exchanged"
 			}

@@ -18,7 +18,7 @@ import (
 func TestRefusedKeys(t *testing.T) {
 	const (
 		needs = "the application key, its scopes and its owner's role need the permission monitors_read"
-		key   = "DD_API_KEY is not a key of datadoghq.com: the key is wrong, or DD_SITE is; the address of your pages in Datadog shows the site"
+		key   = "DD_API_KEY is not a key of datadoghq.com: the key is wrong, or DD_SITE is; the address of your pages in Datadog shows the site; without DD_SITE it is datadoghq.com"
 	)
 	for _, c := range []struct {
 		name       string
@@ -214,5 +214,14 @@ func TestCheckSite(t *testing.T) {
 		if err := CheckSite(site); err == nil || !strings.HasPrefix(err.Error(), fmt.Sprintf("DD_SITE %q", site)) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", site, err, want)
 		}
+	}
+}
+
+// The error names the site. The default one may be a DD_SITE that was forgotten.
+func TestSiteOfAWrongKey(t *testing.T) {
+	a := newAPI(t, answers(403, ""))
+	a.cfg.Site = "datadoghq.eu"
+	if _, err := a.get(t.Context(), Monitor, "7"); !strings.HasSuffix(fmt.Sprint(err), "DD_API_KEY is not a key of datadoghq.eu: the key is wrong, or DD_SITE is; the address of your pages in Datadog shows the site") {
+		t.Errorf("got %v", err)
 	}
 }
