@@ -101,6 +101,25 @@ func TestKnownTraffic(t *testing.T) {
 	}
 	open("/")
 	shows("services", "apmapp web", format.Percent(6.0/53), "apmapp-mysql sql")
+	// From the first page it takes one click to the cause of an error, and two to a slow
+	// statement.
+	shows("errors of the overview", "MySQLError", "apm: read recent visits", "Slowest resources")
+	poll.True(t, "charts appear after ten seconds", func() bool {
+		open("/")
+		return rows(".overtime canvas") >= 4
+	})
+	shoot(t, b, "/overview", 1280)
+	browser.Get(t, b, chromedp.Evaluate[bool](`document.querySelector("td a[href^='/t/']").click(), true`))
+	poll.True(t, "the trace of an error is shown", func() bool { return strings.Contains(text(), "Logs of this trace") })
+	shows("the cause of an error", "apm: read recent visits", "SELECT")
+	open("/")
+	browser.Get(t, b, chromedp.Evaluate[bool](`document.querySelector("a[href='/services/apmapp']").click(), true`))
+	poll.True(t, "the service is shown", func() bool { return strings.Contains(text(), "Slowest traces") })
+	browser.Get(t, b, chromedp.Evaluate[bool](`[...document.querySelectorAll("h2")].find(h => h.innerText == "Slowest traces").nextElementSibling.querySelector("a").click(), true`))
+	poll.True(t, "a slow trace is shown", func() bool { return strings.Contains(text(), "Logs of this trace") })
+	shows("the cause of slowness", "GET /api/trace", "INSERT INTO visits")
+	open("/errors")
+	shows("errors", "MySQLError", "apm: read recent visits", "apmapp-mysql")
 	open("/services/apmapp")
 	shows("resources", format.Percent(6.0/36))
 	shoot(t, b, "/service", 1280)
@@ -111,7 +130,7 @@ func TestKnownTraffic(t *testing.T) {
 	if n := rows("tr.failed"); n != 6 {
 		t.Errorf("%d errors are listed, want 6", n)
 	}
-	shoot(t, b, "/errors", 1280)
+	shoot(t, b, "/failed", 1280)
 	browser.Get(t, b, chromedp.Evaluate[bool](`document.querySelector("tr.failed a").click(), true`))
 	poll.True(t, "the trace of an error is shown", func() bool { return strings.Contains(text(), "Logs of this trace") })
 	shows("trace of an error", "MySQLError", "route", "handlers.", "ERROR request")

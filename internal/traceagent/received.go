@@ -50,6 +50,9 @@ func (a *Agent) Received() []received.Tracer {
 	}
 	list := []received.Tracer{}
 	for k, t := range all {
+		if t.Payloads == 0 && len(t.Refused) == 0 { // statistics only
+			continue
+		}
 		t.Services = slices.Sorted(maps.Keys(services[k]))
 		list = append(list, *t)
 	}

@@ -44,6 +44,7 @@ func (d door) grpc(hosts []string) *grpc.Server {
 func (d door) export(s signal, hosts []string) grpc.MethodHandler {
 	return func(_ any, ctx context.Context, read func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
 		if why := foreign(ctx, hosts); why != "" {
+			d.sink.Refused(s.name, ofWebSite, 1)
 			return nil, status.Error(codes.PermissionDenied, why)
 		}
 		var body []byte

@@ -140,7 +140,7 @@ func (h *histogram) limits(key int64) (low, high float64) {
 	case key < 0:
 		return -power(-key - exponentialKey + 1), -power(-key - exponentialKey)
 	}
-	return 0, 0
+	return 0, 0 // zeros
 }
 
 // minus returns the histogram of the values since an earlier one. It returns false if
@@ -236,11 +236,11 @@ func (h *histogram) values() []valued {
 	var all []valued
 	one := func(v float64) { all = append(all, valued{values: []float64{v}, weight: 1, low: v, high: v}) }
 	bins := slices.Clone(h.bins)
-	if n := len(bins); n > 0 && !math.IsNaN(h.max) {
+	if n := len(bins); !math.IsNaN(h.max) { // it counts something
 		one(h.max)
 		bins[n-1].count--
 	}
-	if len(bins) > 0 && !math.IsNaN(h.min) && bins[0].count > 0 {
+	if !math.IsNaN(h.min) && bins[0].count > 0 {
 		one(h.min)
 		bins[0].count--
 	}

@@ -17,6 +17,8 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
+
+	"apmapp/internal/local/origin"
 )
 
 // Handler serves Paths, for requests that do not come over the network.
@@ -30,6 +32,23 @@ func Paths() []string {
 	}
 	return all
 }
+
+// local refuses requests of web sites, and counts them.
+func (d door) local(hosts []string, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		allowed := false
+		origin.Intake(hosts, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+			allowed = true
+			next.ServeHTTP(w, req)
+		})).ServeHTTP(w, req)
+		if !allowed {
+			d.sink.Refused("", ofWebSite, 1)
+		}
+	})
+}
+
+// ofWebSite is the reason for which requests of web sites are refused.
+const ofWebSite = "request of a web site"
 
 func (d door) http() http.Handler {
 	mux := http.NewServeMux()
@@ -64,45 +83,47 @@ func (d door) serve(s signal, w http.ResponseWriter, req *http.Request) {
 		refuse(f, http.StatusUnsupportedMediaType, "content encoding", fmt.Sprintf("content encoding must be gzip or none, got %q", encoding))
 		return
 	}
-	body, err := read(w, req, encoding == "gzip")
-	if err == nil {
-		var answer []byte
-		if answer, err = d.open(req.Context(), s, f, body); err == nil {
-			w.Header().Set("Content-Type", f.contentType())
-			_, _ = w.Write(answer) // the client has gone
-			return
-		}
-	} else if large := new(http.MaxBytesError); errors.As(err, &large) || errors.Is(err, errTooLarge) {
-		d.sink.Refused(s.name, tooLarge().reason, 1)
-		err = tooLarge()
-	} else {
-		refuse(f, http.StatusBadRequest, unreadable, "read body: "+err.Error())
+	body, unread := read(w, req, encoding == "gzip")
+	if unread != nil {
+		d.sink.Refused(s.name, unread.reason, 1)
+		write(w, f, unread.httpStatus(), unread.code, unread.message)
 		return
 	}
-	failed := new(failure)
-	if !errors.As(err, &failed) { // an answer that cannot be encoded
-		failed = &failure{codes.Internal, "", err.Error()}
+	answer, err := d.open(req.Context(), s, f, body)
+	if failed := new(failure); errors.As(err, &failed) {
+		write(w, f, failed.httpStatus(), failed.code, failed.message)
+		return
 	}
-	write(w, f, failed.httpStatus(), failed.code, failed.message)
+	if err != nil { // the answer cannot be encoded
+		write(w, f, http.StatusInternalServerError, codes.Internal, err.Error())
+		return
+	}
+	w.Header().Set("Content-Type", f.contentType())
+	_, _ = w.Write(answer) // the client has gone
 }
 
-var errTooLarge = errors.New("too large")
-
 // read returns the body without compression.
-func read(w http.ResponseWriter, req *http.Request, compressed bool) ([]byte, error) {
+func read(w http.ResponseWriter, req *http.Request, compressed bool) ([]byte, *failure) {
 	var from io.Reader = http.MaxBytesReader(w, req.Body, MaxBody)
 	if compressed {
 		unzipped, err := gzip.NewReader(from)
 		if err != nil {
-			return nil, err
+			return nil, cannotRead(err)
 		}
 		from = unzipped
 	}
 	body, err := io.ReadAll(io.LimitReader(from, MaxBody+1))
-	if err == nil && len(body) > MaxBody {
-		err = errTooLarge
+	if large := new(http.MaxBytesError); errors.As(err, &large) || len(body) > MaxBody {
+		return nil, tooLarge()
 	}
-	return body, err
+	if err != nil {
+		return nil, cannotRead(err)
+	}
+	return body, nil
+}
+
+func cannotRead(err error) *failure {
+	return &failure{codes.InvalidArgument, unreadable, "read body: " + err.Error()}
 }
 
 // formatOf returns the format of a content type, and JSON for others.

@@ -11,8 +11,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-
-	"apmapp/internal/local/origin"
 )
 
 // The addresses at which SDKs expect a collector.
@@ -77,7 +75,7 @@ func Serve(cfg Config) *Server {
 	}
 	if cfg.HTTP != nil {
 		s.http = &http.Server{
-			Handler:           origin.Intake(cfg.Hosts, d.http()),
+			Handler:           d.local(cfg.Hosts, d.http()),
 			ErrorLog:          slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelDebug),
 			ReadHeaderTimeout: 5 * time.Second,  // clients are on this machine
 			ReadTimeout:       30 * time.Second, // as for traces of Datadog's tracers

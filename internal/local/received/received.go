@@ -18,7 +18,7 @@ type Tracer struct {
 	Language string `json:"language"`
 	Version  string `json:"tracer_version"`
 	Protocol string `json:"protocol"`
-	// Services are those of the first span of each payload, sorted.
+	// Services are the ones of the first span of each payload, sorted.
 	Services []string `json:"services"`
 	Payloads int64    `json:"payloads"`
 	Traces   int64    `json:"traces"`

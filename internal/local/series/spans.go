@@ -230,9 +230,13 @@ func (n Numbers) Distribution() []Bar {
 
 // Interval is the statistics of ten seconds.
 type Interval struct {
-	Start         time.Time
-	Hits, Errors  float64
-	P50, P95, P99 time.Duration // 0 if the durations were evicted
+	Start  time.Time `json:"start"`
+	Hits   float64   `json:"hits"`
+	Errors float64   `json:"errors"`
+	// The percentiles are 0 if the durations were evicted.
+	P50 time.Duration `json:"p50_ns"`
+	P95 time.Duration `json:"p95_ns"`
+	P99 time.Duration `json:"p99_ns"`
 }
 
 // Intervals returns the intervals with spans, the oldest first.

@@ -38,8 +38,8 @@ type word struct {
 	not  bool
 }
 
-// QueryFields are the fields of a span that a query names, sorted. Every other name is that
-// of a tag.
+// QueryFields are the fields of a span that a query names, sorted. Every other name is
+// the name of a tag.
 var QueryFields = []string{"duration", "error", "kind", "operation", "resource", "service", "span_id", "status", "trace_id", "type"}
 
 // aliases are other names of fields: Datadog's own.

@@ -21,17 +21,37 @@ type Summary struct {
 	Error    bool          `json:"error"`
 	Status   string        `json:"status,omitempty"` // of HTTP
 	Spans    int           `json:"spans"`
+	// Failure is the type and message of the first error that arrived, of the root span if
+	// that has one.
+	Failure string `json:"failure,omitempty"`
 }
 
 // summarize updates the summary with the spans after the first known ones.
 func (t *trace) summarize(known int) {
 	t.root = t.findRoot(known)
 	root := &t.Spans[t.root]
+	failed := ""
+	if t.summary != nil {
+		failed = t.summary.Failure
+	}
+	for i := known; i < len(t.Spans) && failed == ""; i++ {
+		failed = failureText(&t.Spans[i])
+	}
+	failed = cmp.Or(failureText(root), failed)
 	t.summary = &Summary{
 		ID: t.ID, Service: root.Service, Resource: root.Resource, Type: root.Type,
 		Start: root.Start, Duration: root.Duration, Error: root.Error,
-		Status: root.Tags["http.status_code"], Spans: len(t.Spans),
+		Status: root.Tags["http.status_code"], Spans: len(t.Spans), Failure: failed,
 	}
+}
+
+// failureText returns the type and the beginning of the message of a span's error, or "".
+func failureText(s *span.Span) string {
+	if !s.Error {
+		return ""
+	}
+	text := strings.TrimSpace(s.Tags["error.type"] + " " + cmp.Or(s.Tags["error.message"], s.Tags["error.msg"]))
+	return strings.ToValidUTF8(text[:min(len(text), longest)], "")
 }
 
 // findRoot returns the index of the span that Root returns. It starts from the root of
@@ -66,7 +86,9 @@ type Filter struct {
 	// Text is in a span, in any case, or is a part of the trace ID.
 	Text  string
 	Query Query
-	Limit int
+	// Slowest orders by duration, the longest first.
+	Slowest bool
+	Limit   int
 }
 
 // search returns the matching traces, the latest first, at most f.Limit, and the number
@@ -77,7 +99,10 @@ func (s *traces) search(f Filter) (listed []Summary, matching int) {
 	for i := range found {
 		found[i] = map[string]bool{}
 	}
-	top := latest{limit: f.Limit}
+	top := first{limit: f.Limit, order: byStart}
+	if f.Slowest {
+		top.order = byDuration
+	}
 	for _, v := range s.views() {
 		t := v.summary
 		if t.Duration < f.MinDuration || f.MaxDuration != 0 && t.Duration > f.MaxDuration ||
@@ -95,15 +120,16 @@ func (s *traces) search(f Filter) (listed []Summary, matching int) {
 	return listed, matching
 }
 
-// latest keeps the latest traces, without sorting all of them.
-type latest struct {
+// first keeps the first traces of an order, without sorting all of them.
+type first struct {
+	order func(a, b *Summary) int
 	limit int
 	kept  []*Summary // at most twice the limit
 	least *Summary   // the last one within the limit when kept was sorted; nil before
 }
 
-func (l *latest) add(t *Summary) {
-	if l.least != nil && byStart(t, l.least) > 0 {
+func (l *first) add(t *Summary) {
+	if l.least != nil && l.order(t, l.least) > 0 {
 		return
 	}
 	if l.kept = append(l.kept, t); len(l.kept) >= 2*l.limit && l.limit > 0 {
@@ -112,9 +138,9 @@ func (l *latest) add(t *Summary) {
 	}
 }
 
-// sorted returns the traces, the latest first.
-func (l *latest) sorted() []*Summary {
-	slices.SortFunc(l.kept, byStart)
+// sorted returns the traces in order.
+func (l *first) sorted() []*Summary {
+	slices.SortFunc(l.kept, l.order)
 	l.kept = l.kept[:min(len(l.kept), l.limit)]
 	return l.kept
 }
@@ -124,6 +150,13 @@ func byStart(a, b *Summary) int {
 		return c
 	}
 	return strings.Compare(a.ID, b.ID)
+}
+
+func byDuration(a, b *Summary) int {
+	if c := cmp.Compare(b.Duration, a.Duration); c != 0 {
+		return c
+	}
+	return byStart(a, b)
 }
 
 // query returns the query with the other conditions.

@@ -20,6 +20,7 @@ type Store struct {
 	budget     int64
 	traces     *traces
 	statistics *statistics
+	failures   *failures
 	logs       *logs
 	profiles   *profiles
 	metrics    *metrics
@@ -33,8 +34,9 @@ type Store struct {
 const (
 	traceShare     = 0.50
 	logShare       = 0.15
-	profileShare   = 0.20
+	profileShare   = 0.18
 	statisticShare = 0.10
+	failureShare   = 0.02
 	metricShare    = 0.05
 )
 
@@ -64,6 +66,7 @@ func New(budget int64) *Store {
 		budget:     budget,
 		traces:     newTraces(share(traceShare)),
 		statistics: newStatistics(share(statisticShare)),
+		failures:   newFailures(share(failureShare)),
 		logs:       newLogs(share(logShare)),
 		profiles:   newProfiles(share(profileShare)),
 		metrics:    newMetrics(share(metricShare)),
@@ -100,7 +103,9 @@ func (s *Store) AddSpans(c span.Chunk) {
 	if len(c.Spans) == 0 {
 		return
 	}
-	s.statistics.addSpans(s.traces.add(c), s.Now())
+	added, now := s.traces.add(c), s.Now()
+	s.statistics.addSpans(added, now)
+	s.failures.add(added.traceID, added.failed, now)
 	s.changes.notify(Traces | Statistics)
 }
 
@@ -154,6 +159,10 @@ func (s *Store) ServiceNames() []string {
 func (s *Store) Resources(service string) []Resource {
 	return s.statistics.resourcesOf(service, s.Now())
 }
+
+// Failures returns the errors of a service, or of all services for "", in groups, the
+// latest first.
+func (s *Store) Failures(service string) []Failure { return s.failures.list(service, s.Now()) }
 
 // Calls returns which service calls which, sorted by caller and callee.
 func (s *Store) Calls() []Call { return s.statistics.callList(s.Now()) }

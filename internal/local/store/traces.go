@@ -74,6 +74,9 @@ type trace struct {
 type added struct {
 	spans []counted
 	calls []call
+	// failed are spans with an error, of the trace with this ID.
+	failed  []span.Span
+	traceID string
 }
 
 // counted is a span that is counted.
@@ -196,8 +199,12 @@ func (t *trace) isRoot(i int) bool {
 // the first known ones.
 func (t *trace) count(ended []int, known int) (out added) {
 	weight := weight(t.Spans[known:])
+	out.traceID = t.ID
 	one := func(i int) {
 		s := &t.Spans[i]
+		if s.Error && !s.IsPartial() {
+			out.failed = append(out.failed, *s)
+		}
 		if s.IsCounted() {
 			c := countedOf(s, weight)
 			out.spans = append(out.spans, c)

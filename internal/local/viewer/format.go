@@ -20,17 +20,22 @@ var functions = template.FuncMap{
 	"rate":     format.Rate,
 	"bytes":    format.Bytes,
 	"clock":    func(t time.Time) string { return clock(t, time.Now()) },
-	"percent":  percent,
-	"count":    func(n reflect.Value) string { return format.Count(n.Int()) }, // of any integer type,
-	"counts":   counts,
-	"spark":    spark,
-	"path":     url.PathEscape,
-	"indent":   func(depth int) string { return fmt.Sprintf("%.1f", 0.9*float64(min(depth, 20))) },
-	"class":    statusClass,
-	"lower":    strings.ToLower,
-	"columns":  columnsOf,
-	"json":     encode,
-	"levels":   func() []string { return []string{wire.Debug, wire.Info, wire.Warn, wire.Error, wire.Critical} },
+	"second": func(t time.Time) string {
+		return strings.TrimSuffix(clock(t.Truncate(time.Second), time.Now()), ".000")
+	},
+	"percent": percent,
+	"count":   func(n reflect.Value) string { return format.Count(n.Int()) }, // of any integer type,
+	"counts":  counts,
+	"facts":   factsOf,
+	"spark":   spark,
+	"path":    url.PathEscape,
+	"indent":  func(depth int) string { return fmt.Sprintf("%.1f", 0.9*float64(min(depth, 20))) },
+	"class":   statusClass,
+	"lower":   strings.ToLower,
+	"columns": columnsOf,
+	"bars":    barsOf,
+	"json":    encode,
+	"levels":  func() []string { return []string{wire.Debug, wire.Info, wire.Warn, wire.Error, wire.Critical} },
 }
 
 // clock writes a time in this machine's zone, with its date if that is not today's.
@@ -89,6 +94,19 @@ func columnsOf(bars []series.Bar) []column {
 		height := 23 * float64(b.Hits) / float64(most)
 		all[i] = column{100 * float64(i) / float64(len(bars)), 24 - height, height,
 			fmt.Sprintf("%s from %s to %s", format.Count(b.Hits), format.Duration(b.From), format.Duration(b.To))}
+	}
+	return all
+}
+
+// barsOf returns the bars of numbers per minute, the last one now.
+func barsOf(values []int64) []column {
+	bars := make([]series.Bar, len(values))
+	for i, n := range values {
+		bars[i].Hits = n
+	}
+	all := columnsOf(bars)
+	for i := range all {
+		all[i].Title = fmt.Sprintf("%s, %d minutes ago", format.Count(values[i]), len(values)-1-i)
 	}
 	return all
 }

@@ -53,15 +53,16 @@ func New(cfg Config) http.Handler {
 		cfg.Received = received.New()
 	}
 	v := &viewer{Config: cfg, pages: map[string]*template.Template{}}
-	for _, name := range []string{"services", "service", "map", "traces", "trace", "logs", "profiles", "metrics", "received", "usage", "missing"} {
-		v.pages[name] = template.Must(template.New("layout.html").Funcs(functions).ParseFS(files, "pages/layout.html", "pages/"+name+".html"))
+	for _, name := range []string{"overview", "errors", "service", "map", "traces", "trace", "logs", "profiles", "metrics", "received", "usage", "missing"} {
+		v.pages[name] = template.Must(template.New("layout.html").Funcs(functions).ParseFS(files, "pages/layout.html", "pages/parts.html", "pages/"+name+".html"))
 	}
 	assets, err := fs.Sub(files, "assets")
 	if err != nil {
 		panic(err) // the files are embedded
 	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", v.services)
+	mux.HandleFunc("GET /{$}", v.overview)
+	mux.HandleFunc("GET /errors", v.errors)
 	mux.HandleFunc("GET /services/{service}", v.service)
 	mux.HandleFunc("GET /map", v.calls)
 	mux.HandleFunc("GET /traces", v.traces)
@@ -76,6 +77,8 @@ func New(cfg Config) http.Handler {
 	mux.HandleFunc("GET /api/services", v.apiServices)
 	mux.HandleFunc("GET /api/resources", v.apiResources)
 	mux.HandleFunc("GET /api/calls", v.apiCalls)
+	mux.HandleFunc("GET /api/errors", v.apiErrors)
+	mux.HandleFunc("GET /api/intervals", v.apiIntervals)
 	mux.HandleFunc("GET /api/traces", v.apiTraces)
 	mux.HandleFunc("GET /api/traces/{id}", v.apiTrace)
 	mux.HandleFunc("GET /api/logs", v.apiLogs)
@@ -149,14 +152,16 @@ func (v *viewer) missing(w http.ResponseWriter, r *http.Request) {
 	v.show(w, http.StatusNotFound, "missing", page{Title: "Not found", Data: missing{Text: "There is no page " + r.URL.Path + "."}})
 }
 
-func (v *viewer) services(w http.ResponseWriter, _ *http.Request) {
-	v.show(w, http.StatusOK, "services", page{Title: "Services", Section: "services", Live: true, Data: v.Store.Services()})
-}
-
 func (v *viewer) service(w http.ResponseWriter, r *http.Request) {
+	now := v.Store.Now()
 	data := struct {
 		Name, Operation string
+		Chart           overTime
+		Happenings      []happening
 		Primary, Others []store.Resource
+		Errors          []store.Failure
+		From, To        []store.Call
+		Latest, Slowest []store.Summary
 	}{Name: r.PathValue("service")}
 	for _, of := range v.Store.Resources(data.Name) {
 		if of.Primary {
@@ -169,8 +174,28 @@ func (v *viewer) service(w http.ResponseWriter, r *http.Request) {
 		v.show(w, http.StatusNotFound, "missing", page{Title: "Not found", Data: missing{Text: "No span of service " + data.Name + " has arrived in the last half hour."}})
 		return
 	}
+	for _, s := range v.Store.Services() {
+		if s.Name == data.Name {
+			data.Chart = newOverTime(s.Operations[0].Intervals(), now)
+			data.Happenings = happenings([]store.Service{s}, now)
+		}
+	}
+	data.Errors = v.Store.Failures(data.Name)
+	for _, c := range v.Store.Calls() {
+		if c.To == data.Name {
+			data.From = append(data.From, c)
+		}
+		if c.From == data.Name {
+			data.To = append(data.To, c)
+		}
+	}
+	data.Latest, _ = v.Store.Traces(store.Filter{Service: data.Name, Limit: listedOfService})
+	data.Slowest, _ = v.Store.Traces(store.Filter{Service: data.Name, Limit: listedOfService, Slowest: true})
 	v.show(w, http.StatusOK, "service", page{Title: data.Name, Section: "services", Live: true, Data: data})
 }
+
+// listedOfService is the number of traces on the page of a service.
+const listedOfService = 5
 
 func (v *viewer) calls(w http.ResponseWriter, _ *http.Request) {
 	v.show(w, http.StatusOK, "map", page{Title: "Map", Section: "map", Live: true, Data: newServiceMap(v.Store.Services(), v.Store.Calls())})
@@ -184,6 +209,7 @@ func (v *viewer) usage(w http.ResponseWriter, _ *http.Request) {
 var kindsOf = map[string]store.Kind{
 	"":         store.All,
 	"services": store.Statistics,
+	"errors":   store.Traces,
 	"map":      store.Statistics,
 	"traces":   store.Traces,
 	"logs":     store.Logs,

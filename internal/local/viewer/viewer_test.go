@@ -77,7 +77,7 @@ func fetch(t *testing.T, h http.Handler, path string, change ...func(*http.Reque
 func TestPagesShowHostileTextAsText(t *testing.T) {
 	h := New(Config{Store: filled(t)})
 	for _, path := range []string{
-		"/", "/services/" + url.PathEscape(hostile), "/map", "/traces", "/traces?q=" + url.QueryEscape(hostile), "/t/" + trace1, "/t/" + trace1 + "?span=2",
+		"/", "/errors", "/services/" + url.PathEscape(hostile), "/map", "/traces", "/traces?q=" + url.QueryEscape(hostile), "/t/" + trace1, "/t/" + trace1 + "?span=2",
 		"/t/8836454284724488307", "/logs", "/logs?q=" + url.QueryEscape(hostile), "/profiles", "/metrics", "/received", "/usage",
 	} {
 		w := fetch(t, h, path)
@@ -324,10 +324,11 @@ func TestPagesShowTheNumbersOfTheStore(t *testing.T) {
 		}
 		const cell = `<td class="n[^>]*>([^<]*)</td>`
 		services := s.Services()
-		if got, want := cells("/", cell), slices.Concat(numbers(services[0].Numbers), numbers(services[1].Numbers)); !slices.Equal(got, want) {
+		if got, want := cells("/", cell), slices.Concat(numbers(services[0].Numbers), numbers(services[1].Numbers), []string{"199", "3"},
+			numbers(services[1].Numbers)[:4], numbers(services[0].Numbers)[:4]); !slices.Equal(got, want) {
 			t.Errorf("services: %q, want %q", got, want)
 		}
-		if got, want := cells("/services/web", cell), numbers(s.Resources("web")[0].Numbers); !slices.Equal(got, want) {
+		if got, want := cells("/services/web", cell)[:10], slices.Concat(numbers(s.Resources("web")[0].Numbers), []string{"3"}, numbers(s.Calls()[0].Numbers)[:4]); !slices.Equal(got, want) {
 			t.Errorf("resources: %q, want %q", got, want)
 		}
 		if got := numbers(services[0].Numbers)[1]; got != "99.5%" { // was printed as 1e+02 %
@@ -417,6 +418,10 @@ func TestAPI(t *testing.T) {
 	for path, want := range map[string]string{
 		"/api/services":                     "2",
 		"/api/resources?service=db":         "1",
+		"/api/errors":                       "1",
+		"/api/errors?service=none":          "0",
+		"/api/intervals":                    "2",
+		"/api/intervals?service=db":         "1",
 		"/api/calls":                        "1",
 		"/api/traces":                       "1",
 		"/api/traces?service=db":            "1",
@@ -617,7 +622,7 @@ func TestChartsOfRestarts(t *testing.T) {
 func TestLivePages(t *testing.T) {
 	h := New(Config{Store: filled(t)})
 	for path, want := range map[string]bool{
-		"/": true, "/services/db": true, "/map": true, "/traces": true, "/logs": true, "/profiles": true, "/metrics": true, "/received": true, "/usage": true,
+		"/": true, "/errors": true, "/services/db": true, "/map": true, "/traces": true, "/logs": true, "/profiles": true, "/metrics": true, "/received": true, "/usage": true,
 		"/t/123": true, "/t/" + trace1: false, "/nonesuch": false,
 	} {
 		if got := strings.Contains(fetch(t, h, path).Body.String(), `id="live"`); got != want {
@@ -763,5 +768,82 @@ func TestRecordingIsNamed(t *testing.T) {
 	s.Live()
 	if got := fetch(t, h, "/").Body.String(); strings.Contains(got, text) {
 		t.Error(got)
+	}
+}
+
+// TestOverviewShowsWhatHappened: an episode of errors and one of slowness are named with
+// their times and traces, also after they have ended, and charts have complete intervals.
+func TestOverviewShowsWhatHappened(t *testing.T) {
+	s := store.New(0)
+	begin := time.Now().Truncate(time.Minute).Add(-10 * time.Minute)
+	id := 0
+	request := func(at time.Time, d time.Duration, failed bool) {
+		id++
+		root := spanOf(uint64(id), 0, "web", 0, 1)
+		root.Start, root.Duration, root.Resource, root.Error = at, d, "GET /", failed
+		root.Tags, root.Metrics = map[string]string{"span.kind": "server"}, map[string]float64{"_top_level": 1}
+		if failed {
+			root.Tags["error.type"], root.Tags["error.message"], root.Tags["error.stack"], root.Tags["version"] = "sql.Error", "no such column", "web/db.rows\n\t/src/db.go:7", "1.2"
+		}
+		s.Replay(at.Add(d))
+		s.AddSpans(span.Chunk{TraceID: fmt.Sprintf("%032x", id), Spans: []span.Span{root}})
+	}
+	for i := range 30 { // five minutes
+		at := begin.Add(time.Duration(i) * 10 * time.Second)
+		d := 10 * time.Millisecond
+		if i >= 20 && i < 22 {
+			d = 400 * time.Millisecond
+		}
+		for range 4 {
+			request(at, d, i >= 10 && i < 13)
+		}
+	}
+	h := New(Config{Store: s})
+	clockOf := func(i int) string { return begin.Add(time.Duration(i) * 10 * time.Second).Local().Format("15:04:05") }
+	got := fetch(t, h, "/").Body.String()
+	for _, want := range []string{
+		"<time>" + clockOf(10) + "</time> – <time>" + clockOf(13) + `</time> <a href="/services/web">web</a>: 100% of requests failed (12 of 12), ended`,
+		"<time>" + clockOf(20) + "</time> – <time>" + clockOf(22) + `</time> <a href="/services/web">web</a>: slow: p95 rose from `,
+		`<b class="bad">sql.Error</b> no such column<br><small>web/db.rows · GET / · 1.2</small>`, `<td class="n">12</td>`,
+		fmt.Sprintf(`href="/traces?service=web&amp;errors=1&amp;from=%d&amp;to=%d"`, begin.Add(100*time.Second).UnixMilli(), begin.Add(130*time.Second).UnixMilli()),
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %s in %s", want, got)
+		}
+	}
+	if n := strings.Count(got, "<li><time>"); n != 2 {
+		t.Errorf("%d episodes, want 2", n)
+	}
+	service := s.Services()[0]
+	o := newOverTime(service.Operations[0].Intervals(), s.Now())
+	if len(o.Time) != 29 || o.Time[0] != begin.Unix() || o.All[0] != 0.4 || o.Failed[10] != 0.4 || o.Failed[13] != 0 || *o.P95[21] < 390 || *o.P95[0] > 11 {
+		t.Errorf("%+v", o)
+	}
+	later := newOverTime(service.Operations[0].Intervals(), s.Now().Add(2*time.Minute))
+	if n := len(later.Time); n != 41 || later.All[40] != 0 || later.P50[40] != nil {
+		t.Errorf("two minutes later: %d intervals, want 41: %+v", n, later)
+	}
+	// The links lead to the traces of the episode.
+	link := regexp.MustCompile(`href="(/traces[^"]+)"`)
+	for i, want := range []int{8, 12} { // the slow ones are later
+		path := html.UnescapeString(link.FindAllStringSubmatch(got, -1)[i][1])
+		if n := strings.Count(fetch(t, h, path).Body.String(), `"/t/`); n != want {
+			t.Errorf("%s lists %d traces, want %d", path, n, want)
+		}
+	}
+	if list := fetch(t, h, "/errors?service=web").Body.String(); !strings.Contains(list, "no such column") || !strings.Contains(list, "<pre>web/db.rows") {
+		t.Error(list)
+	}
+	if list := fetch(t, h, "/errors?service=none").Body.String(); !strings.Contains(list, "No span with an error has arrived of none.") {
+		t.Error(list)
+	}
+	if list := fetch(t, h, "/traces?errors=1").Body.String(); strings.Count(list, `<small class="bad">sql.Error no such column</small>`) != 12 {
+		t.Error(list)
+	}
+	page := fetch(t, h, "/services/web").Body.String()
+	for _, want := range []string{"100% of requests failed", "data-requests=", "Slowest traces", `<td class="n">400ms</td>`} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the service's page has no %s: %s", want, page)
+		}
 	}
 }

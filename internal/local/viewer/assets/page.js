@@ -5,6 +5,14 @@
   const axis = extra => ({stroke: color("quiet"), grid: {stroke: color("line"), width: 1}, ticks: {stroke: color("line")}, ...extra});
   let charts = [];
 
+  // clock writes the minute, or the seconds between two minutes.
+  const clock = at => new Date(at * 1000).toTimeString().slice(...(at % 60 ? [5, 8] : [0, 5]));
+  const powersOfTen = (_, __, low, high) => {
+    const all = [];
+    for (let v = 10 ** Math.floor(Math.log10(low)); v <= high; v *= 10) all.push(+v.toPrecision(1));
+    return all;
+  };
+
   const scatter = place => {
     const data = JSON.parse(place.dataset.chart);
     const dots = (label, name) => ({label, stroke: color(name), fill: color(name), paths: () => null, points: {show: true, size: 5}});
@@ -22,16 +30,44 @@
     };
     return new uPlot({
       width: place.clientWidth - 14, height: 180,
-      axes: [axis({}), axis({size: 70, values: (_, ticks) => ticks.map(v => v == null ? "" : v + "ms")})],
+      scales: {y: {distr: 3}},
+      axes: [axis({values: (_, ticks) => ticks.map(clock)}), axis({size: 70, splits: powersOfTen, values: (_, ticks) => ticks.map(v => v + "ms")})],
       series: [{}, dots("served", "c0"), dots("failed", "bad")],
       legend: {show: false}, cursor: {drag: {x: true, y: true, setScale: false}},
       hooks: {setSelect: [chosen]},
     }, [data.time, data.served, data.failed], place);
   };
 
+  // overTime draws lines or bars over the same time axis. Pointing at a time shows the
+  // values below.
+  const overTime = (place, rows, unit, lines) => {
+    const value = (_, v) => v == null ? "–" : v.toPrecision(3) + unit;
+    return new uPlot({
+      width: place.clientWidth - 14, height: 130,
+      scales: {x: {range: (_, first, last) => [first - 5, last + 5]}, y: {range: (_, low, high) => [0, high > 0 ? high * 1.05 : 1]}},
+      axes: [axis({size: 24, space: 60, values: (_, ticks) => ticks.map(clock)}), axis({size: 62, values: (_, ticks) => ticks.map(v => v + unit)})],
+      series: [{value: (_, at) => at == null ? "–" : new Date(at * 1000).toTimeString().slice(0, 8)}, ...lines.map(line => ({value, ...line}))],
+      legend: {live: true}, cursor: {drag: {x: false, y: false}},
+    }, rows, place);
+  };
+
+  const requests = place => {
+    const data = JSON.parse(place.dataset.requests);
+    const bars = uPlot.paths.bars({size: [0.8, 20]});
+    return overTime(place, [data.time, data.all, data.failed], "/s", [
+      {label: "all", fill: color("c0"), paths: bars, points: {show: false}},
+      {label: "failed", fill: color("bad"), paths: bars, points: {show: false}},
+    ]);
+  };
+
+  const latency = place => {
+    const data = JSON.parse(place.dataset.latency);
+    const line = (label, name) => ({label, stroke: color(name), width: 1.5, points: {show: data.time.length < 4}});
+    return overTime(place, [data.time, data.p50, data.p95, data.p99], "ms", [line("p50", "c2"), line("p95", "c1"), line("p99", "c4")]);
+  };
+
   const metric = place => {
     const data = JSON.parse(place.dataset.metric);
-    const clock = at => new Date(at * 1000).toTimeString().slice(0, 5);
     const short = new Intl.NumberFormat("en", {notation: "compact", maximumSignificantDigits: 3}).format;
     return new uPlot({
       width: place.clientWidth - 14, height: 110,
@@ -43,7 +79,8 @@
 
   const draw = () => {
     charts.forEach(chart => chart.destroy());
-    charts = [...document.querySelectorAll("[data-chart]")].map(scatter).concat([...document.querySelectorAll("[data-metric]")].map(metric));
+    charts = [["chart", scatter], ["metric", metric], ["requests", requests], ["latency", latency]].flatMap(
+      ([name, drawn]) => [...document.querySelectorAll(`[data-${name}]`)].map(drawn));
   };
 
   // refresh replaces the page's content, unless the user is working in it.

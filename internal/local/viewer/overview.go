@@ -1,0 +1,164 @@
+package viewer
+
+import (
+	"cmp"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"apmapp/internal/format"
+	"apmapp/internal/local/series"
+	"apmapp/internal/local/store"
+)
+
+// overTime is the data of the charts of an operation: times in seconds since 1970, requests
+// per second, durations in milliseconds. A value is nil where there is none.
+type overTime struct {
+	Time   []int64    `json:"time"`
+	All    []float64  `json:"all"`
+	Failed []float64  `json:"failed"`
+	P50    []*float64 `json:"p50"`
+	P95    []*float64 `json:"p95"`
+	P99    []*float64 `json:"p99"`
+}
+
+// charted is the time that charts show at most.
+const charted = 30 * time.Minute
+
+// newOverTime returns the data of complete intervals: the one that has begun would look like
+// a drop. Intervals without requests are 0.
+func newOverTime(all []series.Interval, now time.Time) overTime {
+	o := overTime{Time: []int64{}, All: []float64{}, Failed: []float64{}, P50: []*float64{}, P95: []*float64{}, P99: []*float64{}}
+	all = slices.DeleteFunc(slices.Clone(all), func(i series.Interval) bool {
+		return now.Sub(i.Start) > charted || i.Start.Add(series.BucketLength).After(now)
+	})
+	if len(all) == 0 {
+		return o
+	}
+	const length = int64(series.BucketLength / time.Second)
+	last := now.Unix()/length*length - length
+	for at := all[0].Start.Unix(); at <= last; at += length {
+		o.Time = append(o.Time, at)
+		var one series.Interval
+		if len(all) > 0 && all[0].Start.Unix() == at {
+			one, all = all[0], all[1:]
+		}
+		o.All, o.Failed = append(o.All, one.Hits/float64(length)), append(o.Failed, one.Errors/float64(length))
+		for _, p := range []struct {
+			to *[]*float64
+			d  time.Duration
+		}{{&o.P50, one.P50}, {&o.P95, one.P95}, {&o.P99, one.P99}} {
+			var ms *float64
+			if p.d > 0 {
+				v := float64(p.d) / float64(time.Millisecond)
+				ms = &v
+			}
+			*p.to = append(*p.to, ms)
+		}
+	}
+	return o
+}
+
+// happening is an episode of a service, in words.
+type happening struct {
+	Service    string
+	Start, End time.Time
+	Ongoing    bool
+	Text       string
+	// Traces is the URL of the traces of that time.
+	Traces string
+}
+
+// happenings returns the latest episodes of all services, the latest first.
+func happenings(services []store.Service, now time.Time) []happening {
+	const most = 8
+	var all []happening
+	for _, s := range services {
+		intervals := s.Operations[0].Intervals()
+		add := func(e series.Episode, text, more string) {
+			window := fmt.Sprintf("&from=%d&to=%d", e.Start.UnixMilli(), e.End.UnixMilli())
+			all = append(all, happening{s.Name, e.Start, e.End, e.Ongoing, text, "/traces?service=" + url.QueryEscape(s.Name) + more + window})
+		}
+		for _, e := range series.FailingEpisodes(intervals, now) {
+			add(e, fmt.Sprintf("%s of requests failed (%s of %s)", format.Percent(e.Errors/e.Hits), format.Count(int64(e.Errors+0.5)), format.Count(int64(e.Hits+0.5))), "&errors=1")
+		}
+		for _, e := range series.SlowEpisodes(intervals, now) {
+			add(e, fmt.Sprintf("slow: p95 rose from %s to %s", format.Duration(e.Usual), format.Duration(e.P95)),
+				"&q="+url.QueryEscape(fmt.Sprintf("service:%q duration:>=%s", s.Name, (e.Usual*3).Round(time.Millisecond))))
+		}
+	}
+	slices.SortFunc(all, func(a, b happening) int {
+		return cmp.Or(b.End.Compare(a.End), b.Start.Compare(a.Start), cmp.Compare(a.Service, b.Service), cmp.Compare(a.Text, b.Text))
+	})
+	return all[:min(len(all), most)]
+}
+
+// healthOf is what the overview shows of a service.
+type healthOf struct {
+	store.Service
+	Chart overTime
+}
+
+const (
+	topErrors = 5
+	slowest   = 5
+)
+
+func (v *viewer) overview(w http.ResponseWriter, _ *http.Request) {
+	now := v.Store.Now()
+	data := struct {
+		Services   []healthOf
+		Happenings []happening
+		Errors     []store.Failure
+		Slowest    []store.Resource
+	}{Errors: v.Store.Failures("")}
+	services := v.Store.Services()
+	data.Happenings = happenings(services, now)
+	for _, s := range services {
+		data.Services = append(data.Services, healthOf{s, newOverTime(s.Operations[0].Intervals(), now)})
+	}
+	data.Errors = data.Errors[:min(len(data.Errors), topErrors)]
+	for _, r := range v.Store.Resources("") {
+		if r.Primary && r.Hits > 0 {
+			data.Slowest = append(data.Slowest, r)
+		}
+	}
+	slices.SortStableFunc(data.Slowest, func(a, b store.Resource) int { return cmp.Compare(b.P95, a.P95) })
+	data.Slowest = data.Slowest[:min(len(data.Slowest), slowest)]
+	v.show(w, http.StatusOK, "overview", page{Title: "Overview", Section: "services", Live: true, Data: data})
+}
+
+func (v *viewer) errors(w http.ResponseWriter, r *http.Request) {
+	data := struct {
+		Service  string
+		Services []string
+		Errors   []store.Failure
+	}{Service: r.URL.Query().Get("service"), Services: v.Store.ServiceNames()}
+	data.Errors = v.Store.Failures(data.Service)
+	v.show(w, http.StatusOK, "errors", page{Title: "Errors", Section: "errors", Live: true, Data: data})
+}
+
+func (v *viewer) apiErrors(w http.ResponseWriter, r *http.Request) {
+	v.answer(w, v.Store.Failures(r.URL.Query().Get("service")))
+}
+
+// apiIntervals answers with the statistics of the operations of a service over time.
+func (v *viewer) apiIntervals(w http.ResponseWriter, r *http.Request) {
+	type intervals struct {
+		Service   string            `json:"service"`
+		Operation string            `json:"operation"`
+		Intervals []series.Interval `json:"intervals"`
+	}
+	all := []intervals{}
+	for _, s := range v.Store.Services() {
+		if name := r.URL.Query().Get("service"); name != "" && name != s.Name {
+			continue
+		}
+		for _, o := range s.Operations {
+			all = append(all, intervals{s.Name, o.Name, o.Intervals()})
+		}
+	}
+	v.answer(w, all)
+}

@@ -1,0 +1,109 @@
+package wire
+
+import (
+	"regexp"
+	"strings"
+)
+
+// frames match a line of a stack as runtimes and tracers print it, with the function and
+// the place. Go has them in two lines.
+var frames = []*regexp.Regexp{
+	regexp.MustCompile(`^\s*at (.+?) \(?((?:file://)?[^()\s]+?:\d+)(?::\d+)?\)?$`), // JavaScript: at f (file:1:2)
+	regexp.MustCompile(`^\s*at ([\w.$<>/]+)\(([^()]+)\)`),                          // Java: at a.B.c(B.java:1)
+	regexp.MustCompile(`^\s*at (.+?) in (.+?:line \d+)`),                           // .NET: at A.B() in file:line 1
+	regexp.MustCompile(`^\s*File "(.+?)", line (\d+), in (.+)$`),                   // Python
+	regexp.MustCompile("^\\s*(.+?:\\d+):in [`'](.+)'$"),                            // Ruby
+	regexp.MustCompile(`^#\d+ (.+?)\((\d+)\): (.+)$`),                              // PHP
+	regexp.MustCompile(`^\s*at ((?:file://)?[^()\s]+?:\d+)(?::\d+)?$`),             // JavaScript: at file:1:2
+}
+
+// foreign are parts of places that are not of the program itself.
+var foreign = []string{
+	"@v", "/go/pkg/mod/", "/usr/local/go/", "/usr/lib/go", "/vendor/", "runtime/", "net/http/", "database/sql/", "internal/poll/", // Go
+	"node_modules/", "node:", "internal/", "<anonymous>", // Node
+	"site-packages/", "dist-packages/", "/lib/python", "<frozen ", // Python
+	"/gems/", "/lib/ruby/", "<internal:", // Ruby
+}
+
+// foreignFunctions are beginnings of functions that are not of the program itself.
+var foreignFunctions = []string{
+	"java.", "javax.", "jdk.", "sun.", "com.sun.", "org.springframework.", "org.apache.", "datadog.", "System.", "Microsoft.", "runtime.", "net/http.", "database/sql.",
+}
+
+// TopFrame returns the function of a stack in which an error began, in the program itself
+// and not in a library; if there is none, the first one, and "" without a stack. In stacks
+// of Python the last line is the innermost.
+func TopFrame(stack string) string {
+	first, own := "", ""
+	lines := strings.Split(stack, "\n")
+	for i, line := range lines {
+		function, place := frame(line)
+		if function == "" && i+1 < len(lines) && strings.HasPrefix(lines[i+1], "\t") { // Go
+			function, place = goFunction(line), strings.TrimSpace(lines[i+1])
+		}
+		if function == "" {
+			continue
+		}
+		inner := strings.Contains(line, `File "`) // the innermost is last
+		if first == "" || inner {
+			first = function
+		}
+		if isOwn(function, place) && (own == "" || inner) {
+			own = function
+		}
+	}
+	if own != "" {
+		return own
+	}
+	return first
+}
+
+func frame(line string) (function, place string) {
+	for n, f := range frames {
+		m := f.FindStringSubmatch(line)
+		if m == nil {
+			continue
+		}
+		switch n {
+		case 3: // Python
+			return m[3], m[1]
+		case 4: // Ruby
+			return m[2], m[1]
+		case 5: // PHP
+			return m[3], m[1]
+		case 6:
+			return m[1], m[1]
+		}
+		return m[1], m[2]
+	}
+	return "", ""
+}
+
+// goFunction returns the function of a line without its arguments; "" if it is none.
+func goFunction(line string) string {
+	line = strings.TrimPrefix(line, "created by ")
+	line, _, _ = strings.Cut(line, " in goroutine ")
+	if strings.HasSuffix(line, ")") {
+		if at := strings.LastIndex(line, "("); at > 0 && !strings.HasSuffix(line[:at], ".") {
+			line = line[:at]
+		}
+	}
+	if !strings.Contains(line, ".") || strings.ContainsAny(line, " \t") {
+		return ""
+	}
+	return line
+}
+
+func isOwn(function, place string) bool {
+	for _, part := range foreign {
+		if strings.Contains(place, part) {
+			return false
+		}
+	}
+	for _, begin := range foreignFunctions {
+		if strings.HasPrefix(function, begin) {
+			return false
+		}
+	}
+	return true
+}
