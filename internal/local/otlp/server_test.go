@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -863,10 +864,21 @@ func TestServeOne(t *testing.T) {
 	}
 }
 
-// TestConcurrentMetrics: requests share the streams. Without a lock, Go ends the program
-// because of concurrent writes to a map.
+// TestConcurrentMetrics: requests share the streams, one at a time. The clock, which is
+// read with the lock held, gives others the opportunity to be there too.
 func TestConcurrentMetrics(t *testing.T) {
-	r, got := newReceiver()
+	var inside atomic.Int32
+	got := &received{}
+	r := NewReceiver(got.sink(), slog.New(slog.DiscardHandler), func() time.Time {
+		if inside.Add(1) > 1 {
+			t.Error("two requests use the streams at once")
+		}
+		for range 1000 {
+			runtime.Gosched()
+		}
+		inside.Add(-1)
+		return now
+	})
 	const clients, series = 8, 300
 	var all sync.WaitGroup
 	for client := range clients {
