@@ -88,10 +88,9 @@ type Client struct {
 	base string // the API's URL, without a slash at the end
 	http *http.Client
 
-	keys sync.Once // guards keysAre
-	// keysAre is the reason why the API refuses the keys, or "" if it accepts them.
-	keysAre string
-	keysOK  bool // the API confirmed both keys
+	asked   sync.Once // about the keys
+	verdict string    // why the API refuses a request, as far as the keys are the reason
+	lacks   bool      // the keys may lack a permission
 }
 
 // base returns the URL of the API, without a slash at the end.

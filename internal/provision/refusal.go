@@ -94,7 +94,7 @@ const (
 // refused returns why the API refused a request that needs a permission. It asks the API
 // about the keys once.
 func (c *Client) refused(ctx context.Context, permission string) string {
-	c.keys.Do(func() {
+	c.asked.Do(func() {
 		status := func(path string) int { // 403 for a key that is not valid
 			resp, text, err := c.send(ctx, operation{method: http.MethodGet, path: path})
 			if err != nil {
@@ -107,35 +107,33 @@ func (c *Client) refused(ctx context.Context, permission string) string {
 			return resp.StatusCode
 		}
 		refused := []int{http.StatusUnauthorized, http.StatusForbidden}
-		switch one := status(validatePath); {
+		one, both := status(validatePath), 0
+		if one == http.StatusOK {
+			both = status(validateKeysPath)
+		}
+		switch {
 		case slices.Contains(refused, one):
-			c.keysAre = fmt.Sprintf("DD_API_KEY is not a key of %s: the key is wrong, or DD_SITE is; the address of your pages in Datadog shows the site", c.cfg.Site)
+			c.verdict = fmt.Sprintf("DD_API_KEY is not a key of %s: the key is wrong, or DD_SITE is; the address of your pages in Datadog shows the site", c.cfg.Site)
 			if c.cfg.Site == Sites[0] {
-				c.keysAre += "; without DD_SITE it is " + Sites[0]
+				c.verdict += "; without DD_SITE it is " + Sites[0]
 			}
 			if len(c.cfg.APIKey) == 40 && len(c.cfg.AppKey) == 32 {
-				c.keysAre += "; DD_API_KEY and DD_APP_KEY seem to be exchanged"
+				c.verdict += "; DD_API_KEY and DD_APP_KEY seem to be exchanged"
 			}
-		case one != http.StatusOK:
-			c.keysAre = "DD_API_KEY or DD_APP_KEY is wrong, or belongs to another DD_SITE"
+		case slices.Contains(refused, both):
+			c.verdict = "DD_APP_KEY is not an application key of this account; DD_API_KEY is valid"
+		case both == http.StatusOK:
+			c.verdict, c.lacks = "both keys are valid: ", true
+		case one == http.StatusOK:
+			c.verdict, c.lacks = "DD_API_KEY is valid: DD_APP_KEY is wrong, or lacks a permission: ", true
 		default:
-			both := status(validateKeysPath)
-			c.keysOK = both == http.StatusOK
-			if slices.Contains(refused, both) {
-				c.keysAre = "DD_APP_KEY is not an application key of this account; DD_API_KEY is valid"
-			}
+			c.verdict, c.lacks = "DD_API_KEY or DD_APP_KEY is wrong, or belongs to another DD_SITE, or ", true
 		}
 	})
-	needs := fmt.Sprintf("the application key, its scopes and its owner's role need the permission %s", permission)
-	switch {
-	case c.keysAre == "" && c.keysOK:
-		return "both keys are valid: " + needs
-	case c.keysAre == "":
-		return "DD_API_KEY is valid: DD_APP_KEY is wrong, or lacks a permission: " + needs
-	case strings.HasPrefix(c.keysAre, "DD_API_KEY or"):
-		return c.keysAre + ", or " + needs
+	if !c.lacks {
+		return c.verdict
 	}
-	return c.keysAre
+	return c.verdict + "the application key, its scopes and its owner's role need the permission " + permission
 }
 
 // reason returns what the body of an answer gives as the reason of a failure: the API
