@@ -96,6 +96,14 @@ func (c *Counters) Tracers(f func() []Tracer) {
 	c.tracers = f
 }
 
+// Clear forgets requests, duplicates and reasons. What tracers sent is counted by the
+// Agent's code since the start.
+func (c *Counters) Clear() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.requests, c.duplicates, c.reasons = map[key]*Requests{}, 0, map[string]int64{}
+}
+
 // Duplicate counts a payload that arrived before.
 func (c *Counters) Duplicate() {
 	c.mu.Lock()

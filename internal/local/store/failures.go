@@ -195,3 +195,10 @@ func (f *failures) list(service string, now time.Time) []Failure {
 	})
 	return all
 }
+
+// clear takes over the content of an empty keeper.
+func (f *failures) clear(to *failures) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.groups, f.used, f.places = to.groups, to.used, to.places
+}

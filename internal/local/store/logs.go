@@ -63,3 +63,10 @@ func (f LogFilter) matches(l *wire.Log) bool {
 		(f.TraceID == "" || span.SameTrace(f.TraceID, l.TraceID)) &&
 		(f.Text == "" || strings.Contains(strings.ToLower(l.Raw), f.Text))
 }
+
+// clear takes over the content of an empty keeper.
+func (l *logs) clear(to *logs) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lines = to.lines
+}

@@ -329,3 +329,10 @@ func (m *metrics) usage(u *Usage) {
 	u.Metrics, u.MetricBytes = len(m.series.index), m.bytes()
 	u.RefusedMetrics, u.MalformedPackets = m.unusable, m.malformed
 }
+
+// clear takes over the content of an empty keeper.
+func (m *metrics) clear(to *metrics) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.series, m.members, m.events, m.checks, m.refused, m.now, m.malformed, m.unusable = to.series, to.members, to.events, to.checks, to.refused, to.now, to.malformed, to.unusable
+}

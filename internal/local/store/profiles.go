@@ -71,3 +71,11 @@ func (s *profiles) usage(u *Usage) {
 	defer s.mu.RUnlock()
 	u.Profiles, u.ProfileBytes = len(s.kept.items), s.kept.used
 }
+
+// clear forgets everything. IDs go on: an old link must not lead to a new profile.
+func (s *profiles) clear(to *profiles) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	to.kept.evicted = s.kept.evicted + int64(len(s.kept.items))
+	s.kept, s.leftOut = to.kept, to.leftOut
+}

@@ -324,3 +324,10 @@ func (s *statistics) usage(u *Usage) {
 	u.Resources, u.RefusedStatistics, u.LateSpans = len(s.resources.index), s.refused, s.late
 	u.ServiceBytes = s.pool.Bytes()
 }
+
+// clear takes over the content of an empty keeper.
+func (s *statistics) clear(to *statistics) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.operations, s.resources, s.calls, s.pool, s.refused, s.late = to.operations, to.resources, to.calls, to.pool, to.refused, to.late
+}

@@ -73,6 +73,19 @@ func New(budget int64) *Store {
 	}
 }
 
+// Clear forgets everything that was received.
+func (s *Store) Clear() {
+	empty := New(s.budget)
+	s.traces.clear(empty.traces)
+	s.statistics.clear(empty.statistics)
+	s.failures.clear(empty.failures)
+	s.logs.clear(empty.logs)
+	s.profiles.clear(empty.profiles)
+	s.metrics.clear(empty.metrics)
+	s.Live()
+	s.changes.notify(All)
+}
+
 // Now returns the time of the store: the present, or the time of a recording that is
 // replayed.
 func (s *Store) Now() time.Time {
@@ -197,20 +210,31 @@ func (s *Store) StatsdChecks() []StatsdCheck { return s.metrics.checkList() }
 
 // Usage is what a store holds: numbers of items, and sizes in bytes.
 type Usage struct {
-	Budget                             int64
-	Traces, Logs, Profiles             int
-	TraceBytes, LogBytes, ProfileBytes int64
-	EvictedTraces, EvictedLogs         int64
-	Metrics, RefusedMetrics            int
-	MalformedPackets, Resources        int
+	Budget        int64 `json:"budget"`
+	Traces        int   `json:"traces"`
+	TraceBytes    int64 `json:"trace_bytes"`
+	EvictedTraces int64 `json:"evicted_traces"`
+	Logs          int   `json:"logs"`
+	LogBytes      int64 `json:"log_bytes"`
+	EvictedLogs   int64 `json:"evicted_logs"`
+	Profiles      int   `json:"profiles"`
+	ProfileBytes  int64 `json:"profile_bytes"`
+	Metrics       int   `json:"metrics"`
+	MetricBytes   int64 `json:"metric_bytes"`
+	Resources     int   `json:"resources"`
+	ServiceBytes  int64 `json:"service_bytes"`
+	// RefusedMetrics are well-formed samples, MalformedPackets malformed lines.
+	RefusedMetrics   int `json:"refused_metrics"`
+	MalformedPackets int `json:"malformed_packets"`
 	// NotFinite are numbers of spans that were NaN or infinite, RefusedStatistics
 	// groups of statistics with numbers that no service has, or with durations that
 	// cannot be read.
-	NotFinite, RefusedStatistics int
+	NotFinite         int `json:"not_finite"`
+	RefusedStatistics int `json:"refused_statistics"`
 	// DuplicateSpans arrived before, LateSpans ended too long ago or in the future to be
 	// counted.
-	DuplicateSpans, LateSpans int
-	ServiceBytes, MetricBytes int64
+	DuplicateSpans int `json:"duplicate_spans"`
+	LateSpans      int `json:"late_spans"`
 }
 
 // Usage returns what the store holds.

@@ -385,3 +385,10 @@ func (s *traces) usage(u *Usage) {
 	u.Traces, u.TraceBytes, u.EvictedTraces = len(s.byID), s.used, s.evicted
 	u.NotFinite, u.DuplicateSpans = s.notFinite, s.duplicates
 }
+
+// clear takes over the content of an empty keeper.
+func (s *traces) clear(to *traces) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.byID, s.lower, s.plain, s.protected, s.slowest, s.texts, s.used, s.guarded, s.evicted, s.notFinite, s.duplicates = to.byID, to.lower, to.plain, to.protected, to.slowest, to.texts, to.used, to.guarded, to.evicted, to.notFinite, to.duplicates
+}

@@ -85,3 +85,14 @@ func (v *viewer) apiProfiles(w http.ResponseWriter, r *http.Request) {
 func (v *viewer) apiMetrics(w http.ResponseWriter, r *http.Request) {
 	v.answer(w, v.Store.Metrics(r.URL.Query().Get("q")))
 }
+
+func (v *viewer) apiUsage(w http.ResponseWriter, _ *http.Request) { v.answer(w, v.Store.Usage()) }
+
+func (v *viewer) apiService(w http.ResponseWriter, r *http.Request) {
+	resources := v.Store.Resources(r.PathValue("service"))
+	if len(resources) == 0 {
+		http.Error(w, "no span of service "+r.PathValue("service")+" has arrived in the last half hour", http.StatusNotFound)
+		return
+	}
+	v.answer(w, resources)
+}

@@ -73,6 +73,7 @@ func New(cfg Config) http.Handler {
 	mux.HandleFunc("GET /metrics", v.metrics)
 	mux.HandleFunc("GET /received", v.received)
 	mux.HandleFunc("GET /usage", v.usage)
+	mux.HandleFunc("POST /clear", v.clear)
 	mux.HandleFunc("GET /events", v.events)
 	mux.HandleFunc("GET /api/services", v.apiServices)
 	mux.HandleFunc("GET /api/resources", v.apiResources)
@@ -93,7 +94,46 @@ func New(cfg Config) http.Handler {
 	// pprof's pages name no icon, so browsers request this one.
 	mux.HandleFunc("GET /favicon.ico", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	mux.HandleFunc("/", v.missing)
-	return v.safe(mux)
+	return v.safe(v.twins(mux))
+}
+
+// twins answers requests for a page as JSON if they say so: by the header Accept, or by
+// .json after the path.
+func (v *viewer) twins(next http.Handler) http.Handler {
+	pages := http.NewServeMux()
+	for path, of := range map[string]http.HandlerFunc{
+		"/{$}": v.apiServices, "/errors": v.apiErrors, "/map": v.apiCalls, "/traces": v.apiTraces, "/t/{id}": v.apiTrace, "/logs": v.apiLogs,
+		"/profiles": v.apiProfiles, "/metrics": v.apiMetrics, "/received": v.apiReceived, "/usage": v.apiUsage, "/services/{service}": v.apiService,
+	} {
+		pages.HandleFunc("GET "+path, of)
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		twin := r
+		if path, is := strings.CutSuffix(r.URL.Path, ".json"); is {
+			twin = r.Clone(r.Context())
+			twin.URL.Path, twin.URL.RawPath = path, ""
+		} else if !wantsJSON(r.Header.Get("Accept")) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		if _, pattern := pages.Handler(twin); pattern == "" {
+			next.ServeHTTP(w, r)
+			return
+		}
+		pages.ServeHTTP(w, twin)
+	})
+}
+
+// wantsJSON reports whether JSON is in a header Accept, and HTML is not.
+func wantsJSON(accept string) bool {
+	return strings.Contains(accept, "application/json") && !strings.Contains(accept, "text/html")
+}
+
+// clear forgets everything, such as before a demo.
+func (v *viewer) clear(w http.ResponseWriter, r *http.Request) {
+	v.Store.Clear()
+	v.Received.Clear()
+	http.Redirect(w, r, "/", http.StatusSeeOther)
 }
 
 // safe adds the headers that keep text of spans and logs from running as a script,

@@ -41,7 +41,11 @@ const hostile = `"><script>alert(1)</script><img src=x onerror=alert(2)>{{.}}`
 // is hostile.
 func filled(t *testing.T) *store.Store {
 	t.Helper()
-	s := store.New(0)
+	return filledInto(t, store.New(0))
+}
+
+func filledInto(t *testing.T, s *store.Store) *store.Store {
+	t.Helper()
 	bad := spanOf(1, 0, hostile, 0, 100)
 	bad.Start = time.Now()
 	bad.Resource, bad.Operation, bad.Type, bad.Error = hostile, hostile, "sql", true
@@ -845,5 +849,89 @@ func TestOverviewShowsWhatHappened(t *testing.T) {
 		if !strings.Contains(page, want) {
 			t.Errorf("the service's page has no %s: %s", want, page)
 		}
+	}
+}
+
+// TestTwins: each page has an answer as JSON under its own URL.
+func TestTwins(t *testing.T) {
+	h := New(Config{Store: filled(t)})
+	accept := func(r *http.Request) { r.Header.Set("Accept", "application/json") }
+	for page, api := range map[string]string{
+		"/": "/api/services", "/errors": "/api/errors", "/map": "/api/calls", "/traces": "/api/traces", "/traces?errors=1&q=none": "/api/traces?errors=1&q=none", "/t/" + trace1: "/api/traces/" + trace1,
+		"/logs": "/api/logs", "/profiles": "/api/profiles", "/metrics": "/api/metrics", "/services/db": "/api/resources?service=db", "/received": "/api/received",
+	} {
+		want := fetch(t, h, api).Body.String()
+		if got := fetch(t, h, page, accept); got.Body.String() != want || got.Header().Get("Content-Type") != "application/json" {
+			t.Errorf("%s as JSON: %s %s, want %s", page, got.Header().Get("Content-Type"), got.Body, want)
+		}
+		path, query, _ := strings.Cut(page, "?")
+		if path == "/" {
+			continue
+		}
+		if got := fetch(t, h, path+".json?"+query).Body.String(); got != want {
+			t.Errorf("%s.json: %s, want %s", path, got, want)
+		}
+	}
+	if got := fetch(t, h, "/usage.json").Body.String(); !strings.Contains(got, `"traces":1,"trace_bytes":`) {
+		t.Error(got)
+	}
+	for path, want := range map[string]int{"/nonesuch.json": 404, "/services/nobody.json": 404, "/t/77.json": 404, "/traces.json?min=x": 400} {
+		if got := fetch(t, h, path).Code; got != want {
+			t.Errorf("%s: status %d, want %d", path, got, want)
+		}
+	}
+	browser := func(r *http.Request) {
+		r.Header.Set("Accept", "text/html,application/xhtml+xml,application/json;q=0.5,*/*")
+	}
+	if got := fetch(t, h, "/traces", browser).Header().Get("Content-Type"); !strings.HasPrefix(got, "text/html") {
+		t.Errorf("a browser gets %s", got)
+	}
+}
+
+// TestClear: everything is forgotten, and new data is kept. Other sites cannot clear.
+func TestClear(t *testing.T) {
+	s, counters := filled(t), received.New()
+	s.AddProfiles(wire.Upload{Profiles: []*wire.Profile{{Kind: "cpu"}}, Others: []string{".jfr"}})
+	counters.Duplicate()
+	counters.Refused("x", 1)
+	counters.Request(httptest.NewRequest("GET", "/x", nil), 404, "", time.Now())
+	h := New(Config{Store: s, Received: counters})
+	s.Replay(time.Now())
+	post := func(header, value string) int {
+		return fetch(t, h, "/clear", func(r *http.Request) {
+			r.Method = http.MethodPost
+			r.Header.Set(header, value)
+		}).Code
+	}
+	for header, value := range map[string]string{"Origin": "http://evil.example", "Sec-Fetch-Site": "cross-site"} {
+		if code := post(header, value); code != http.StatusForbidden {
+			t.Errorf("%s %s: status %d, want 403", header, value, code)
+		}
+	}
+	if code := fetch(t, h, "/clear").Code; code == http.StatusSeeOther || s.Usage().Traces != 1 {
+		t.Errorf("GET clears: status %d", code)
+	}
+	if code := post("Sec-Fetch-Site", "same-origin"); code != http.StatusSeeOther {
+		t.Errorf("status %d, want 303", code)
+	}
+	if u, empty := s.Usage(), store.New(0).Usage(); u != empty {
+		t.Errorf("%+v, want %+v", u, empty)
+	}
+	if n := len(s.Services()) + len(s.Failures("")) + len(s.Calls()) + len(s.StatsdEvents()) + len(s.StatsdChecks()) + len(s.LeftOut()) + len(s.RefusedMetrics()); n != 0 {
+		t.Errorf("%d things are left", n)
+	}
+	if r := counters.Report(); len(r.Requests)+len(r.Reasons)+int(r.Duplicates) != 0 {
+		t.Errorf("%+v", r)
+	}
+	if _, is := s.Recording(); is {
+		t.Error("the recording goes on")
+	}
+	again := filledInto(t, s)
+	if again.Usage().Traces != 1 || len(again.Services()) != 2 || len(again.Profiles("", "")) != 0 {
+		t.Errorf("%+v", again.Usage())
+	}
+	s.AddProfiles(wire.Upload{Profiles: []*wire.Profile{{Kind: "heap"}}})
+	if p := s.Profiles("", ""); len(p) != 1 || p[0].ID != 2 {
+		t.Errorf("%+v, want the ID 2", p)
 	}
 }

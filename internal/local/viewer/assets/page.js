@@ -130,18 +130,37 @@
 
   draw();
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+  // A pause holds in all tabs until it is ended. A hidden page does not refresh.
   const button = document.getElementById("live");
   if (button) {
     let events = null;
-    const live = on => {
-      button.setAttribute("aria-pressed", on);
+    const update = () => {
+      const paused = localStorage.paused === "true";
+      button.setAttribute("aria-pressed", !paused);
+      button.textContent = paused ? "paused" : "live";
+      const on = !paused && !document.hidden;
+      if (on === !!events) return;
       if (events) events.close();
       events = on ? new EventSource("/events?page=" + button.dataset.page) : null;
       if (events) events.onmessage = () => refresh().catch(() => {});
     };
-    button.addEventListener("click", () => live(button.getAttribute("aria-pressed") !== "true"));
-    live(true);
-    // A hidden page does not refresh.
-    document.addEventListener("visibilitychange", () => live(!document.hidden));
+    button.addEventListener("click", () => {
+      localStorage.paused = localStorage.paused !== "true";
+      update();
+      if (localStorage.paused !== "true") refresh().catch(() => {});
+    });
+    addEventListener("storage", update);
+    document.addEventListener("visibilitychange", update);
+    update();
   }
+
+  // A slash moves to the search, on pages without one to that of traces.
+  document.addEventListener("keydown", event => {
+    if (event.key !== "/" || event.ctrlKey || event.metaKey || event.target.closest("input, select, textarea")) return;
+    event.preventDefault();
+    const search = document.querySelector("input[type=search]");
+    if (search) search.focus();
+    else location.assign("/traces#search");
+  });
+  if (location.hash === "#search") document.querySelector("input[type=search]")?.focus();
 })();
