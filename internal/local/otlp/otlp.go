@@ -157,8 +157,8 @@ func unavailable(why string) *failure {
 	return &failure{codes.Unavailable, why, why + "; try again"}
 }
 
-// Receive decodes a request, passes it to the sink and returns the answer. An error
-// is a *failure. Path is /v1/traces, /v1/logs or /v1/metrics.
+// receive decodes a request of at most MaxBody, passes it to the sink and returns the
+// answer. An error is a *failure, unless the answer cannot be encoded.
 func (r *Receiver) receive(ctx context.Context, s signal, f format, body []byte) (answer []byte, err error) {
 	defer func() {
 		// A panic of the decoder or of the Agent's code would end the process.
@@ -170,9 +170,6 @@ func (r *Receiver) receive(ctx context.Context, s signal, f format, body []byte)
 			r.sink.Refused(s.name, failed.reason, 1)
 		}
 	}()
-	if len(body) > MaxBody {
-		return nil, tooLarge()
-	}
 	if why := hostile(s.request, f, body); why != "" {
 		return nil, malformed(f, why)
 	}
