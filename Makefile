@@ -181,6 +181,11 @@ bench-demo: ## the demo after an hour beside its second minute (2 h 20 min); ARG
 	go build -o bin/bench-demo ./cmd/demo/bench
 	bin/bench-demo $(ARGS)
 
+.PHONY: bench-localagent
+bench-localagent: ## the local agent: spans a second, memory, search, a large trace (2 minutes)
+	go test -run '^$$' -bench 'Spans|LargeTrace' -benchtime 1x ./cmd/localagent
+	go test -run '^$$' -bench Search ./internal/local/store
+
 .PHONY: bench-loadgen
 bench-loadgen: ## loadgen beside its peers: exactness, cost, honesty (40 minutes)
 	scripts/need 'wrk=wrk'

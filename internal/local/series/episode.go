@@ -26,7 +26,7 @@ func FailingEpisodes(all []Interval, now time.Time) []Episode {
 
 const (
 	// slower is the factor over the usual p95 from which on an interval is slow, and
-	// slowerBy the least difference: a few milliseconds more are nobody's trouble.
+	// slowerBy the least difference: nobody notices a few milliseconds.
 	slower   = 3
 	slowerBy = 50 * time.Millisecond
 	// leastIntervals is the number of intervals from which on a usual p95 is known.

@@ -3,11 +3,11 @@ package store
 import (
 	"cmp"
 	"fmt"
-	"path"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"apmapp/internal/local/span"
 )
@@ -156,18 +156,38 @@ func newTerm(name, value string) (term, error) {
 	if t.tag == statusTag { // 5xx
 		value = strings.NewReplacer("x", "?", "X", "?").Replace(value)
 	}
-	pattern := strings.NewReplacer(`\`, `\\`, "[", `\[`).Replace(value)
 	if !strings.ContainsAny(value, "*?") {
 		t.test = func(has string) bool { return has == value }
 		return t, nil
 	}
-	// Stars of path.Match do not match slashes.
-	pattern = strings.ReplaceAll(pattern, "/", "\x00")
-	t.test = func(has string) bool {
-		matches, err := path.Match(pattern, strings.ReplaceAll(has, "/", "\x00"))
-		return err == nil && matches
-	}
+	t.test = func(has string) bool { return glob(value, has) }
 	return t, nil
+}
+
+// glob reports whether a pattern matches a text: a star stands for any text, a question
+// mark for one character.
+func glob(pattern, text string) bool {
+	star, begin := -1, 0 // the last star, and the text that it has not taken
+	p, t := 0, 0
+	for t < len(text) {
+		_, size := utf8.DecodeRuneInString(text[t:])
+		switch {
+		case p < len(pattern) && pattern[p] == '*':
+			star, begin = p, t
+			p++
+		case p < len(pattern) && pattern[p] == '?':
+			p, t = p+1, t+size
+		case p < len(pattern) && pattern[p] == text[t]:
+			p, t = p+1, t+1
+		case star >= 0:
+			_, size := utf8.DecodeRuneInString(text[begin:])
+			begin += size
+			p, t = star+1, begin
+		default:
+			return false
+		}
+	}
+	return strings.Trim(pattern[p:], "*") == ""
 }
 
 // number parses a number, or a duration such as 10ms in nanoseconds.
@@ -186,13 +206,13 @@ func number(text string, duration bool) (float64, error) {
 	return float64(d), nil
 }
 
-// matches reports whether a trace matches. Found remembers which texts have a word.
-func (q *Query) matches(id string, spans []span.Span, found []map[string]bool) bool {
+// matches reports whether a trace matches.
+func (q *Query) matches(id string, spans []span.Span) bool {
 	if !q.matchesOne(id, spans) {
 		return false
 	}
-	for i, w := range q.words {
-		if w.in(id, spans, found[i]) == w.not {
+	for _, w := range q.words {
+		if w.in(id, spans) == w.not {
 			return false
 		}
 	}
@@ -262,30 +282,34 @@ func (t *term) matchesTag(s *span.Span) bool {
 }
 
 // in reports whether a text of a span, or the ID of the trace, contains the word.
-func (w *word) in(id string, spans []span.Span, found map[string]bool) bool {
-	has := func(text string) bool {
-		is, known := found[text]
-		if !known {
-			is = strings.Contains(strings.ToLower(text), w.text)
-			if len(found) < 10_000 && len(text) <= longest { // texts that may be frequent
-				found[text] = is
-			}
-		}
-		return is
-	}
+func (w *word) in(id string, spans []span.Span) bool {
 	if strings.Contains(id, w.text) {
 		return true
 	}
 	for i := range spans {
 		s := &spans[i]
-		if has(s.Service) || has(s.Resource) || has(s.Operation) {
+		if w.partOf(s.Service) || w.partOf(s.Resource) || w.partOf(s.Operation) {
 			return true
 		}
 		for _, value := range s.Tags {
-			if has(value) {
+			if w.partOf(value) {
 				return true
 			}
 		}
 	}
 	return false
+}
+
+// partOf reports whether a text contains the word, in any case. It makes a copy only of
+// texts with other letters than small ones.
+func (w *word) partOf(text string) bool {
+	if len(text) < len(w.text) {
+		return false
+	}
+	for i := 0; i < len(text); i++ {
+		if c := text[i]; c >= 'A' && c <= 'Z' || c >= utf8.RuneSelf {
+			return strings.Contains(strings.ToLower(text), w.text)
+		}
+	}
+	return strings.Contains(text, w.text)
 }

@@ -155,3 +155,23 @@ func BenchmarkSearch(b *testing.B) {
 		})
 	}
 }
+
+func TestGlob(t *testing.T) {
+	for pattern, texts := range map[string]map[string]bool{
+		"a*":     {"a": true, "abc": true, "ba": false, "": false},
+		"*":      {"": true, "a/b": true},
+		"*b*d*":  {"abcd": true, "bd": true, "db": false},
+		"a?c":    {"abc": true, "aéc": true, "ac": false, "abbc": false},
+		"?":      {"é": true, "": false, "ab": false},
+		"*é":     {"aé": true, "é": true, "e": false},
+		"a**b":   {"ab": true, "axb": true},
+		"*ab":    {"aab": true, "abab": true, "aba": false},
+		"GET /*": {"GET /a/b": true, "POST /a": false},
+	} {
+		for text, want := range texts {
+			if got := glob(pattern, text); got != want {
+				t.Errorf("%s of %q is %t", pattern, text, got)
+			}
+		}
+	}
+}

@@ -3,8 +3,10 @@ package store
 import (
 	"cmp"
 	"maps"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"apmapp/internal/local/span"
@@ -94,30 +96,45 @@ type Filter struct {
 // search returns the matching traces, the latest first, at most f.Limit, and the number
 // of all that match.
 func (s *traces) search(f Filter) (listed []Summary, matching int) {
-	q := f.query()
-	found := make([]map[string]bool, len(q.words))
-	for i := range found {
-		found[i] = map[string]bool{}
-	}
-	top := first{limit: f.Limit, order: byStart}
+	q, order := f.query(), byStart
 	if f.Slowest {
-		top.order = byDuration
+		order = byDuration
 	}
-	for _, v := range s.views() {
-		t := v.summary
-		if t.Duration < f.MinDuration || f.MaxDuration != 0 && t.Duration > f.MaxDuration ||
-			!f.From.IsZero() && t.Start.Before(f.From) || !f.To.IsZero() && !t.Start.Before(f.To) ||
-			!q.matches(t.ID, v.spans, found) {
-			continue
+	views := s.views()
+	workers := runtime.GOMAXPROCS(0)
+	tops, counts := make([]first, workers), make([]int, workers)
+	var all sync.WaitGroup
+	for n := range workers {
+		all.Go(func() {
+			top := first{limit: f.Limit, order: order}
+			for _, v := range views[len(views)*n/workers : len(views)*(n+1)/workers] {
+				if f.inTime(v.summary) && q.matches(v.summary.ID, v.spans) {
+					counts[n]++
+					top.add(v.summary)
+				}
+			}
+			tops[n] = top
+		})
+	}
+	all.Wait()
+	top := first{limit: f.Limit, order: order}
+	for n := range workers {
+		matching += counts[n]
+		for _, t := range tops[n].kept {
+			top.add(t)
 		}
-		matching++
-		top.add(t)
 	}
 	listed = []Summary{}
 	for _, t := range top.sorted() {
 		listed = append(listed, *t)
 	}
 	return listed, matching
+}
+
+// inTime reports whether the start and the duration of a trace match.
+func (f *Filter) inTime(t *Summary) bool {
+	return t.Duration >= f.MinDuration && (f.MaxDuration == 0 || t.Duration <= f.MaxDuration) &&
+		(f.From.IsZero() || !t.Start.Before(f.From)) && (f.To.IsZero() || t.Start.Before(f.To))
 }
 
 // first keeps the first traces of an order, without sorting all of them.

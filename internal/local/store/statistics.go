@@ -169,10 +169,6 @@ func (s *statistics) addStatistics(p *pb.StatsPayload, now time.Time) {
 }
 
 func (s *statistics) addGroup(g *pb.ClientGroupedStats, start time.Time, from series.Source, now time.Time) {
-	if g.Hits > series.MaxHits || g.Errors > series.MaxHits {
-		s.refused++
-		return
-	}
 	if !series.InTime(start, now) {
 		s.late += int(g.Hits)
 		return

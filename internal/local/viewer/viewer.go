@@ -97,7 +97,7 @@ func New(cfg Config) http.Handler {
 	return v.safe(v.twins(mux))
 }
 
-// twins answers requests for a page as JSON if they say so: by the header Accept, or by
+// twins answers requests for a page as JSON if they ask for it: by the header Accept, or by
 // .json after the path.
 func (v *viewer) twins(next http.Handler) http.Handler {
 	pages := http.NewServeMux()

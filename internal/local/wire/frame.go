@@ -79,7 +79,7 @@ func frame(line string) (function, place string) {
 	return "", ""
 }
 
-// goFunction returns the function of a line without its arguments; "" if it is none.
+// goFunction returns the function of a line without its arguments; "" if the line is not one.
 func goFunction(line string) string {
 	line = strings.TrimPrefix(line, "created by ")
 	line, _, _ = strings.Cut(line, " in goroutine ")

@@ -1,0 +1,80 @@
+package store
+
+import (
+	"testing"
+	"time"
+
+	"apmapp/internal/local/wire"
+)
+
+// TestWatch: a page learns of changes of its own kinds only, at once and also if it was
+// busy, and of nothing after it has left.
+func TestWatch(t *testing.T) {
+	s := New(0)
+	s.AddPacket("a:1|c") // nobody watches
+	changed, stop := s.Watch(Logs | Profiles)
+	other, stopOther := s.Watch(Traces)
+	defer stopOther()
+	received := func(from <-chan struct{}) bool {
+		select {
+		case <-from:
+			return true
+		default:
+			return false
+		}
+	}
+	for name, c := range map[string]struct {
+		add  func()
+		want bool
+	}{
+		"a trace":         {func() { s.AddSpans(chunk(1)) }, false},
+		"a metric":        {func() { s.AddPacket("a:1|c") }, false},
+		"a log line":      {func() { s.AddLog(wire.Log{}) }, true},
+		"a profile":       {func() { s.AddProfiles(wire.Upload{}) }, true},
+		"a cleared store": {s.Clear, true},
+		"two log lines":   {func() { s.AddLog(wire.Log{}); s.AddLog(wire.Log{}) }, true},
+	} {
+		c.add()
+		if got := received(changed); got != c.want {
+			t.Errorf("%s: changed is %t", name, got)
+		}
+		if received(changed) {
+			t.Errorf("%s: changed twice", name)
+		}
+	}
+	s.AddSpans(chunk(2))
+	if !received(other) {
+		t.Error("the other page learns of no trace")
+	}
+	stop()
+	s.AddLog(wire.Log{})
+	if received(changed) {
+		t.Error("a page that has left learns of a change")
+	}
+	if n := len(s.changes.watchers); n != 1 {
+		t.Errorf("%d watchers, want 1", n)
+	}
+}
+
+// TestSlowestAreBounded: the durations of many resources do not fill the memory.
+func TestSlowestAreBounded(t *testing.T) {
+	s := newTraces(1 << 30)
+	for i := range maxResources + 50 {
+		s.slowestOf(&Summary{Service: "web", Resource: time.Duration(i).String()}).add(1)
+	}
+	if n := len(s.slowest.index); n != maxResources {
+		t.Errorf("%d resources, want %d", n, maxResources)
+	}
+	// The ten slowest of a resource are protected, in any order.
+	var top slowest
+	for i, d := range []time.Duration{5, 3, 9, 1, 7, 2, 8, 4, 6, 10, 1, 11, 2, 3} {
+		if want := i < 10 || d == 11 || d == 3; top.add(d) != want {
+			t.Errorf("%d: added is %t", d, !want)
+		}
+	}
+	for i := range top[1:] {
+		if top[i] > top[i+1] {
+			t.Errorf("not sorted: %v", top)
+		}
+	}
+}
