@@ -69,7 +69,8 @@ func demo(ctx context.Context, o options, stdout, stderr, live io.Writer) (err e
 	}()
 
 	serviceLogs := io.Writer(logs)
-	local, err := startLocal(ctx, o, slog.New(slog.NewTextHandler(logs, nil)), func(err error) { fmt.Fprintf(stderr, "demo: %v\n", err) })
+	warn := func(err error) { fmt.Fprintf(stderr, "demo: %v\n", err) }
+	local, err := startLocal(ctx, o, slog.New(slog.NewTextHandler(logs, nil)), warn)
 	if err != nil {
 		return err
 	}
@@ -87,6 +88,14 @@ func demo(ctx context.Context, o options, stdout, stderr, live io.Writer) (err e
 	}
 	defer func() { err = errors.Join(err, db.close()) }()
 	o.service.Store.MySQL = db.mysql
+	var collected string
+	if local != nil && o.checks != nil {
+		var stopChecks func() error
+		if collected, stopChecks, err = local.startChecks(o, db.mysql, warn); err != nil {
+			return fmt.Errorf("start the checks: %w", err)
+		}
+		defer func() { err = errors.Join(err, stopChecks()) }()
+	}
 	s, err := service.Listen(ctx, o.service, serviceLogs)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return fmt.Errorf("another process uses the service's port; choose one with -port: %w", err)
@@ -112,6 +121,9 @@ func demo(ctx context.Context, o options, stdout, stderr, live io.Writer) (err e
 		fmt.Fprintf(stdout, "agent     http://%s for traces, %s for metrics\n", local.agent.Addr(), local.agent.DogStatsD())
 		if addr := local.agent.OTLPHTTP(); addr != nil {
 			fmt.Fprintf(stdout, "          http://%s for OpenTelemetry\n", addr)
+		}
+		if collected != "" {
+			fmt.Fprintf(stdout, "checks    %s\n", collected)
 		}
 	} else {
 		fmt.Fprintf(stdout, "agent     %s, from the environment; so there are no pages\n", o.agent)

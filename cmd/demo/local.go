@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -9,6 +10,9 @@ import (
 	"os"
 	"syscall"
 
+	"github.com/go-sql-driver/mysql"
+
+	"apmapp/internal/local/checks"
 	"apmapp/internal/local/intake"
 	"apmapp/internal/local/received"
 	"apmapp/internal/local/store"
@@ -66,6 +70,28 @@ func startLocal(ctx context.Context, o options, logger *slog.Logger, warn func(e
 		l.setenv("DD_DOGSTATSD_HOST", host),
 		l.setenv("DD_DOGSTATSD_PORT", port))
 	return l, err
+}
+
+// startChecks runs what a Datadog Agent on this machine would run, with the environment of
+// the service. stop ends them.
+func (l *local) startChecks(o options, cfg *mysql.Config, warn func(error)) (names string, stop func() error, err error) {
+	cfg = cfg.Clone()
+	cfg.DBName = "" // the check reads the server only
+	cfg.Logger = &mysql.NopLogger{}
+	connector, err := mysql.NewConnector(cfg)
+	if err != nil {
+		return "", nil, err
+	}
+	db := sql.OpenDB(connector)
+	db.SetMaxOpenConns(1)
+	running, err := checks.Start(checks.Config{Files: o.checks, Env: o.service.Telemetry.Env, MySQL: db, Add: l.store.AddDatagram, Warn: warn})
+	if err != nil {
+		return "", nil, errors.Join(err, db.Close())
+	}
+	return running.String(), func() error {
+		running.Close()
+		return db.Close()
+	}, nil
 }
 
 func (l *local) setenv(name, value string) error {

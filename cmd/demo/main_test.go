@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"apmapp/deploy/agent"
 	"apmapp/internal/command"
 	"apmapp/internal/testing/lockedbuffer"
 	"apmapp/internal/testing/loopback"
@@ -104,13 +105,13 @@ func TestDemoWithPages(t *testing.T) {
 		}
 		return port
 	}
-	service, agent, metrics, otlp, pages := port(), port(), port(), port(), port()
+	service, traces, metrics, otlp, pages := port(), port(), port(), port(), port()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var stdout, stderr lockedbuffer.Buffer
 	ended := make(chan int, 1)
 	go func() {
-		args := []string{"-port", service, "-agent-port", agent, "-dogstatsd-port", metrics, "-otlp-grpc-port", "0", "-otlp-http-port", otlp, "-pages-port", pages, "-memory", "9", "-database", "embedded"}
+		args := []string{"-port", service, "-agent-port", traces, "-dogstatsd-port", metrics, "-otlp-grpc-port", "0", "-otlp-http-port", otlp, "-pages-port", pages, "-memory", "9", "-database", "embedded"}
 		ended <- run(ctx, command.Process{Args: args, Getenv: os.Getenv, Stdout: &stdout, Stderr: &stderr})
 	}()
 	shows := func(path, want string) {
@@ -133,6 +134,14 @@ func TestDemoWithPages(t *testing.T) {
 	// Of the traffic. The tracer's own metrics take ten seconds.
 	shows("/api/metrics?q=loadgen", `"name":"loadgen.requests","type":"c","tags":"env:demo,path:/api/trace,service:loadgen,status_class:2xx,version:`)
 	shows("/api/metrics?q=loadgen", `"name":"loadgen.response_time","type":"d"`)
+	// Of the Agent's checks.
+	host, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	shows("/api/metrics?q=my_metric", `"name":"my_metric","type":"g","tags":"env:demo,host:`+host+`,project:apmapp,role:database,role:web,team:apm"`)
+	shows("/api/metrics?q=mysql", `"name":"mysql.performance.threads_connected","type":"g","tags":"env:demo,host:`+host+`,project:apmapp,role:database,role:web,service:apmapp-mysql,team:apm"`)
+	shows("/api/checks", `"name":"mysql.can_connect","status":"ok","host":"`+host+`"`)
 	file := regexp.MustCompile(`logs      (\S+)`).FindStringSubmatch(stdout.String())
 	if file == nil {
 		t.Fatalf("the path of the log is not printed: %s", &stdout)
@@ -148,7 +157,8 @@ func TestDemoWithPages(t *testing.T) {
 	for _, want := range []string{
 		"pages     http://127.0.0.1:" + pages + " ",
 		"service   http://127.0.0.1:" + service + " ",
-		"agent     http://127.0.0.1:" + agent + " for traces, 127.0.0.1:" + metrics + " for metrics\n          http://127.0.0.1:" + otlp + " for OpenTelemetry\n",
+		"agent     http://127.0.0.1:" + traces + " for traces, 127.0.0.1:" + metrics + " for metrics\n          http://127.0.0.1:" + otlp + " for OpenTelemetry\n" +
+			"checks    my_metric every 45 s, mysql every 15 s\n",
 		"traffic   20 requests per second",
 		"requests  ",
 	} {
@@ -159,6 +169,61 @@ func TestDemoWithPages(t *testing.T) {
 	leaves(t, dir, 0, "")
 	if got := os.Getenv("DD_TRACE_AGENT_URL"); got != "" {
 		t.Errorf("after the demo, DD_TRACE_AGENT_URL is still %s", got)
+	}
+}
+
+// TestChecksOfADirectory has a copy of the Agent's files with another interval, on a machine
+// without python3.
+func TestChecksOfADirectory(t *testing.T) {
+	files := t.TempDir()
+	if err := os.CopyFS(files, agent.Files); err != nil {
+		t.Fatal(err)
+	}
+	conf := filepath.Join(files, "conf.d", "my_metric.yaml")
+	content, err := os.ReadFile(conf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content = bytes.Replace(content, []byte("min_collection_interval: 45"), []byte("min_collection_interval: 7"), 1)
+	if err := os.WriteFile(conf, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("TMPDIR", t.TempDir())
+	t.Setenv("PATH", t.TempDir())
+	t.Setenv("DD_TRACE_AGENT_URL", "")
+	t.Setenv("DD_AGENT_HOST", "")
+	for _, tc := range []struct{ checks, line, page, stderr string }{
+		{files, "checks    my_metric every 7 s, mysql every 15 s\n", "python3 is not installed: checks.d/my_metric.py needs it", "demo: check my_metric: python3 is not installed: checks.d/my_metric.py needs it\n"},
+		{"none", "", "", ""},
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		var stdout, stderr lockedbuffer.Buffer
+		ended := make(chan int, 1)
+		go func() {
+			args := []string{"-checks", tc.checks, "-port", "0", "-agent-port", "0", "-dogstatsd-port", "0", "-otlp-grpc-port", "0", "-otlp-http-port", "0", "-pages-port", "0", "-database", "embedded"}
+			ended <- run(ctx, command.Process{Args: args, Getenv: os.Getenv, Stdout: &stdout, Stderr: &stderr})
+		}()
+		poll.True(t, "traffic", func() bool { return strings.Contains(stdout.String(), "traffic ") })
+		if has := strings.Contains(stdout.String(), "checks "); has != (tc.line != "") || !strings.Contains(stdout.String(), tc.line) {
+			t.Errorf("-checks %s: no %q in\n%s", tc.checks, tc.line, &stdout)
+		}
+		pages := regexp.MustCompile(`pages     (\S+)`).FindStringSubmatch(stdout.String())
+		poll.Until(t, func() error {
+			resp, err := http.Get(pages[1] + "/metrics")
+			if err != nil {
+				return err
+			}
+			defer resp.Body.Close()
+			if body, err := io.ReadAll(resp.Body); err != nil || !strings.Contains(string(body), tc.page) {
+				return fmt.Errorf("the page Metrics does not show %q: %s%w", tc.page, body, err)
+			}
+			return nil
+		})
+		cancel()
+		if status := <-ended; status != 0 || stderr.String() != tc.stderr {
+			t.Errorf("-checks %s: status %d: %s", tc.checks, status, &stderr)
+		}
 	}
 }
 
@@ -187,6 +252,7 @@ func TestFailures(t *testing.T) {
 		{"-dsn nonsense", 2, "-dsn: "},
 		{"-database sqlite", 2, `-database must be one of auto, embedded, mysqld, got "sqlite"`},
 		{"-database embedded -dsn app@tcp(db)/apmapp", 2, "-database embedded and -dsn exclude each other: remove one"},
+		{"-checks nowhere", 2, "-checks nowhere: no directory conf.d; give a directory with the Agent's files, such as deploy/agent"},
 		{"now", 2, `unexpected argument "now"`},
 	} {
 		status, stdout, stderr := execute(t, t.Context(), strings.Fields(test.args)...)
@@ -219,7 +285,7 @@ func TestPortsOfOpenTelemetryInUse(t *testing.T) {
 
 func TestHelp(t *testing.T) {
 	status, stdout, _ := execute(t, t.Context(), "--help")
-	for _, flag := range []string{"-rps", "-port", "-dsn", "-database", "-duration", "-agent-port", "-dogstatsd-port", "-otlp-grpc-port", "-otlp-http-port", "-pages-port", "-memory"} {
+	for _, flag := range []string{"-rps", "-port", "-dsn", "-database", "-duration", "-agent-port", "-dogstatsd-port", "-otlp-grpc-port", "-otlp-http-port", "-pages-port", "-memory", "-checks"} {
 		if !strings.Contains(stdout, flag) {
 			t.Errorf("no %s", flag)
 		}

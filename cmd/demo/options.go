@@ -3,14 +3,18 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"io/fs"
 	"net"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"apmapp/deploy/agent"
 	"apmapp/internal/build"
 	"apmapp/internal/command"
+	"apmapp/internal/local/checks"
 	"apmapp/internal/local/intake"
 	localstore "apmapp/internal/local/store"
 	"apmapp/internal/service"
@@ -33,6 +37,8 @@ type options struct {
 	traces, metrics, pages string
 	otlpGRPC, otlpHTTP     intake.OTLPAddr
 	memory                 int64
+	// checks are the files of the Agent's checks; nil runs none.
+	checks fs.FS
 }
 
 // given are the flags' values before they are checked.
@@ -47,7 +53,11 @@ type given struct {
 	otlpGRPCPort, otlpHTTPPort          uint
 	set                                 *command.Flags
 	memory                              uint
+	checks                              string
 }
+
+// The values of -checks that are not directories; embedded is one too.
+const none = "none"
 
 // The ports at which SDKs of OpenTelemetry expect a collector.
 const (
@@ -68,6 +78,7 @@ func (g *given) flags(fs *command.Flags) {
 	fs.UintVar(&g.otlpHTTPPort, "otlp-http-port", defaultOTLPHTTP, "`port` of the local agent for OpenTelemetry over HTTP")
 	fs.UintVar(&g.pagesPort, "pages-port", 8127, "`port` of the local agent's pages")
 	fs.UintVar(&g.memory, "memory", 64, "`MB` of telemetry that the local agent keeps; the heap is sized for it")
+	fs.StringVar(&g.checks, "checks", embedded, "`directory` with the Agent's files whose checks the local agent runs (conf.d, checks.d, datadog.yaml), such as deploy/agent; embedded (a copy of deploy/agent), or none")
 }
 
 // options checks the values. An error names its flag.
@@ -104,6 +115,18 @@ func (g *given) options(getenv func(string) string) (options, error) {
 	var err error
 	if o.memory, err = localstore.Budget(g.memory); err != nil {
 		return options{}, fmt.Errorf("-memory: %w", err)
+	}
+	switch g.checks {
+	case none:
+	case embedded:
+		o.checks = agent.Files
+	default:
+		o.checks = os.DirFS(g.checks)
+	}
+	if o.checks != nil {
+		if err := checks.Valid(o.checks); err != nil {
+			return options{}, fmt.Errorf("-checks %s: %w", g.checks, err)
+		}
 	}
 	if g.dsn != "" {
 		if o.service.Store.MySQL, err = store.ParseDSN(g.dsn); err != nil {

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -294,6 +295,46 @@ func TestMemory(t *testing.T) {
 	}
 }
 
+// TestChecks runs a check of a directory, beside what arrives and beside a recording, whose
+// time is not the present.
+func TestChecks(t *testing.T) {
+	if _, err := exec.LookPath("python3"); err != nil && os.Getenv("CI") == "" {
+		t.Skip("python3 is not installed")
+	}
+	dir := t.TempDir()
+	runs, tape := filepath.Join(dir, "runs"), filepath.Join(dir, "tape")
+	for name, content := range map[string]string{
+		"datadog.yaml":       "hostname: web-1\nenv: dev\n",
+		"conf.d/custom.yaml": "instances: [{min_collection_interval: 1}]\n",
+		"checks.d/custom.py": "from datadog_checks.base import AgentCheck\nclass C(AgentCheck):\n def check(self, _):\n  self.gauge('custom', 7)\n  open('" + runs + "', 'a').write('.')\n",
+	} {
+		path := filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte(content), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a := start(t, nil, append(ports, "-checks", dir, "-record", tape)...)
+	a.shows(t, "/api/metrics", `"name":"custom","type":"g","tags":"env:dev,host:web-1"`)
+	a.shows(t, "/api/checks", `"name":"datadog.agent.check_status","status":"ok","host":"web-1"`)
+	if want := "checks   custom every 1 s\n"; !strings.Contains(a.stdout.String(), want) {
+		t.Errorf("no %q in %s", want, &a.stdout)
+	}
+	sendTrace(t, http.DefaultClient, a.traces, "GET /")
+	a.quiet(t)
+
+	if err := os.Remove(runs); err != nil {
+		t.Fatal(err)
+	}
+	a = start(t, nil, append(ports, "-checks", dir, "-replay", tape)...)
+	poll.True(t, "two runs", func() bool { info, err := os.Stat(runs); return err == nil && info.Size() >= 2 })
+	if got := get(t, a.pages+"/api/metrics"); strings.Contains(got, "custom") {
+		t.Errorf("beside a recording: %s", got)
+	}
+	sendTrace(t, http.DefaultClient, a.traces, "GET /")
+	a.shows(t, "/api/metrics", `"name":"custom"`)
+	a.quiet(t)
+}
+
 // TestRecordAndReplay records a trace, a metric and a log line, and replays them in
 // another agent.
 func TestRecordAndReplay(t *testing.T) {
@@ -392,6 +433,7 @@ func TestFailures(t *testing.T) {
 		{"-addr= -otlp-grpc=", 2, `-addr: "" is not host:port`},
 		{listening + " -otlp-grpc " + taken.Addr().String(), 1, "-otlp-grpc: another process, perhaps a collector, uses " + taken.Addr().String() + "; choose another one: "},
 		{listening + " -otlp-http " + taken.Addr().String(), 1, "-otlp-http: another process, perhaps a collector, uses " + taken.Addr().String() + "; choose another one: "},
+		{"-checks /nowhere", 2, "-checks /nowhere: no directory conf.d; give a directory with the Agent's files, such as deploy/agent"},
 		{"-addr x -dogstatsd y -pages z", 2, `-addr: "x" is not host:port`},
 		{"-memory 7", 2, "must be at least 8 MB, got 7"},
 		{"now", 2, `unexpected argument "now"`},

@@ -3,9 +3,11 @@ package main
 import (
 	"fmt"
 	"net"
+	"os"
 	"strings"
 
 	"apmapp/internal/command"
+	"apmapp/internal/local/checks"
 	"apmapp/internal/local/intake"
 	"apmapp/internal/local/store"
 	"apmapp/internal/local/viewer"
@@ -21,6 +23,7 @@ type options struct {
 	record, replay, forward      string
 	mb                           uint
 	budget                       int64 // mb in bytes
+	checks                       string
 }
 
 func (o *options) flags(fs *command.Flags) {
@@ -37,6 +40,7 @@ func (o *options) flags(fs *command.Flags) {
 		fs.Variable("otlp-http", "DD_OTLP_CONFIG_RECEIVER_PROTOCOLS_HTTP_ENDPOINT")
 		fs.StringVar(&o.logs, "logs", "", "`file` of log lines to follow, or - for standard input")
 		fs.StringVar(&o.replay, "replay", "", "`file` written by -record to load first")
+		fs.StringVar(&o.checks, "checks", "", "`directory` with the Agent's files whose checks to run (conf.d, checks.d, datadog.yaml), such as deploy/agent")
 		fs.UintVar(&o.mb, "memory", 128, "`MB` of telemetry to keep; the oldest is evicted")
 	})
 	fs.Group("Output", func() {
@@ -60,6 +64,11 @@ func (o *options) check([]string) error {
 	// Without OpenTelemetry, nobody misses its ports.
 	o.otlpGRPC.Flag, o.otlpGRPC.Optional = "otlp-grpc", !o.set.Given("otlp-grpc") && o.otlpGRPC.Addr == intake.DefaultOTLPGRPC
 	o.otlpHTTP.Flag, o.otlpHTTP.Optional = "otlp-http", !o.set.Given("otlp-http") && o.otlpHTTP.Addr == intake.DefaultOTLPHTTP
+	if o.checks != "" {
+		if err := checks.Valid(os.DirFS(o.checks)); err != nil {
+			return fmt.Errorf("-checks %s: %w", o.checks, err)
+		}
+	}
 	var err error
 	if o.budget, err = store.Budget(o.mb); err != nil {
 		return fmt.Errorf("-memory: %w", err)

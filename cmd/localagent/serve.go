@@ -11,10 +11,12 @@ import (
 	"os"
 	"syscall"
 
+	"apmapp/internal/local/checks"
 	"apmapp/internal/local/intake"
 	"apmapp/internal/local/received"
 	"apmapp/internal/local/store"
 	"apmapp/internal/local/viewer"
+	"apmapp/internal/local/wire"
 )
 
 // serve runs the agent and its pages until ctx ends.
@@ -44,6 +46,23 @@ func serve(ctx context.Context, o options, stdin io.Reader, stdout, stderr io.Wr
 			return err
 		}
 	}
+	collected := ""
+	if o.checks != "" {
+		running, err := checks.Start(checks.Config{
+			Files: os.DirFS(o.checks),
+			Add: func(d wire.Datagram) {
+				if _, replayed := kept.Recording(); !replayed { // its time is not the present
+					kept.AddDatagram(d)
+				}
+			},
+			Warn: func(err error) { fmt.Fprintf(stderr, "localagent: %v\n", err) },
+		})
+		if err != nil {
+			return fmt.Errorf("-checks %s: %w", o.checks, err)
+		}
+		defer running.Close()
+		collected = running.String()
+	}
 	waiting := "To send traces, start a program with DD_TRACE_AGENT_URL=http://" + agent.Addr().String() + ". For log lines, start localagent with -logs."
 	pages, err := viewer.Listen(ctx, o.pages, viewer.Config{Store: kept, Received: counters, Hosts: o.hosts, Waiting: waiting}, logger)
 	if err != nil {
@@ -69,6 +88,9 @@ func serve(ctx context.Context, o options, stdin io.Reader, stdout, stderr io.Wr
 			fmt.Fprintf(stdout, "%sOTEL_EXPORTER_OTLP_ENDPOINT=http://%s over %s\n", label, by.addr, by.transport)
 			label = "         "
 		}
+	}
+	if collected != "" {
+		fmt.Fprintf(stdout, "checks   %s\n", collected)
 	}
 	for _, addr := range []net.Addr{agent.Addr(), agent.DogStatsD(), agent.OTLPGRPC(), agent.OTLPHTTP(), pages.Addr()} {
 		if addr == nil {

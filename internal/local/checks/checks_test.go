@@ -23,7 +23,7 @@ import (
 	"apmapp/internal/testing/poll"
 )
 
-// files are those of an Agent with one check.
+// files returns the files of an Agent with one check.
 func files(source, conf string) fstest.MapFS {
 	return fstest.MapFS{
 		"datadog.yaml":             {Data: []byte("env: dev\ntags: [project:apmapp, 'team:apm']\nhostname: web-1\n")},
@@ -92,8 +92,16 @@ func start(t *testing.T, cfg Config) (*Checks, *inbox) {
 	return c, &b
 }
 
-// script1 returns the only check of files.
-func script1(t *testing.T, source, conf string) *check {
+// needsPython skips a test without python3. With CI set it fails.
+func needsPython(t *testing.T) {
+	t.Helper()
+	if _, err := exec.LookPath("python3"); err != nil && os.Getenv("CI") == "" {
+		t.Skip("python3 is not installed")
+	}
+}
+
+// single returns the only check of files.
+func single(t *testing.T, source, conf string) *check {
 	t.Helper()
 	all, err := custom(files(source, conf))
 	if err != nil || len(all) != 1 {
@@ -105,6 +113,8 @@ func script1(t *testing.T, source, conf string) *check {
 
 // TestMyMetric runs the product's own check with its own configuration.
 func TestMyMetric(t *testing.T) {
+	t.Parallel()
+	needsPython(t)
 	c, b := start(t, Config{Files: agent.Files, Env: "demo"})
 	if got, want := c.String(), "my_metric every 45 s"; got != want {
 		t.Errorf("the checks are %q, want %q", got, want)
@@ -138,7 +148,7 @@ func TestIntervals(t *testing.T) {
 		"init_config: {min_collection_interval: 30}\ninstances: [{min_collection_interval: 1}]": time.Second,
 		"instances: [{min_collection_interval: 86400}]":                                         24 * time.Hour,
 	} {
-		if got := script1(t, "", conf).interval; got != want {
+		if got := single(t, "", conf).interval; got != want {
 			t.Errorf("%s: %s, want %s", conf, got, want)
 		}
 	}
@@ -212,7 +222,9 @@ func TestHostTags(t *testing.T) {
 }
 
 func TestWhatAScriptSends(t *testing.T) {
-	of := script1(t, class(`
+	t.Parallel()
+	needsPython(t)
+	of := single(t, class(`
 self.n = getattr(self, "n", 0) + 10
 self.gauge("g", 1.5, tags=["a:b"])
 self.gauge("of another host", 1, hostname="db-1")
@@ -259,6 +271,8 @@ instance["what"] = "a change of a copy"`), "instances: [{what: paper}]")
 }
 
 func TestScriptsThatFail(t *testing.T) {
+	t.Parallel()
+	needsPython(t)
 	for name, tc := range map[string]struct{ source, want string }{
 		"syntax":           {"x = (", `checks.d/custom.py:1: SyntaxError: `},
 		"no class":         {"x = 1", `checks.d/custom.py: ConfigurationError: checks.d/custom.py must have one class that extends AgentCheck, got 0$`},
@@ -269,7 +283,7 @@ func TestScriptsThatFail(t *testing.T) {
 		"not finite":       {class("self.gauge('g', float('nan'))"), `checks.d/custom.py:6: ValueError: the value of g must be finite, got nan$`},
 		"no such method":   {class("self.event({})"), `checks.d/custom.py:6: AttributeError: 'Custom' object has no attribute 'event'`},
 	} {
-		got, err := script1(t, tc.source, one).run(t.Context())
+		got, err := single(t, tc.source, one).run(t.Context())
 		if err == nil || !regexp.MustCompile(tc.want).MatchString(err.Error()) {
 			t.Errorf("%s: error %v, want %s", name, err, tc.want)
 		}
@@ -281,7 +295,9 @@ func TestScriptsThatFail(t *testing.T) {
 
 // A process that ended is started again for the next run, with the state of a new one.
 func TestScriptStartsAgain(t *testing.T) {
-	of := script1(t, class("self.n = getattr(self, 'n', 0) + 1\nself.gauge('n', self.n)\nif self.n == 2: os._exit(1)"), one)
+	t.Parallel()
+	needsPython(t)
+	of := single(t, class("self.n = getattr(self, 'n', 0) + 1\nself.gauge('n', self.n)\nif self.n == 2: os._exit(1)"), one)
 	for i, want := range []float64{1, 0, 1} {
 		got, err := of.run(t.Context())
 		if (err != nil) != (want == 0) || want > 0 && got.samples[0].Values[0] != want {
@@ -338,6 +354,8 @@ func awaitEnd(t *testing.T, pids []int) {
 }
 
 func TestCloseEndsAHangingCheck(t *testing.T) {
+	t.Parallel()
+	needsPython(t)
 	source, pids := hanging(t)
 	c, b := start(t, Config{Files: files(source, one)})
 	running := pids()
@@ -349,8 +367,10 @@ func TestCloseEndsAHangingCheck(t *testing.T) {
 }
 
 func TestSlowRunIsGivenUp(t *testing.T) {
+	t.Parallel()
+	needsPython(t)
 	source, pids := hanging(t)
-	of := script1(t, source, one)
+	of := single(t, source, one)
 	ctx, giveUp := context.WithCancel(t.Context())
 	go func() {
 		pids()
@@ -362,10 +382,12 @@ func TestSlowRunIsGivenUp(t *testing.T) {
 	awaitEnd(t, pids())
 }
 
-// TestKilled runs a check in a process of its own, which is killed with SIGKILL.
+// TestKilledProgramLeavesNoProcess runs a check in a process of its own, which is killed with SIGKILL.
 func TestKilledProgramLeavesNoProcess(t *testing.T) {
+	t.Parallel()
+	needsPython(t)
 	if source := os.Getenv("CHECKS_TEST_SOURCE"); source != "" { // in the process
-		_, _ = script1(t, source, one).run(t.Context())
+		_, _ = single(t, source, one).run(t.Context())
 		return
 	}
 	source, pids := hanging(t)
