@@ -29,15 +29,15 @@ func Follow(ctx context.Context, name string, w io.Writer) error {
 	tick := time.NewTicker(followEvery)
 	defer tick.Stop()
 	for {
-		// Finish the old file before the new one.
+		// Look for a new file first: what the old one got until then is read below.
+		next, err := reopened(f, name)
+		if err != nil {
+			return err
+		}
 		if f != nil {
 			if err := drain(f, out); err != nil {
 				return err
 			}
-		}
-		next, err := reopened(f, name)
-		if err != nil {
-			return err
 		}
 		if next != f {
 			if f != nil {

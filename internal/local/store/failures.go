@@ -86,24 +86,11 @@ var numbers = regexp.MustCompile(`[\w-]*\d[\w-]*`)
 
 // of returns the error of a span. The caller holds the lock.
 func (f *failures) of(traceID string, s *span.Span) failure {
+	has, _ := s.Failure()
 	e := failure{
-		message: cmp.Or(s.Tags["error.message"], s.Tags["error.msg"]), stack: s.Tags["error.stack"],
+		message: cut(has.Message), stack: cut(has.Stack),
 		resource: s.Resource, version: s.Tags["version"], traceID: traceID, spanID: s.SpanID, at: s.End(),
 	}
-	kind := s.Tags["error.type"]
-	for _, x := range s.Events {
-		if x.Name == "exception" {
-			kind = cmp.Or(kind, x.Attributes["exception.type"])
-			e.message = cmp.Or(e.message, x.Attributes["exception.message"])
-			e.stack = cmp.Or(e.stack, x.Attributes["exception.stacktrace"])
-		}
-	}
-	if e.message == "" {
-		if status := cmp.Or(s.Tags[statusTag], s.Tags["otel.status_description"]); status != "" {
-			e.message = "status " + status
-		}
-	}
-	e.message, e.stack = cut(e.message), cut(e.stack)
 	place, known := f.places[e.stack]
 	if !known {
 		if len(f.places) >= maxFailures {
@@ -115,7 +102,7 @@ func (f *failures) of(traceID string, s *span.Span) failure {
 	if place == "" {
 		place = numbers.ReplaceAllString(e.message, "N")
 	}
-	e.key = failureKey{s.Service, cut(cmp.Or(kind, "error")), cut(place)}
+	e.key = failureKey{s.Service, cut(cmp.Or(has.Type, "error")), cut(place)}
 	return e
 }
 

@@ -17,7 +17,8 @@ import (
 //	service:apmapp-mysql @db.name:apmapp duration:>100ms error:true -resource:SELECT* timeout
 //
 // A trace matches if one of its spans has everything that is before a colon, and if each
-// other word is in one of its spans. A minus excludes. Values may have stars and quotes.
+// other word is in one of its spans. A minus excludes. Values may have stars, or be in
+// quotes.
 // https://docs.datadoghq.com/tracing/trace_explorer/query_syntax/
 type Query struct {
 	terms []term
@@ -62,7 +63,7 @@ func ParseQuery(text string) (Query, error) {
 			q.words = append(q.words, word{strings.ToLower(w.text), not})
 			continue
 		}
-		t, err := newTerm(w.text[:w.colon], w.text[w.colon+1:])
+		t, err := newTerm(w.text[:w.colon], w.text[w.colon+1:], w.literal)
 		if err != nil {
 			return q, err
 		}
@@ -73,21 +74,22 @@ func ParseQuery(text string) (Query, error) {
 }
 
 // piece is a word of a query without quotes. Colon is the index of its first colon outside
-// quotes, or -1.
+// quotes, or -1. What is after the colon of a literal one was in quotes.
 type piece struct {
-	text  string
-	colon int
+	text    string
+	colon   int
+	literal bool
 }
 
 func split(text string) (pieces []piece) {
 	var one strings.Builder
-	colon, quoted, any := -1, false, false
+	colon, quoted, any, literal := -1, false, false, false
 	end := func() {
 		if any {
-			pieces = append(pieces, piece{one.String(), colon})
+			pieces = append(pieces, piece{one.String(), colon, literal})
 		}
 		one.Reset()
-		colon, any = -1, false
+		colon, any, literal = -1, false, false
 	}
 	for i := 0; i < len(text); i++ {
 		c := text[i]
@@ -96,6 +98,7 @@ func split(text string) (pieces []piece) {
 			i++
 			one.WriteByte(text[i])
 		case c == '"' && (quoted || strings.Contains(text[i+1:], `"`)): // else a part of the text
+			literal = literal || colon >= 0 && one.Len() == colon+1
 			quoted, any = !quoted, true
 		case !quoted && (c == ' ' || c == '\t' || c == '\n'):
 			end()
@@ -111,7 +114,7 @@ func split(text string) (pieces []piece) {
 	return pieces
 }
 
-func newTerm(name, value string) (term, error) {
+func newTerm(name, value string, literal bool) (term, error) {
 	field := strings.TrimPrefix(name, "@")
 	field = cmp.Or(aliases[field], field)
 	t := term{tag: field}
@@ -125,7 +128,7 @@ func newTerm(name, value string) (term, error) {
 	case "status":
 		switch value {
 		case "error", "ok":
-			return newTerm("error", strconv.FormatBool(value == "error"))
+			return newTerm("error", strconv.FormatBool(value == "error"), false)
 		}
 		t = term{tag: statusTag}
 	case "error":
@@ -134,6 +137,10 @@ func newTerm(name, value string) (term, error) {
 			return t, fmt.Errorf("error must be true or false, got %q", value)
 		}
 		t.test = func(has string) bool { return has == strconv.FormatBool(want) }
+		return t, nil
+	}
+	if literal && t.field != "duration" {
+		t.test = func(has string) bool { return has == value }
 		return t, nil
 	}
 	if op := value[:len(value)-len(strings.TrimLeft(value, "<>="))]; op != "" {

@@ -63,6 +63,8 @@ func TestQuery(t *testing.T) {
 		"env:prod":                          "2",
 		"@peer:a:b":                         "2 1",
 		`resource:"GET /a/b?x=[y]"`:         "3",
+		`resource:"GET*"`:                   "",
+		`@rows:">7"`:                        "",
 		"resource:GET*[y]":                  "3",
 		"resource_name:*items/all":          "2 1",
 		"operation_name:mysql.query":        "2 1",

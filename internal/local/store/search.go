@@ -49,10 +49,8 @@ func (t *trace) summarize(known int) {
 
 // failureText returns the type and the beginning of the message of a span's error, or "".
 func failureText(s *span.Span) string {
-	if !s.Error {
-		return ""
-	}
-	text := strings.TrimSpace(s.Tags["error.type"] + " " + cmp.Or(s.Tags["error.message"], s.Tags["error.msg"]))
+	f, _ := s.Failure()
+	text := strings.TrimSpace(f.Type + " " + f.Message)
 	return strings.ToValidUTF8(text[:min(len(text), longest)], "")
 }
 

@@ -2,6 +2,7 @@ package viewer
 
 import (
 	"apmapp/internal/local/series"
+	"apmapp/internal/local/span"
 	"encoding/json"
 	"fmt"
 	"html/template"
@@ -27,7 +28,9 @@ var functions = template.FuncMap{
 	"count":   func(n reflect.Value) string { return format.Count(n.Int()) }, // of any integer type,
 	"counts":  counts,
 	"facts":   factsOf,
+	"failure": func(s *span.Span) span.Failure { f, _ := s.Failure(); return f },
 	"spark":   spark,
+	"add":     func(a, b int) int { return a + b },
 	"path":    url.PathEscape,
 	"indent":  func(depth int) string { return fmt.Sprintf("%.1f", 0.9*float64(min(depth, 20))) },
 	"class":   statusClass,

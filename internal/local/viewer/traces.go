@@ -118,6 +118,9 @@ func (v *viewer) traces(w http.ResponseWriter, r *http.Request) {
 // tagLine is a tag of a span.
 type tagLine struct{ Name, Value string }
 
+// Query returns the query of traces with the tag.
+func (t tagLine) Query() string { return fmt.Sprintf("@%s:%q", t.Name, t.Value) }
+
 func noTrace(id string) string {
 	return "Trace " + id + " has not arrived yet, or was evicted."
 }
@@ -143,7 +146,11 @@ func (v *viewer) trace(w http.ResponseWriter, r *http.Request) {
 		Logs     []wire.Log
 		Flame    string
 		Samples  samples // of the selected span
-	}{ID: t.ID, Root: root, Rows: rows, Logs: logs, Flame: v.flame(root)}
+		Notes    []string
+		Services []serviceColor
+		Ticks    []tick
+		Groups   []group
+	}{ID: t.ID, Root: root, Rows: rows, Logs: logs, Flame: v.flame(root), Notes: notesOf(t), Services: colorsOf(rows), Ticks: ticksOf(rows), Groups: groupsOf(rows)}
 	for i := range rows {
 		if fmt.Sprint(rows[i].SpanID) == r.URL.Query().Get("span") {
 			data.Selected = &rows[i]

@@ -238,7 +238,12 @@ func (v *viewer) service(w http.ResponseWriter, r *http.Request) {
 const listedOfService = 5
 
 func (v *viewer) calls(w http.ResponseWriter, _ *http.Request) {
-	v.show(w, http.StatusOK, "map", page{Title: "Map", Section: "map", Live: true, Data: newServiceMap(v.Store.Services(), v.Store.Calls())})
+	v.show(w, http.StatusOK, "map", page{Title: "Map", Section: "map", Live: true, Data: newServiceMap(active(v.Store.Services()), v.Store.Calls())})
+}
+
+// active returns the services with spans in the last five minutes.
+func active(all []store.Service) []store.Service {
+	return slices.DeleteFunc(all, func(s store.Service) bool { return s.Hits == 0 })
 }
 
 func (v *viewer) usage(w http.ResponseWriter, _ *http.Request) {

@@ -339,8 +339,8 @@ func TestPagesShowTheNumbersOfTheStore(t *testing.T) {
 			t.Errorf("errors of the database: %s, want 99.5%%", got)
 		}
 		call, web, db := numbers(s.Calls()[0].Numbers), numbers(services[1].Numbers), numbers(services[0].Numbers)
-		want := []string{call[0] + ", " + call[1] + " errors", web[0] + " · p95 " + web[3], db[0] + " · p95 " + db[3]}
-		if got := cells("/map", `class="label"[^>]*>([^<]*)<`); !slices.Equal(got, want) {
+		want := []string{call[0] + ", " + call[1] + " errors", "p95 " + call[3], web[0] + " · p95 " + web[3], db[0] + " · p95 " + db[3]}
+		if got := cells("/map", `class="label[^>]*>([^<]*)<`); !slices.Equal(got, want) {
 			t.Errorf("map: %q, want %q", got, want)
 		}
 		u := s.Usage()
@@ -933,5 +933,53 @@ func TestClear(t *testing.T) {
 	s.AddProfiles(wire.Upload{Profiles: []*wire.Profile{{Kind: "heap"}}})
 	if p := s.Profiles("", ""); len(p) != 1 || p[0].ID != 2 {
 		t.Errorf("%+v, want the ID 2", p)
+	}
+}
+
+// TestTracePageExplains: what is odd in a trace is said in words, and spans are summed up by
+// service and resource.
+func TestTracePageExplains(t *testing.T) {
+	s := store.New(0)
+	early := spanOf(3, 1, "db", -5, 10)
+	partial := spanOf(4, 1, "web", 20, 5)
+	partial.Metrics = map[string]float64{"_dd.partial_version": 1}
+	lost := spanOf(5, 99, "other", 30, 5)
+	lost.Error, lost.Tags = true, map[string]string{"error.msg": "told as error.msg", "odd \"tag\"": "a b"}
+	s.AddSpans(span.Chunk{TraceID: trace1, Spans: []span.Span{spanOf(1, 0, "web", 0, 100), spanOf(2, 0, "web", 0, 50), early, partial, lost}})
+	h := New(Config{Store: s})
+	got := fetch(t, h, "/t/"+trace1+"?span=5").Body.String()
+	for _, want := range []string{
+		"Missing spans: 1. Others name them", "Roots: 2. Several requests", "outside the time of their parent: 1.", "Spans that have not ended: 1.",
+		`<i class="c0"></i>`, `<small style="left:0%">0s</small>`, `<small style="left:100%">105ms</small>`,
+		"told as error.msg</div>", `href="/traces?q=%40odd%20%22tag%22%3a%22a%20b%22"`, `<td>web</td><td class="wide">`,
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %s in %s", want, got)
+		}
+	}
+	if n := strings.Count(got, `<p class="note">`); n != 4 {
+		t.Errorf("%d notes, want 4", n)
+	}
+	s.AddSpans(span.Chunk{TraceID: "1" + trace1[1:], Spans: []span.Span{spanOf(1, 0, "web", 0, 100), spanOf(2, 1, "db", 0, 100)}})
+	if got := fetch(t, h, "/t/1"+trace1[1:]).Body.String(); strings.Contains(got, `<p class="note">`) || strings.Contains(got, "by service and resource") {
+		t.Errorf("a plain trace has notes or groups: %s", got)
+	}
+}
+
+// TestTagsFilter: the link of a tag finds the trace, whatever characters it has.
+func TestTagsFilter(t *testing.T) {
+	s := store.New(0)
+	for _, tag := range []tagLine{{"plain", "a"}, {"quote", `say "x" \ y`}, {"space", "a b:c"}, {"star", "a*b"}, {"minus", "-a"}, {"compare", ">5"}} {
+		one := spanOf(7, 0, "web", 0, 5)
+		one.Tags = map[string]string{tag.Name: tag.Value}
+		s.AddSpans(span.Chunk{TraceID: fmt.Sprintf("%032x", len(tag.Name)), Spans: []span.Span{one}})
+		q, err := store.ParseQuery(tag.Query())
+		if err != nil {
+			t.Errorf("%s: %v", tag.Query(), err)
+			continue
+		}
+		if _, n := s.Traces(store.Filter{Query: q}); n < 1 {
+			t.Errorf("%s finds nothing", tag.Query())
+		}
 	}
 }

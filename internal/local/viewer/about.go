@@ -1,0 +1,128 @@
+package viewer
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"apmapp/internal/format"
+	"apmapp/internal/local/span"
+	"apmapp/internal/local/store"
+)
+
+// notesOf returns sentences about what is odd in a trace.
+func notesOf(t store.Trace) []string {
+	at := map[uint64]*span.Span{}
+	for i := range t.Spans {
+		at[t.Spans[i].SpanID] = &t.Spans[i]
+	}
+	roots, missing, outside, partial := 0, map[uint64]bool{}, 0, 0
+	for i := range t.Spans {
+		s := &t.Spans[i]
+		parent := at[s.ParentID]
+		if s.IsPartial() {
+			partial++
+		}
+		switch {
+		case s.ParentID == 0 || s.ParentID == s.SpanID:
+			roots++
+		case parent == nil:
+			missing[s.ParentID] = true
+		case s.Start.Before(parent.Start) || s.Start.After(parent.End()) && parent.Duration > 0:
+			outside++
+		}
+	}
+	var all []string
+	if n := len(missing); n > 0 {
+		all = append(all, fmt.Sprintf("Missing spans: %s. Others name them as their parents. Their programs may not have sent them yet, do not send here, or sampled them out.", format.Count(int64(n))))
+	}
+	if roots > 1 {
+		all = append(all, fmt.Sprintf("Roots: %s. Several requests share this trace ID, or a program has lost the parent.", format.Count(int64(roots))))
+	}
+	if outside > 0 {
+		all = append(all, fmt.Sprintf("Spans that start outside the time of their parent: %s. The clocks of their machines differ, or the work was done later.", format.Count(int64(outside))))
+	}
+	if partial > 0 {
+		all = append(all, fmt.Sprintf("Spans that have not ended: %s. Their tracer sends them again.", format.Count(int64(partial))))
+	}
+	return all
+}
+
+// serviceColor is a service with its color in the waterfall.
+type serviceColor struct {
+	Name  string
+	Color int
+}
+
+func colorsOf(rows []row) []serviceColor {
+	var all []serviceColor
+	for _, r := range rows {
+		one := serviceColor{r.Service, r.Color}
+		if !slices.Contains(all, one) && len(all) < 2*colors {
+			all = append(all, one)
+		}
+	}
+	return all
+}
+
+// tick is a time below the head of the waterfall.
+type tick struct {
+	Percent int
+	Text    string
+}
+
+func ticksOf(rows []row) []tick {
+	var first, last time.Time
+	for _, r := range rows {
+		if first.IsZero() || r.Start.Before(first) {
+			first = r.Start
+		}
+		if r.End().After(last) {
+			last = r.End()
+		}
+	}
+	var all []tick
+	for percent := 0; percent <= 100; percent += 25 {
+		all = append(all, tick{percent, format.Duration(last.Sub(first) * time.Duration(percent) / 100)})
+	}
+	return all
+}
+
+// group is the spans of one service and resource in a trace.
+type group struct {
+	Service, Resource string
+	Spans, Errors     int
+	Total, Self       time.Duration
+}
+
+// groupsOf returns the groups of a trace with several spans, the longest self time first.
+func groupsOf(rows []row) []group {
+	const most = 50
+	if len(rows) < 4 {
+		return nil
+	}
+	type key struct{ service, resource string }
+	of := map[key]*group{}
+	for _, r := range rows {
+		k := key{r.Service, r.Resource}
+		if of[k] == nil {
+			of[k] = &group{Service: r.Service, Resource: r.Resource}
+		}
+		g := of[k]
+		g.Spans++
+		g.Total += r.Duration
+		g.Self += r.Self
+		if r.Error {
+			g.Errors++
+		}
+	}
+	var all []group
+	for _, g := range of {
+		all = append(all, *g)
+	}
+	slices.SortFunc(all, func(a, b group) int {
+		return cmp.Or(cmp.Compare(b.Self, a.Self), cmp.Compare(a.Service, b.Service), cmp.Compare(a.Resource, b.Resource))
+	})
+	return all[:min(len(all), most)]
+}
