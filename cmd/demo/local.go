@@ -84,7 +84,7 @@ func (l *local) startChecks(o options, cfg *mysql.Config, warn func(error)) (nam
 	}
 	db := sql.OpenDB(connector)
 	db.SetMaxOpenConns(1)
-	running, err := checks.Start(checks.Config{Files: o.checks, Env: o.service.Telemetry.Env, MySQL: db, Add: l.store.AddDatagram, Warn: warn})
+	running, err := checks.Start(checks.Config{Files: o.checks, Env: o.service.Telemetry.Env, MySQL: db, System: true, Add: l.store.AddDatagram, Warn: warn})
 	if err != nil {
 		return "", nil, errors.Join(err, db.Close())
 	}

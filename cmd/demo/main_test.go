@@ -141,6 +141,7 @@ func TestDemoWithPages(t *testing.T) {
 	}
 	shows("/api/metrics?q=my_metric", `"name":"my_metric","type":"g","tags":"env:demo,host:`+host+`,project:apmapp,role:database,role:web,team:apm"`)
 	shows("/api/metrics?q=mysql", `"name":"mysql.performance.threads_connected","type":"g","tags":"env:demo,host:`+host+`,project:apmapp,role:database,role:web,service:apmapp-mysql,team:apm"`)
+	shows("/api/metrics?q=system", `"name":"system.mem.total","type":"g","tags":"env:demo,host:`+host+`,project:apmapp,role:database,role:web,team:apm"`)
 	shows("/api/checks", `"name":"mysql.can_connect","status":"ok","host":"`+host+`"`)
 	file := regexp.MustCompile(`logs      (\S+)`).FindStringSubmatch(stdout.String())
 	if file == nil {
@@ -158,7 +159,7 @@ func TestDemoWithPages(t *testing.T) {
 		"pages     http://127.0.0.1:" + pages + " ",
 		"service   http://127.0.0.1:" + service + " ",
 		"agent     http://127.0.0.1:" + traces + " for traces, 127.0.0.1:" + metrics + " for metrics\n          http://127.0.0.1:" + otlp + " for OpenTelemetry\n" +
-			"checks    my_metric every 45 s, mysql every 15 s\n",
+			"checks    my_metric every 45 s, mysql every 15 s, system every 15 s\n",
 		"traffic   20 requests per second",
 		"requests  ",
 	} {
@@ -193,7 +194,7 @@ func TestChecksOfADirectory(t *testing.T) {
 	t.Setenv("DD_TRACE_AGENT_URL", "")
 	t.Setenv("DD_AGENT_HOST", "")
 	for _, tc := range []struct{ checks, line, page, stderr string }{
-		{files, "checks    my_metric every 7 s, mysql every 15 s\n", "python3 is not installed: checks.d/my_metric.py needs it", "demo: check my_metric: python3 is not installed: checks.d/my_metric.py needs it\n"},
+		{files, "checks    my_metric every 7 s, mysql every 15 s, system every 15 s\n", "python3 is not installed: checks.d/my_metric.py needs it", "demo: check my_metric: python3 is not installed: checks.d/my_metric.py needs it\n"},
 		{"none", "", "", ""},
 	} {
 		ctx, cancel := context.WithCancel(t.Context())

@@ -316,7 +316,7 @@ func TestChecks(t *testing.T) {
 	a := start(t, nil, append(ports, "-checks", dir, "-record", tape)...)
 	a.shows(t, "/api/metrics", `"name":"custom","type":"g","tags":"env:dev,host:web-1"`)
 	a.shows(t, "/api/checks", `"name":"datadog.agent.check_status","status":"ok","host":"web-1"`)
-	if want := "checks   custom every 1 s\n"; !strings.Contains(a.stdout.String(), want) {
+	if want := "checks   custom every 1 s, system every 15 s\n"; !strings.Contains(a.stdout.String(), want) {
 		t.Errorf("no %q in %s", want, &a.stdout)
 	}
 	sendTrace(t, http.DefaultClient, a.traces, "GET /")

@@ -49,7 +49,7 @@ func serve(ctx context.Context, o options, stdin io.Reader, stdout, stderr io.Wr
 	collected := ""
 	if o.checks != "" {
 		running, err := checks.Start(checks.Config{
-			Files: os.DirFS(o.checks),
+			Files: os.DirFS(o.checks), System: true,
 			Add: func(d wire.Datagram) {
 				if _, replayed := kept.Recording(); !replayed { // its time is not the present
 					kept.AddDatagram(d)

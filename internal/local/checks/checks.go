@@ -24,6 +24,8 @@ type Config struct {
 	Env string
 	// MySQL is the server that the check mysql reads; nil runs no such check.
 	MySQL *sql.DB
+	// System collects the load, the memory and the CPU time of this machine too.
+	System bool
 	// Add receives the results.
 	Add func(wire.Datagram)
 	// Warn receives why a check fails, once until the check works again.
@@ -80,6 +82,9 @@ func Start(cfg Config) (*Checks, error) {
 			return nil, err
 		}
 		c.all = append(c.all, mysql)
+	}
+	if cfg.System {
+		c.all = append(c.all, newSystem())
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	c.stop = stop

@@ -1,3 +1,5 @@
+//go:build unix
+
 package checks
 
 import (
@@ -60,7 +62,7 @@ func values(t *testing.T, samples []wire.Sample) map[string]float64 {
 	return all
 }
 
-// statements are those of a client between two runs.
+// statements is the number of statements that a client executes between two runs.
 const statements = 50
 
 // readsTwice runs a check, statements, and the check again. It returns what the second
