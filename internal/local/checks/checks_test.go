@@ -321,6 +321,16 @@ func TestWithoutPython(t *testing.T) {
 	}
 }
 
+// The configuration and the source are UTF-8, whatever Python's encoding is.
+func TestScriptInAnotherEncoding(t *testing.T) {
+	needsPython(t)
+	t.Setenv("PYTHONIOENCODING", "ascii")
+	got, err := single(t, class(`self.gauge("größe", 1, tags=instance["tags"])`), "instances: [{tags: ['ort:Zürich']}]").run(t.Context())
+	if err != nil || len(got.samples) != 1 || got.samples[0].Name != "größe" || !slices.Equal(got.samples[0].Tags, []string{"ort:Zürich"}) {
+		t.Errorf("%+v, %v", got.samples, err)
+	}
+}
+
 // alive reports whether a process runs.
 func alive(pid int) bool { return !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) }
 

@@ -8,7 +8,6 @@ Only the Agent contains datadog_checks.base. Here is a small stand-in.
 """
 
 import copy
-import inspect
 import json
 import logging
 import math
@@ -112,7 +111,7 @@ def load(given):
     sys.modules[given["name"]] = module
     exec(compile(given["source"], given["file"], "exec"), module.__dict__)
     # Like the Agent: the class that extends AgentCheck and that no other one extends.
-    found = [v for v in vars(module).values() if inspect.isclass(v) and issubclass(v, AgentCheck) and v is not AgentCheck]
+    found = [v for v in vars(module).values() if isinstance(v, type) and issubclass(v, AgentCheck) and v is not AgentCheck]
     found = [v for v in found if not any(other is not v and issubclass(other, v) for other in found)]
     if len(found) != 1:
         raise ConfigurationError("%s must have one class that extends AgentCheck, got %d" % (given["file"], len(found)))
@@ -127,7 +126,7 @@ def line_of(e, file):
 
 
 def read():
-    for line in sys.stdin:
+    for line in sys.stdin.buffer:  # UTF-8, whatever the locale is
         lines.put(line)
     if hasattr(os, "killpg"):
         os.killpg(0, signal.SIGKILL)
