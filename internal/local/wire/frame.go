@@ -2,6 +2,7 @@ package wire
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -10,24 +11,28 @@ import (
 var frames = []*regexp.Regexp{
 	regexp.MustCompile(`^\s*at (.+?) \(?((?:file://)?[^()\s]+?:\d+)(?::\d+)?\)?$`), // JavaScript: at f (file:1:2)
 	regexp.MustCompile(`^\s*at ([\w.$<>/]+)\(([^()]+)\)`),                          // Java: at a.B.c(B.java:1)
-	regexp.MustCompile(`^\s*at (.+?) in (.+?:line \d+)`),                           // .NET: at A.B() in file:line 1
+	regexp.MustCompile(`^\s*at ([^\s(]+)\(.*\)(?: in (.+?:line \d+))?$`),           // .NET: at A.B() in file:line 1, the file may be unknown
 	regexp.MustCompile(`^\s*File "(.+?)", line (\d+), in (.+)$`),                   // Python
-	regexp.MustCompile("^\\s*(.+?:\\d+):in [`'](.+)'$"),                            // Ruby
+	regexp.MustCompile("^\\s*(?:from )?(.+?:\\d+):in [`'](.+?)'(?:: .*)?$"),        // Ruby: the first line ends with the message
 	regexp.MustCompile(`^#\d+ (.+?)\((\d+)\): (.+)$`),                              // PHP
 	regexp.MustCompile(`^\s*at ((?:file://)?[^()\s]+?:\d+)(?::\d+)?$`),             // JavaScript: at file:1:2
 }
 
 // foreign are parts of places that are not of the program itself.
 var foreign = []string{
-	"@v", "/go/pkg/mod/", "/usr/local/go/", "/usr/lib/go", "/vendor/", "runtime/", "net/http/", "database/sql/", "internal/poll/", // Go
-	"node_modules/", "node:", "internal/", "<anonymous>", // Node
+	"@v", "/go/pkg/mod/", "/usr/local/go/", "/usr/lib/go", "/vendor/", // Go
+	"node_modules/", "node:", "<anonymous>", // Node
 	"site-packages/", "dist-packages/", "/lib/python", "<frozen ", // Python
 	"/gems/", "/lib/ruby/", "<internal:", // Ruby
 }
 
+// foreignPlaces are beginnings of such places: of Go built with -trimpath, and of old Node.
+// A program may have folders of these names.
+var foreignPlaces = []string{"runtime/", "net/http/", "database/sql/", "internal/"}
+
 // foreignFunctions are beginnings of functions that are not of the program itself.
 var foreignFunctions = []string{
-	"java.", "javax.", "jdk.", "sun.", "com.sun.", "org.springframework.", "org.apache.", "datadog.", "System.", "Microsoft.", "runtime.", "net/http.", "database/sql.",
+	"java.", "javax.", "jdk.", "sun.", "com.sun.", "org.springframework.", "org.apache.", "datadog.", "System.", "Microsoft.", "runtime.", "net/http.", "database/sql.", "internal/",
 }
 
 // TopFrame returns the function of a stack in which an error began, in the program itself
@@ -74,6 +79,9 @@ func frame(line string) (function, place string) {
 		case 6:
 			return m[1], m[1]
 		}
+		if m[1] == "async" { // at async file:1:2
+			return m[2], m[2]
+		}
 		return m[1], m[2]
 	}
 	return "", ""
@@ -100,10 +108,8 @@ func isOwn(function, place string) bool {
 			return false
 		}
 	}
-	for _, begin := range foreignFunctions {
-		if strings.HasPrefix(function, begin) {
-			return false
-		}
+	begins := func(text string, with []string) bool {
+		return slices.ContainsFunc(with, func(begin string) bool { return strings.HasPrefix(text, begin) })
 	}
-	return true
+	return !begins(place, foreignPlaces) && !begins(function, foreignFunctions)
 }
