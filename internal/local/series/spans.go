@@ -144,7 +144,7 @@ func (s *Spans) AddGroup(g Group, from Source, now time.Time, pool *Pool) (count
 	}
 	t := &b.sources[from]
 	t.hits = min(t.hits+float64(g.Hits), MaxHits)
-	t.errors = min(t.errors+float64(g.Errors), MaxHits)
+	t.errors = min(t.errors+float64(min(g.Errors, g.Hits)), MaxHits) // rounded numbers differ by 1
 	durations := pool.of(t)
 	read, failed := durations.Decode(g.OK), durations.Decode(g.Failed)
 	return true, read && failed

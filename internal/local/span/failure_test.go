@@ -18,8 +18,8 @@ func TestFailure(t *testing.T) {
 		"an event":                    {span.Span{Events: exception}, span.Failure{Type: "T", Message: "m", Stack: "s"}},
 		"tags before an event":        {span.Span{Tags: map[string]string{"error.type": "a"}, Events: exception}, span.Failure{Type: "a", Message: "m", Stack: "s"}},
 		"a description of the status": {span.Span{Tags: map[string]string{"otel.status_description": "d", "http.status_code": "500"}}, span.Failure{Message: "d"}},
-		"a status of HTTP":            {span.Span{Tags: map[string]string{"http.status_code": "503"}}, span.Failure{Message: "status 503"}},
-		"a status of gRPC":            {span.Span{Tags: map[string]string{"rpc.grpc.status_code": "14"}}, span.Failure{Message: "status 14"}},
+		"a status of HTTP":            {span.Span{Tags: map[string]string{"http.status_code": "503"}}, span.Failure{Message: "status 503", OnlyStatus: true}},
+		"a status of gRPC":            {span.Span{Tags: map[string]string{"rpc.grpc.status_code": "14"}}, span.Failure{Message: "status 14", OnlyStatus: true}},
 		"nothing":                     {span.Span{}, span.Failure{}},
 	} {
 		c.of.Error = true

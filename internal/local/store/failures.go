@@ -49,7 +49,7 @@ type Failure struct {
 	Service string `json:"service"`
 	Type    string `json:"type"`
 	// Place is the function of the program in which the error began, or the message
-	// without numbers if there is no stack.
+	// without numbers if there is no stack, or the status if there is no message.
 	Place string `json:"place"`
 	// Message, Resource, Version, Stack, TraceID and SpanID are of the latest error.
 	Message  string    `json:"message"`
@@ -99,7 +99,11 @@ func (f *failures) of(traceID string, s *span.Span) failure {
 		place = wire.TopFrame(e.stack)
 		f.places[e.stack] = place
 	}
-	if place == "" {
+	switch {
+	case place != "":
+	case has.OnlyStatus: // its number is what tells errors apart
+		place = e.message
+	default:
 		place = numbers.ReplaceAllString(e.message, "N")
 	}
 	e.key = failureKey{s.Service, cut(cmp.Or(has.Type, "error")), cut(place)}
@@ -168,7 +172,7 @@ func (f *failures) list(service string, now time.Time) []Failure {
 			return
 		}
 		one := g.Failure
-		one.Versions = slices.Clone(g.Versions)
+		one.Versions = append([]string{}, g.Versions...)
 		one.PerMinute = make([]int64, failureMinutes)
 		for _, c := range g.counts {
 			if i := c.at - last + failureMinutes - 1; i >= 0 && i < failureMinutes {

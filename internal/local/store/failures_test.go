@@ -35,6 +35,7 @@ func TestFailures(t *testing.T) {
 	fail(0, func(sp *span.Span) { sp.Tags["error.stack"] = "" }) // no stack: by the message
 	fail(0, func(sp *span.Span) { sp.Tags["error.stack"] = "" })
 	fail(0, func(sp *span.Span) { sp.Tags = map[string]string{"http.status_code": "503"} }) // nothing but a status
+	fail(0, func(sp *span.Span) { sp.Tags = map[string]string{"http.status_code": "500"} }) // another error
 	fail(0, func(sp *span.Span) {                                                           // OpenTelemetry
 		sp.Tags = map[string]string{}
 		sp.Events = []span.Event{{Name: "exception", Attributes: map[string]string{"exception.type": "E", "exception.message": "gone", "exception.stacktrace": "    at run (/app/a.js:1:2)"}}}
@@ -50,16 +51,20 @@ func TestFailures(t *testing.T) {
 	}
 	want := `other sql.Error shop/db.rows 1 row 4 [1] 0s [0 0 1]
 web E run 1 gone [] 0s [0 0 1]
-web error status N 1 status 503 [] 0s [0 0 1]
+web error status 500 1 status 500 [] 0s [0 0 1]
+web error status 503 1 status 503 [] 0s [0 0 1]
 web sql.Error row N 2 row 6 [1] 0s [0 0 2]
 web sql.Error shop/db.rows 3 row 3 [1 2] 1m1s [0 1 2]`
 	if strings.Join(got, "\n") != want {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), want)
 	}
-	if f := s.Failures("web")[3]; f.TraceID != chunk(3).TraceID || f.SpanID != 4 || f.Resource != "GET /" || f.Stack != fmt.Sprintf(stack, 3) || !f.First.Equal(begin.Add(time.Millisecond)) {
+	if f := s.Failures("web")[4]; f.TraceID != chunk(3).TraceID || f.SpanID != 4 || f.Resource != "GET /" || f.Stack != fmt.Sprintf(stack, 3) || !f.First.Equal(begin.Add(time.Millisecond)) {
 		t.Errorf("%+v", f)
 	}
-	if len(s.Failures("web")) != 4 || len(s.Failures("none")) != 0 {
+	if f := s.Failures("web")[1]; f.Versions == nil {
+		t.Error("no versions are null in JSON")
+	}
+	if len(s.Failures("web")) != 5 || len(s.Failures("none")) != 0 {
 		t.Errorf("%d failures of web", len(s.Failures("web")))
 	}
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -17,8 +18,9 @@ import (
 //	service:apmapp-mysql @db.name:apmapp duration:>100ms error:true -resource:SELECT* timeout
 //
 // A trace matches if one of its spans has everything that is before a colon, and if each
-// other word is in one of its spans. A minus excludes. Values may have stars, or be in
-// quotes.
+// other word is in one of its spans, or is the ID of the trace. A minus or NOT excludes.
+// Values may have stars, or be in quotes. AND changes nothing; OR, parentheses and ranges
+// are errors.
 // https://docs.datadoghq.com/tracing/trace_explorer/query_syntax/
 type Query struct {
 	terms []term
@@ -37,6 +39,13 @@ type term struct {
 type word struct {
 	text string // in lower case
 	not  bool
+	// halves are the lower halves of trace IDs that the word may be.
+	halves []string
+}
+
+func newWord(text string, not bool) word {
+	text = strings.ToLower(text)
+	return word{text, not, span.LowerHalves(text)}
 }
 
 // QueryFields are the fields of a span that a query names, sorted. Every other name is
@@ -54,13 +63,27 @@ const statusTag = "http.status_code"
 // ParseQuery parses a query. An error names what is wrong.
 func ParseQuery(text string) (Query, error) {
 	var q Query
+	excluded := false // by NOT before
 	for _, w := range split(text) {
+		if !w.quoted {
+			switch w.text {
+			case "AND":
+				continue
+			case "NOT":
+				excluded = true
+				continue
+			}
+			if err := w.unsupported(); err != nil {
+				return q, err
+			}
+		}
 		not := strings.HasPrefix(w.text, "-") && len(w.text) > 1
 		if not {
 			w.text, w.colon = w.text[1:], w.colon-1
 		}
+		not, excluded = not != excluded, false
 		if w.colon <= 0 {
-			q.words = append(q.words, word{strings.ToLower(w.text), not})
+			q.words = append(q.words, newWord(w.text, not))
 			continue
 		}
 		t, err := newTerm(w.text[:w.colon], w.text[w.colon+1:], w.literal)
@@ -74,22 +97,38 @@ func ParseQuery(text string) (Query, error) {
 }
 
 // piece is a word of a query without quotes. Colon is the index of its first colon outside
-// quotes, or -1. What is after the colon of a literal one was in quotes.
+// quotes, or -1. What is after the colon of a literal one was in quotes; a quoted one had
+// quotes anywhere.
 type piece struct {
-	text    string
-	colon   int
-	literal bool
+	text            string
+	colon           int
+	literal, quoted bool
+}
+
+// unsupported returns an error for what Datadog understands and a Query does not: it would
+// find nothing.
+func (p piece) unsupported() error {
+	switch {
+	case p.text == "OR":
+		return errors.New(`OR is not supported; to find the word, write "OR"`)
+	case p.colon > 0 && (p.text[0] == '(' || strings.HasPrefix(p.text, "-(")):
+		return fmt.Errorf("parentheses are not supported, got %q; a text with them must be in quotes", p.text)
+	case p.colon > 0 && strings.HasPrefix(p.text[p.colon+1:], "["):
+		name := p.text[:p.colon]
+		return fmt.Errorf("ranges are not supported, got %q; write %s:>=1 %s:<=2, or put the text in quotes", p.text, name, name)
+	}
+	return nil
 }
 
 func split(text string) (pieces []piece) {
 	var one strings.Builder
-	colon, quoted, any, literal := -1, false, false, false
+	colon, quoted, any, literal, quotes := -1, false, false, false, false
 	end := func() {
 		if any {
-			pieces = append(pieces, piece{one.String(), colon, literal})
+			pieces = append(pieces, piece{one.String(), colon, literal, quotes})
 		}
 		one.Reset()
-		colon, any, literal = -1, false, false
+		colon, any, literal, quotes = -1, false, false, false
 	}
 	for i := 0; i < len(text); i++ {
 		c := text[i]
@@ -99,7 +138,7 @@ func split(text string) (pieces []piece) {
 			one.WriteByte(text[i])
 		case c == '"' && (quoted || strings.Contains(text[i+1:], `"`)): // else a part of the text
 			literal = literal || colon >= 0 && one.Len() == colon+1
-			quoted, any = !quoted, true
+			quoted, any, quotes = !quoted, true, true
 		case !quoted && (c == ' ' || c == '\t' || c == '\n'):
 			end()
 		default:
@@ -155,6 +194,10 @@ func newTerm(name, value string, literal bool) (term, error) {
 			c := cmp.Compare(has, limit)
 			return c < 0 && op[0] == '<' || c > 0 && op[0] == '>' || c == 0 && len(op) == 2
 		}
+		return t, nil
+	}
+	if halves := span.LowerHalves(strings.ToLower(value)); t.field == "trace_id" && len(halves) > 0 {
+		t.test = func(id string) bool { return slices.Contains(halves, span.LowerHalf(id)) }
 		return t, nil
 	}
 	if t.field == "duration" {
@@ -290,7 +333,7 @@ func (t *term) matchesTag(s *span.Span) bool {
 
 // in reports whether a text of a span, or the ID of the trace, contains the word.
 func (w *word) in(id string, spans []span.Span) bool {
-	if strings.Contains(id, w.text) {
+	if strings.Contains(id, w.text) || slices.Contains(w.halves, span.LowerHalf(id)) {
 		return true
 	}
 	for i := range spans {

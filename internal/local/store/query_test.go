@@ -72,18 +72,30 @@ func TestQuery(t *testing.T) {
 		"span_id:103":                       "",
 		"span_id:102":                       "2",
 		"trace_id:*4":                       "3",
-		"timeout":                           "2",
-		"-timeout":                          "3 1",
-		`"lock wait"`:                       "2",
-		"lock select":                       "2",
-		"select -lock":                      "1",
-		`"a:b"`:                             "2 1",
-		`lock"`:                             "",
-		`"lock`:                             "",
-		`"lock wait" "`:                     "",
-		"nothing":                           "",
-		"-":                                 "2 1", // a minus in a text
-		"service:shop-mysql  \t shop":       "2 1",
+		"trace_id:2":                        "1",
+		"trace_id:0000000000000002":         "1",
+		"trace_id:6b060d8f000000000000000000000003": "2",
+		"0000000000000004":                          "3",
+		"service:shop-mysql AND error:true":         "2",
+		`"AND"`:                                     "",
+		`"OR"`:                                      "",
+		"NOT timeout":                               "3 1",
+		"NOT -timeout":                              "2",
+		"service:shop-mysql NOT error:true":         "1",
+		`resource:"[y]"`:                            "",
+		"(*T).M":                                    "",
+		"timeout":                                   "2",
+		"-timeout":                                  "3 1",
+		`"lock wait"`:                               "2",
+		"lock select":                               "2",
+		"select -lock":                              "1",
+		`"a:b"`:                                     "2 1",
+		`lock"`:                                     "",
+		`"lock`:                                     "",
+		`"lock wait" "`:                             "",
+		"nothing":                                   "",
+		"-":                                         "2 1", // a minus in a text
+		"service:shop-mysql  \t shop":               "2 1",
 	} {
 		q, err := ParseQuery(query)
 		if err != nil {
@@ -103,12 +115,16 @@ func TestQuery(t *testing.T) {
 		}
 	}
 	for query, want := range map[string]string{
-		"service:":       "service: has no value",
-		"error:maybe":    `error must be true or false, got "maybe"`,
-		"duration:100ms": `duration must have a limit such as duration:>100ms, got "100ms"`,
-		"duration:>fast": `duration: limit must be a duration such as 10ms, got "fast"`,
-		"@rows:=>7":      `@rows: comparison must be >, >=, < or <=, got "=>"`,
-		"@rows:>many":    `@rows: limit must be a number, got "many"`,
+		"service:":               "service: has no value",
+		"service:a OR service:b": `OR is not supported; to find the word, write "OR"`,
+		"(service:a)":            `parentheses are not supported, got "(service:a)"; a text with them must be in quotes`,
+		"-(service:a)":           `parentheses are not supported, got "-(service:a)"; a text with them must be in quotes`,
+		"@rows:[1 TO 2]":         `ranges are not supported, got "@rows:[1"; write @rows:>=1 @rows:<=2, or put the text in quotes`,
+		"error:maybe":            `error must be true or false, got "maybe"`,
+		"duration:100ms":         `duration must have a limit such as duration:>100ms, got "100ms"`,
+		"duration:>fast":         `duration: limit must be a duration such as 10ms, got "fast"`,
+		"@rows:=>7":              `@rows: comparison must be >, >=, < or <=, got "=>"`,
+		"@rows:>many":            `@rows: limit must be a number, got "many"`,
 	} {
 		if _, err := ParseQuery(query); err == nil || err.Error() != want {
 			t.Errorf("%s: %v, want %s", query, err, want)

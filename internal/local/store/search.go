@@ -192,7 +192,7 @@ func (f Filter) query() Query {
 		q.terms = append(q.terms, term{field: "error", test: equal("true")})
 	}
 	if text := strings.ToLower(strings.TrimSpace(f.Text)); text != "" {
-		q.words = append(q.words, word{text: text})
+		q.words = append(q.words, newWord(text, false))
 	}
 	return q
 }

@@ -227,6 +227,16 @@ func TestSpansThatArriveAgain(t *testing.T) {
 	if got, _ := s.Trace(both.TraceID); len(got.Spans) != 1 || s.Services()[0].Hits != 1 || got.Spans[0].Duration != time.Millisecond {
 		t.Errorf("%d spans, %d hits, %s, want 1, 1 and 1 ms", len(got.Spans), s.Services()[0].Hits, got.Spans[0].Duration)
 	}
+	// A report from before the end arrives late, and the end once more.
+	size = s.Usage().TraceBytes
+	s.AddSpans(chunk(1, now, unfinished(7), tag("a longer one")))
+	if got, _ := s.Trace(both.TraceID); got.Spans[0].IsPartial() || s.Usage().TraceBytes != size {
+		t.Errorf("a report from before the end replaces the span: %+v, %d bytes, want %d", got.Spans[0], s.Usage().TraceBytes, size)
+	}
+	s.AddSpans(chunk(1, now))
+	if s.Services()[0].Hits != 1 {
+		t.Errorf("%d hits, want 1", s.Services()[0].Hits)
+	}
 }
 
 // TestLateSpans: spans with a wrong clock are stored, and are not counted.
@@ -271,6 +281,7 @@ func TestStatistics(t *testing.T) {
 		"less than received": {[]*pb.ClientGroupedStats{group()}, 100, 0, "100 hits, 0 errors, p50 1ms"},
 		"sampled, none yet":  {nil, 30, 0.5, "60 hits, 0 errors, p50 1ms"},
 		"sampled":            {[]*pb.ClientGroupedStats{group()}, 30, 0.1, "90 hits, 9 errors, p50 8ms"},
+		"more errors":        {[]*pb.ClientGroupedStats{group(func(g *pb.ClientGroupedStats) { g.Errors = 91 })}, 0, 0, "90 hits, 90 errors, p50 8ms"},
 		"two groups":         {[]*pb.ClientGroupedStats{group(), group()}, 0, 0, "180 hits, 18 errors, p50 8ms"},
 		"measured spans":     {[]*pb.ClientGroupedStats{group(func(g *pb.ClientGroupedStats) { g.TopLevelHits, g.SpanKind = 0, "internal" })}, 2, 0, "90 hits, 9 errors, p50 8ms"},
 		"unreadable":         {[]*pb.ClientGroupedStats{group(func(g *pb.ClientGroupedStats) { g.OkSummary = []byte("no") })}, 2, 0, "90 hits, 9 errors, p50 0s"},

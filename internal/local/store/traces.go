@@ -134,8 +134,9 @@ func (s *traces) add(c span.Chunk) added {
 }
 
 // replace replaces the spans that arrived before, as when a tracer sends again, and
-// returns the others. Ended are the indices of spans that had not ended before, and grown
-// is the number of bytes that the trace then has more, with the others.
+// returns the others. A span that has ended is not replaced by a report from before its
+// end. Ended are the indices of spans that had not ended before, and grown is the number of
+// bytes that the trace then has more, with the others.
 func (t *trace) replace(spans []span.Span, sizes []int64) (fresh []span.Span, ended []int, grown int64) {
 	again := func(s span.Span) bool {
 		i, received := t.index.last(s.SpanID)
@@ -157,7 +158,11 @@ func (t *trace) replace(spans []span.Span, sizes []int64) (fresh []span.Span, en
 			continue
 		}
 		at, _ := t.index.last(spans[i].SpanID)
-		if t.Spans[at].IsPartial() && !spans[i].IsPartial() {
+		switch was, is := t.Spans[at].IsPartial(), spans[i].IsPartial(); {
+		case !was && is:
+			grown -= sizes[i]
+			continue
+		case was && !is:
 			ended = append(ended, at)
 		}
 		grown -= t.sizes[at]
