@@ -50,26 +50,14 @@ func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 type once struct {
 	next     http.Handler
 	counters *received.Counters
-	seed     maphash.Seed
-
-	mu     sync.Mutex
-	seen   map[uint64]bool // hashes of accepted payloads
-	hashes []uint64        // the oldest first
+	accepted *payloads
 }
 
-const (
-	// remembered is the number of payloads: those of the last minutes. Tracers try again
-	// for some seconds.
-	remembered = 1000
-	// leastPayload is the size of a payload that is not empty, in bytes. Tracers send
-	// empty ones to see whether an Agent is there.
-	leastPayload = 32
-	// maxPayload is the limit of the Agent's code, which refuses larger ones.
-	maxPayload = 25 << 20
-)
+// maxPayload is the limit of the Agent's code, which refuses larger ones.
+const maxPayload = 25 << 20
 
 func newOnce(counters *received.Counters, next http.Handler) *once {
-	return &once{next: next, counters: counters, seed: maphash.MakeSeed(), seen: map[uint64]bool{}}
+	return &once{next: next, counters: counters, accepted: newPayloads()}
 }
 
 func (o *once) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -83,12 +71,11 @@ func (o *once) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	r.Body = io.NopCloser(io.MultiReader(bytes.NewReader(body), r.Body))
-	if len(body) < leastPayload || len(body) > maxPayload {
+	if len(body) > maxPayload {
 		o.next.ServeHTTP(w, r)
 		return
 	}
-	hash := maphash.Bytes(o.seed, body) ^ maphash.String(o.seed, r.URL.Path)
-	if o.knows(hash) {
+	if o.accepted.know(r.URL.Path, body) {
 		o.counters.Duplicate()
 		accept(w, r.URL.Path)
 		return
@@ -96,24 +83,57 @@ func (o *once) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a := &answer{ResponseWriter: w, status: http.StatusOK}
 	o.next.ServeHTTP(a, r)
 	if a.status < 300 {
-		o.remember(hash)
+		o.accepted.remember(r.URL.Path, body)
 	}
 }
 
-func (o *once) knows(hash uint64) bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.seen[hash]
+// payloads remembers the latest payloads that were accepted.
+type payloads struct {
+	seed maphash.Seed
+
+	mu     sync.Mutex
+	seen   map[uint64]bool // hashes
+	hashes []uint64        // the oldest first
 }
 
-func (o *once) remember(hash uint64) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.seen[hash] = true
-	o.hashes = append(o.hashes, hash)
-	if len(o.hashes) > remembered {
-		delete(o.seen, o.hashes[0])
-		o.hashes = o.hashes[1:]
+const (
+	// remembered is the number of payloads: those of the last minutes. Clients try again
+	// for some seconds.
+	remembered = 1000
+	// leastPayload is the size of a payload that is not empty, in bytes. Tracers send
+	// empty ones to see whether an Agent is there.
+	leastPayload = 32
+)
+
+func newPayloads() *payloads { return &payloads{seed: maphash.MakeSeed(), seen: map[uint64]bool{}} }
+
+func (p *payloads) hash(path string, body []byte) uint64 {
+	return maphash.Bytes(p.seed, body) ^ maphash.String(p.seed, path)
+}
+
+// know reports whether the payload was accepted before.
+func (p *payloads) know(path string, body []byte) bool {
+	if len(body) < leastPayload {
+		return false
+	}
+	hash := p.hash(path, body)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.seen[hash]
+}
+
+func (p *payloads) remember(path string, body []byte) {
+	hash := p.hash(path, body)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.seen[hash] { // two at once
+		return
+	}
+	p.seen[hash] = true
+	p.hashes = append(p.hashes, hash)
+	if len(p.hashes) > remembered {
+		delete(p.seen, p.hashes[0])
+		p.hashes = p.hashes[1:]
 	}
 }
 

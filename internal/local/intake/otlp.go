@@ -101,8 +101,17 @@ func (a *Agent) startOTLP() error {
 	if err != nil {
 		return err
 	}
+	accepted := newPayloads()
 	receiver := otlp.NewReceiver(otlp.Sink{
-		Traces: func(ctx context.Context, traces ptrace.Traces) error { return spans.Receive(ctx, traces) },
+		Repeated: func(path string, body []byte) bool {
+			if !accepted.know(path, body) {
+				return false
+			}
+			a.cfg.Received.Duplicate()
+			return true
+		},
+		Accepted: accepted.remember,
+		Traces:   func(ctx context.Context, traces ptrace.Traces) error { return spans.Receive(ctx, traces) },
 		Logs: func(lines []wire.Log) {
 			for _, l := range lines {
 				a.cfg.Store.AddLog(l)

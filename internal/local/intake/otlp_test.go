@@ -118,6 +118,54 @@ func TestOTLPIsRecordedAndReplayed(t *testing.T) {
 	}
 }
 
+// TestOTLPSentAgain: SDKs send again when an answer was lost. Each request is counted once,
+// also when the second one comes over the other transport, or from a recording.
+func TestOTLPSentAgain(t *testing.T) {
+	var tape bytes.Buffer
+	a, s, counters := startOTLP(t, NewRecorder(&tape))
+	requests := otlpRequests(time.Now())
+	for range 2 {
+		for path, body := range requests {
+			postOTLP(t, a, path, body, 200)
+		}
+	}
+	in := ptraceotlp.NewExportRequest()
+	if err := in.UnmarshalJSON([]byte(strings.Replace(requests["/v1/traces"], "00a1", "00a2", 1))); err != nil {
+		t.Fatal(err)
+	}
+	body, err := in.MarshalProto()
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := grpc.NewClient(a.OTLPGRPC().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	resp, err := http.Post("http://"+a.OTLPHTTP().String()+"/v1/traces", "application/x-protobuf", bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if _, err := ptraceotlp.NewGRPCClient(conn).Export(t.Context(), in); err != nil {
+		t.Error(err)
+	}
+	if _, err := a.Replay(bytes.NewReader(tape.Bytes())); err != nil {
+		t.Error(err)
+	}
+	s.Live()
+	a.flush()
+	if n := s.Services()[0].Hits; n != 2 {
+		t.Errorf("%d hits of two spans", n)
+	}
+	if _, n := s.Logs(store.LogFilter{Limit: 10}); n != 1 {
+		t.Errorf("%d log lines, want 1", n)
+	}
+	if r := counters.Report(); r.Duplicates != 12 { // 3 again, 1 over gRPC, 8 of the recording
+		t.Errorf("%d payloads are duplicates, want 12", r.Duplicates)
+	}
+}
+
 // TestOTLPOfARecording replays requests of long ago, then receives one of now.
 func TestOTLPOfARecording(t *testing.T) {
 	at := time.Date(2020, 1, 2, 3, 4, 5, 0, time.UTC)

@@ -49,6 +49,11 @@ type Sink struct {
 	// Refused receives the number of requests, spans or data points that are refused
 	// for a reason. Signal is traces, logs, metrics, or "" if it is unknown.
 	Refused func(signal, reason string, n int)
+	// Repeated reports whether a request was accepted before, in any form of transport:
+	// SDKs send again when an answer was lost. Such a request is answered and not passed
+	// on. Accepted receives each other request that was accepted. Both may be nil.
+	Repeated func(path string, body []byte) bool
+	Accepted func(path string, body []byte)
 }
 
 // Receiver decodes requests. It is safe for concurrent use.
@@ -183,7 +188,17 @@ func (r *Receiver) receive(ctx context.Context, s signal, f format, body []byte)
 	case <-ctx.Done():
 		return nil, unavailable("the client did not wait")
 	}
-	return s.receive(r, ctx, f, body)
+	if r.sink.Repeated != nil && r.sink.Repeated(s.path, body) {
+		if f == jsonFormat {
+			return []byte("{}"), nil
+		}
+		return nil, nil // an empty message
+	}
+	answer, err = s.receive(r, ctx, f, body)
+	if err == nil && r.sink.Accepted != nil {
+		r.sink.Accepted(s.path, body)
+	}
+	return answer, err
 }
 
 // unreadable is the reason for which a body is refused that is cut off or cannot be
