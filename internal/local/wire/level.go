@@ -69,7 +69,7 @@ func numberLevel(n float64) string {
 
 // levelNames are the attributes that have a level. Names before numbers: Monolog has
 // level_name beside a numeric level.
-var levelNames = []string{"level_name", "levelname", "level", "status", "severity", "syslog.severity", "log.level", "@l", "severity_text", "SeverityText", "LogLevel", "loglevel", "lvl"}
+var levelNames = []string{"level_name", "levelname", "level", "status", "severity", "syslog.severity", "log.level", "@l", "severity_text", "SeverityText", "LogLevel", "loglevel", "Level", "lvl"}
 
 // levelOf returns the level of a line: INFO if it has none.
 func levelOf(a attributes) string {

@@ -47,7 +47,7 @@ func Shorten(line []byte) []byte {
 // Datadog, then those of common loggers. A name with dots is also a path of nested
 // objects.
 var (
-	messageNames = []string{"msg", "message", "@m", "event", "body", "@mt", "log"}
+	messageNames = []string{"msg", "message", "@m", "event", "body", "@mt", "log", "Message", "RenderedMessage", "MessageTemplate"}
 	timeNames    = []string{"timestamp", "time", "date", "@timestamp", "_timestamp", "Timestamp", "eventTime", "published_date", "syslog.timestamp", "ts", "@t", "datetime", "timeMillis", "asctime", "instant.epochSecond"}
 	serviceNames = []string{"dd.service", "service", "service.name", "dd_service", "syslog.appname", "resource.service.name"}
 	// Of the names of IDs, those after the first two are not Datadog's: 16 digits

@@ -1,9 +1,14 @@
 package wire
 
 import (
+	"regexp"
 	"strings"
 	"time"
 )
+
+// beforeTime is what loggers write before the time: brackets, the key of slog and logrus
+// (time=), or the letter of the level (Ruby).
+var beforeTime = regexp.MustCompile(`^(\[+|(time|ts|timestamp|date)="?|[A-Z], \[)`)
 
 // decodeText decodes a line of text: the time at its beginning, the level near it, and
 // IDs of trace and span anywhere.
@@ -12,7 +17,7 @@ func (l *Log) decodeText(text string, received time.Time) {
 		text = withoutColors(text)
 		l.Message = text
 	}
-	if at, _, ok := cutTime(strings.TrimLeft(text, "["), received.Location()); ok {
+	if at, _, ok := cutTime(beforeTime.ReplaceAllString(text, ""), received.Location()); ok {
 		l.Time = at.In(received.Location())
 	}
 	l.Level = textLevel(text)
