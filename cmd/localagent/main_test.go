@@ -360,16 +360,17 @@ func TestRecordAndReplay(t *testing.T) {
 	}
 }
 
-// TestReplaySkips: requests that the agent refuses are skipped and counted.
+// TestReplaySkips: requests that the agent refuses are skipped and counted, and so is the
+// end of a recording that was cut off.
 func TestReplaySkips(t *testing.T) {
 	tape := filepath.Join(t.TempDir(), "tape")
 	const request = `{"kind":"request","method":"POST","path":"/telemetry/proxy/api/v2/apmtelemetry","body":"e30="}` + "\n"
-	if err := os.WriteFile(tape, []byte(request+request+`{"kind":"packet","time":"2026-01-02T03:04:05Z","body":"YToxfGc="}`), 0o666); err != nil {
+	if err := os.WriteFile(tape, []byte(request+request+`{"kind":"packet","time":"2026-01-02T03:04:05Z","body":"YToxfGc="}`+"\n"+`{"kind":"pac`), 0o666); err != nil {
 		t.Fatal(err)
 	}
 	a := start(t, nil, append(ports, "-replay", tape)...)
 	a.shows(t, "/api/metrics", `"a"`)
-	want := "localagent: -replay: " + tape + ": 2 requests skipped, the first is line 1: POST /telemetry/proxy/api/v2/apmtelemetry: refused with status 404\n"
+	want := "localagent: -replay: " + tape + ": line 4: the rest of the recording is missing\nlocalagent: -replay: " + tape + ": 2 requests skipped, the first is line 1: POST /telemetry/proxy/api/v2/apmtelemetry: refused with status 404\n"
 	if status := a.stop(); status != command.Success || a.stderr.String() != want {
 		t.Errorf("status %d: %s, want %s", status, &a.stderr, want)
 	}

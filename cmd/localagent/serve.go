@@ -156,6 +156,10 @@ func replay(agent *intake.Agent, name string, stderr io.Writer) error {
 	}
 	defer f.Close()
 	skipped, err := agent.Replay(f)
+	if errors.Is(err, intake.ErrCut) {
+		fmt.Fprintf(stderr, "localagent: -replay: %s: %v\n", name, err)
+		err = nil
+	}
 	if err != nil {
 		return fmt.Errorf("-replay: %s: %w", name, err)
 	}

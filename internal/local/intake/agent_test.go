@@ -528,6 +528,44 @@ func TestRecordReplayAndForward(t *testing.T) {
 	}
 }
 
+// TestReplayOfACutRecording: everything before the cut is shown, also of a compressed
+// recording, and the error names the line.
+func TestReplayOfACutRecording(t *testing.T) {
+	var tape, zipped bytes.Buffer
+	zip := gzip.NewWriter(&zipped)
+	r := NewRecorder(io.MultiWriter(&tape, zip))
+	for i := range 2000 {
+		r.Hear(Event{Time: time.Now(), Kind: Logs, Body: fmt.Appendf(nil, "line %d %x\n", i, sha256.Sum256([]byte{byte(i), byte(i >> 8)}))})
+	}
+	if err := zip.Close(); err != nil {
+		t.Fatal(err)
+	}
+	last := bytes.LastIndexByte(tape.Bytes()[:tape.Len()-1], '\n') + 1
+	for name, c := range map[string]struct {
+		tape []byte
+		cut  bool
+		most int // lines
+	}{
+		"whole":                    {tape.Bytes(), false, 2000},
+		"without the last newline": {tape.Bytes()[:tape.Len()-1], false, 2000},
+		"in the last line":         {tape.Bytes()[:tape.Len()-10], true, 1999},
+		"after its first byte":     {tape.Bytes()[:last+1], true, 1999},
+		"between lines":            {tape.Bytes()[:last], false, 1999},
+		"compressed":               {zipped.Bytes()[:zipped.Len()/2], true, 1998},
+		"compressed, the checksum": {zipped.Bytes()[:zipped.Len()-3], true, 2000},
+	} {
+		a, s := startAgent(t)
+		_, err := a.Replay(bytes.NewReader(c.tape))
+		_, n := s.Logs(store.LogFilter{})
+		if errors.Is(err, ErrCut) != c.cut || !c.cut && err != nil || n > c.most || n < c.most/4 {
+			t.Errorf("%s: %v, %d lines, want at most %d", name, err, n, c.most)
+		}
+		if c.cut && !strings.HasPrefix(fmt.Sprint(err), "line ") {
+			t.Errorf("%s: %v: want the line", name, err)
+		}
+	}
+}
+
 // TestMetricsOverUDP sends a line of each kind to a running agent, and one that made
 // every answer about metrics fail.
 func TestMetricsOverUDP(t *testing.T) {

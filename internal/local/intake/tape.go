@@ -98,6 +98,10 @@ type Skipped struct {
 // errRefused is the error of a request that the agent refuses.
 var errRefused = errors.New("refused")
 
+// ErrCut is the error of a recording whose end is missing: the recorder was killed, or the
+// disk was full. Everything before it was replayed.
+var ErrCut = errors.New("the rest of the recording is missing")
+
 // Replay passes the events of a recording to the agent, as fast as it can. The
 // recording may be compressed with gzip. It skips requests that the agent refuses. An
 // error names the line of the recording.
@@ -127,6 +131,8 @@ func (a *Agent) Replay(r io.Reader) (Skipped, error) {
 			case errors.Is(err, errRefused):
 				skipped.Requests++
 				skipped.First = cmp.Or(skipped.First, err)
+			case err != nil && n > 1 && isCut(line, err, end):
+				return skipped, fmt.Errorf("line %d: %w", n, ErrCut)
 			case err != nil:
 				return skipped, err
 			}
@@ -134,10 +140,20 @@ func (a *Agent) Replay(r io.Reader) (Skipped, error) {
 		if end == io.EOF {
 			return skipped, nil
 		}
+		if end == io.ErrUnexpectedEOF && n > 1 {
+			return skipped, fmt.Errorf("line %d: %w", n, ErrCut)
+		}
 		if end != nil {
 			return skipped, fmt.Errorf("line %d: %w", n, end)
 		}
 	}
+}
+
+// isCut reports whether the error of a line is that its end is missing, as that of the
+// recording.
+func isCut(line []byte, err, end error) bool {
+	syntax := new(json.SyntaxError)
+	return end != nil && line[0] == '{' && errors.As(err, &syntax) && int(syntax.Offset) >= len(line)
 }
 
 // player passes events to an agent.
