@@ -238,6 +238,7 @@ self.monotonic_count("m", self.n)
 self.monotonic_count("first", self.n, flush_first_value=True)
 self.service_check("s", AgentCheck.WARNING, tags=["x:y"], message="slow")
 self.service_check("unknown", 9)
+self.service_check("fine", AgentCheck.OK)
 self.warning("low on %s", instance["what"])
 print("this goes nowhere")
 os.system("echo neither does this")
@@ -256,7 +257,7 @@ instance["what"] = "a change of a copy"`), "instances: [{what: paper}]")
 	if got := text(first); !slices.Equal(got, want) {
 		t.Errorf("first run: %q, want %q", got, want)
 	}
-	if got, want := fmt.Sprintf("%+v", first.checks), "[{Name:s Status:warning Time:0 Host: Message:slow Tags:[x:y]} {Name:unknown Status:unknown Time:0 Host: Message: Tags:[]}]"; got != want {
+	if got, want := fmt.Sprintf("%+v", first.checks), "[{Name:s Status:warning Time:0 Host: Message:slow Tags:[x:y]} {Name:unknown Status:unknown Time:0 Host: Message: Tags:[]} {Name:fine Status:ok Time:0 Host: Message: Tags:[]}]"; got != want {
 		t.Errorf("service checks %s, want %s", got, want)
 	}
 	second, err := of.run(t.Context())

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/shirou/gopsutil/v4/common"
 
@@ -29,6 +30,18 @@ func proc(t *testing.T, dir, times string) context.Context {
 		}
 	}
 	return context.WithValue(t.Context(), common.EnvKey, common.EnvMap{common.HostProcEnvKey: dir})
+}
+
+func TestSystemIsOneOfTheChecks(t *testing.T) {
+	for is, want := range map[bool]string{true: "system every 15 s", false: ""} {
+		c, err := Start(Config{Files: fstest.MapFS{"conf.d/none.yaml": {}}, System: is, Add: func(wire.Datagram) {}, Warn: func(err error) { t.Error(err) }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.Close(); c.String() != want {
+			t.Errorf("System %t: %q, want %q", is, c, want)
+		}
+	}
 }
 
 func TestSystem(t *testing.T) {
