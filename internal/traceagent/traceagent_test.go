@@ -15,6 +15,8 @@ import (
 	"time"
 
 	pb "github.com/DataDog/datadog-agent/pkg/proto/pbgo/trace"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"apmapp/internal/local/received"
 	"apmapp/internal/local/span"
@@ -58,14 +60,19 @@ func start(t *testing.T) (*traceagent.Agent, *sink, string) {
 // post sends a trace, like a tracer that computes no statistics.
 func post(t *testing.T, url string) {
 	t.Helper()
-	now := time.Now()
+	postAt(t, url, time.Now())
+}
+
+// postAt sends a trace that starts at a time.
+func postAt(t *testing.T, url string, at time.Time) {
+	t.Helper()
 	trace := fmt.Sprintf(`[[{
 		"trace_id": 81985529216486895, "span_id": 7, "parent_id": 0,
 		"service": "shop", "name": "http.request", "resource": "GET /cart", "type": "web",
 		"start": %d, "duration": 2000000, "error": 1,
 		"meta": {"_dd.p.tid": "6745f0a100000000", "env": "test", "http.status_code": "500"},
 		"metrics": {"_sampling_priority_v1": 1, "_top_level": 1, "items": 3}
-	}]]`, now.UnixNano())
+	}]]`, at.UnixNano())
 	request, err := http.NewRequest(http.MethodPut, url+"/v0.4/traces", strings.NewReader(trace))
 	if err != nil {
 		t.Fatal(err)
@@ -157,6 +164,29 @@ func TestReceived(t *testing.T) {
 	resp.Body.Close()
 	if resp.StatusCode != http.StatusServiceUnavailable {
 		t.Errorf("status %d after Stop, want 503", resp.StatusCode)
+	}
+}
+
+// TestFutureSpansAreNotCounted: spans of a wrong clock are passed on, and not counted as of
+// now.
+func TestFutureSpansAreNotCounted(t *testing.T) {
+	agent, r, url := start(t)
+	for _, ahead := range []time.Duration{time.Minute, 24 * time.Hour, -24 * time.Hour, 5 * time.Second} {
+		postAt(t, url, time.Now().Add(ahead))
+	}
+	agent.Stop()
+	if len(r.chunks) != 4 || r.hits != 2 {
+		t.Errorf("%d traces and %d hits, want 4 and 2", len(r.chunks), r.hits)
+	}
+
+	traces, add := otelSpans()
+	for i, ahead := range []time.Duration{0, time.Minute} {
+		s := add(otelTrace, fmt.Sprintf("00000000000000a%d", i), "", ptrace.SpanKindServer, "a")
+		s.SetStartTimestamp(pcommon.NewTimestampFromTime(time.Now().Add(ahead)))
+		s.SetEndTimestamp(s.StartTimestamp() + 1)
+	}
+	if chunks, hits := receive(t, traces); len(chunks) != 1 || len(chunks[0].Spans) != 2 || hits != 1 {
+		t.Errorf("OpenTelemetry: %+v and %d hits, want 2 spans and 1 hit", chunks, hits)
 	}
 }
 

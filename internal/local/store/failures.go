@@ -121,6 +121,9 @@ func (f *failures) add(traceID string, spans []span.Span, now time.Time) {
 	defer f.mu.Unlock()
 	for i := range spans {
 		e := f.of(traceID, &spans[i])
+		if e.at.After(now.Add(series.BucketLength)) { // a wrong clock: no other error would be the latest
+			e.at = now
+		}
 		g, found := f.groups.use(e.key)
 		if !found {
 			g = &failureGroup{Failure: Failure{Service: e.key.service, Type: e.key.kind, Place: e.key.place, First: e.at}}

@@ -69,6 +69,22 @@ web sql.Error shop/db.rows 3 row 3 [1 2] 1m1s [0 1 2]`
 	}
 }
 
+// TestFailuresOfTheFuture: an error with a wrong clock does not remain the latest.
+func TestFailuresOfTheFuture(t *testing.T) {
+	s := storeAt(time.Unix(1_700_000_000, 0))
+	fail := func(id int, ahead time.Duration) Failure {
+		s.AddSpans(chunk(id, failing(func(sp *span.Span) { sp.Start = s.Now().Add(ahead - sp.Duration) }, "E", "m", "")))
+		return s.Failures("web")[0]
+	}
+	if f := fail(1, 24*time.Hour); !f.Last.Equal(s.Now()) || !f.First.Equal(s.Now()) {
+		t.Errorf("first %s, last %s, want now", f.First, f.Last)
+	}
+	s.Replay(s.Now().Add(time.Second))
+	if f := fail(2, 0); f.Count != 2 || f.SpanID != 3 || !f.Last.Equal(s.Now()) {
+		t.Errorf("%+v", f)
+	}
+}
+
 // TestFailuresAreBounded: neither many kinds nor long texts fill the memory, and the latest
 // are kept.
 func TestFailuresAreBounded(t *testing.T) {

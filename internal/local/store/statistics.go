@@ -170,7 +170,9 @@ func (s *statistics) addStatistics(p *pb.StatsPayload, now time.Time) {
 
 func (s *statistics) addGroup(g *pb.ClientGroupedStats, start time.Time, from series.Source, now time.Time) {
 	if !series.InTime(start, now) {
-		s.late += int(g.Hits)
+		if from == series.Tracer { // else they were counted when they were received
+			s.late += int(min(g.Hits, series.MaxHits))
+		}
 		return
 	}
 	o, r := s.named(&counted{service: g.Service, operation: g.Name, resource: g.Resource, kind: g.SpanKind, typ: g.Type, topLevel: g.TopLevelHits > 0}, now)

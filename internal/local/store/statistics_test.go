@@ -255,6 +255,14 @@ func TestLateSpans(t *testing.T) {
 	if u := s.Usage(); u.Traces != 7 || u.LateSpans != 3 {
 		t.Errorf("%d traces, %d late spans, want 7 and 3", u.Traces, u.LateSpans)
 	}
+	// The Agent's statistics are of spans that were received, a tracer's also of others.
+	for i, clientComputed := range []bool{false, true} {
+		s.AddStatistics(&pb.StatsPayload{ClientComputed: clientComputed, Stats: []*pb.ClientStatsPayload{{Stats: []*pb.ClientStatsBucket{{
+			Start: uint64(s.Now().Add(-time.Hour).UnixNano()), Stats: []*pb.ClientGroupedStats{{Service: "web", Hits: 2}}}}}}})
+		if u := s.Usage(); u.LateSpans != 3+2*i {
+			t.Errorf("statistics of a tracer %t: %d late spans", clientComputed, u.LateSpans)
+		}
+	}
 }
 
 // TestStatistics adds statistics that count more or fewer spans than were received.
