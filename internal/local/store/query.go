@@ -96,6 +96,19 @@ func ParseQuery(text string) (Query, error) {
 	return q, nil
 }
 
+// TagQuery returns the query for the spans that have a tag with a value.
+func TagQuery(name, value string) string {
+	if strings.ContainsAny(name, "\"\\: \t\n") {
+		name = quote(name)
+	}
+	return "@" + name + ":" + quote(value)
+}
+
+// quote puts a text in quotes as split reads them.
+func quote(text string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(text) + `"`
+}
+
 // piece is a word of a query without quotes. Colon is the index of its first colon outside
 // quotes, or -1. What is after the colon of a literal one was in quotes; a quoted one had
 // quotes anywhere.
@@ -160,8 +173,14 @@ func newTerm(name, value string, literal bool) (term, error) {
 	if slices.Contains(QueryFields, field) && (field == name || field != "status") {
 		t = term{field: field}
 	}
-	if value == "" {
+	if value == "" && !literal {
 		return t, fmt.Errorf("%s: has no value", name)
+	}
+	if literal && field != name && t.field != "" { // a tag may have the name of a field
+		t.tag = field
+		if field == "error" || field == "duration" {
+			t.field = ""
+		}
 	}
 	switch t.field {
 	case "status":
@@ -287,6 +306,10 @@ next:
 }
 
 func (t *term) matches(id string, s *span.Span) bool {
+	return t.matchesField(id, s) || t.field != "" && t.tag != "" && t.matchesTag(s)
+}
+
+func (t *term) matchesField(id string, s *span.Span) bool {
 	switch t.field {
 	case "duration":
 		return t.number(float64(s.Duration))

@@ -193,3 +193,19 @@ func TestGlob(t *testing.T) {
 		}
 	}
 }
+
+// TestTagQuery: the link of each tag finds the span that has it, and not another one.
+func TestTagQuery(t *testing.T) {
+	for name, value := range map[string]string{
+		"a": "b", "error": "yes", "type": "cat", "duration": "5", "status": "done", "service": "other", "kind": "x", "a b": "c d",
+		`q"u`: `"quoted" \ back\n`, "lines": "a\n\tb\u200b*é", "colon:name": ":", "empty": "", "-minus": "-1", "paren": "(a OR b)", "range": "[1 TO 2]",
+	} {
+		s := New(0)
+		s.AddSpans(chunk(1, func(sp *span.Span) { sp.Tags[name] = value }))
+		s.AddSpans(chunk(2, func(sp *span.Span) { sp.Tags[name] = value + "no" }))
+		q, err := ParseQuery(TagQuery(name, value))
+		if listed, n := s.Traces(Filter{Query: q, Limit: 2}); err != nil || n != 1 || listed[0].ID != chunk(1).TraceID {
+			t.Errorf("%s: %v, %d traces, want 1", TagQuery(name, value), err, n)
+		}
+	}
+}

@@ -119,7 +119,7 @@ func (v *viewer) traces(w http.ResponseWriter, r *http.Request) {
 type tagLine struct{ Name, Value string }
 
 // Query returns the query of traces with the tag.
-func (t tagLine) Query() string { return fmt.Sprintf("@%s:%q", t.Name, t.Value) }
+func (t tagLine) Query() string { return store.TagQuery(t.Name, t.Value) }
 
 func noTrace(id string) string {
 	return "Trace " + id + " has not arrived yet, or was evicted."

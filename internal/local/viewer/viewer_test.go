@@ -951,7 +951,7 @@ func TestTracePageExplains(t *testing.T) {
 	for _, want := range []string{
 		"Missing spans: 1. Others name them", "Roots: 2. Several requests", "outside the time of their parent: 1.", "Spans that have not ended: 1.",
 		`<i class="c0"></i>`, `<small style="left:0%">0s</small>`, `<small style="left:100%">105ms</small>`,
-		"told as error.msg</div>", `href="/traces?q=%40odd%20%22tag%22%3a%22a%20b%22"`, `<td>web</td><td class="wide">`,
+		"told as error.msg</div>", `href="/traces?q=%40%22odd%20%5c%22tag%5c%22%22%3a%22a%20b%22"`, `<td>web</td><td class="wide">`,
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %s in %s", want, got)
