@@ -214,10 +214,13 @@ func (a *Agent) handler() http.Handler {
 	return mux
 }
 
-// live sets the store's time to the present at each request.
+// live sets the store's time to the present at each request that brings data. Tracers also
+// ask for /info.
 func (a *Agent) live(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		a.cfg.Store.Live()
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			a.cfg.Store.Live()
+		}
 		next.ServeHTTP(w, r)
 	})
 }

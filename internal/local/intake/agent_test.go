@@ -528,6 +528,28 @@ func TestRecordReplayAndForward(t *testing.T) {
 	}
 }
 
+// TestRecordingEndsWithData: a tracer that asks what the agent serves does not end the time of
+// a recording, its data does.
+func TestRecordingEndsWithData(t *testing.T) {
+	a, s := startAgent(t)
+	s.Replay(time.Unix(1_700_000_000, 0))
+	for _, method := range []string{http.MethodGet, http.MethodPut} {
+		req, err := http.NewRequest(method, "http://"+a.Addr().String()+map[string]string{"GET": "/info", "PUT": "/v0.4/traces"}[method], strings.NewReader("[]"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/json")
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if _, recording := s.Recording(); resp.StatusCode != http.StatusOK || recording != (method == http.MethodGet) {
+			t.Errorf("%s: %s, recording is %t", method, resp.Status, recording)
+		}
+	}
+}
+
 // TestReplayOfACutRecording: everything before the cut is shown, also of a compressed
 // recording, and the error names the line.
 func TestReplayOfACutRecording(t *testing.T) {
