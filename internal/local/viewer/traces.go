@@ -30,6 +30,42 @@ func newForm(q url.Values) form {
 	}
 }
 
+// Window is the chosen time in words, "" without one.
+func (f form) Window() string {
+	clockOf := func(ms string) string {
+		n, err := strconv.ParseInt(ms, 10, 64)
+		if err != nil {
+			return ms
+		}
+		return clock(time.UnixMilli(n), time.Now())
+	}
+	switch {
+	case f.From != "" && f.To != "":
+		return "started from " + clockOf(f.From) + " to " + clockOf(f.To)
+	case f.From != "":
+		return "started from " + clockOf(f.From)
+	case f.To != "":
+		return "started before " + clockOf(f.To)
+	}
+	return ""
+}
+
+// WithoutWindow returns the URL of the form without the chosen time.
+func (f form) WithoutWindow() string {
+	q := url.Values{}
+	for _, field := range []struct{ name, value string }{
+		{"service", f.Service}, {"resource", f.Resource}, {"status", f.Status}, {"q", f.Text}, {"min", f.Min}, {"max", f.Max},
+	} {
+		if field.value != "" {
+			q.Set(field.name, field.value)
+		}
+	}
+	if f.Errors {
+		q.Set("errors", "1")
+	}
+	return "/traces?" + q.Encode()
+}
+
 // filter parses the form. An error names the field.
 func (f form) filter(limit int) (store.Filter, error) {
 	out := store.Filter{Service: f.Service, Resource: f.Resource, Status: f.Status, Errors: f.Errors, Limit: limit}

@@ -983,3 +983,29 @@ func TestTagsFilter(t *testing.T) {
 		}
 	}
 }
+
+// TestChosenTime: a rectangle of the chart is visible in the form, stays with other filters,
+// and can be removed without them.
+func TestChosenTime(t *testing.T) {
+	h := New(Config{Store: filled(t)})
+	at := time.Now().Truncate(time.Millisecond)
+	from, to := fmt.Sprint(at.UnixMilli()), fmt.Sprint(at.Add(time.Second).UnixMilli())
+	for query, want := range map[string]string{
+		"?from=" + from + "&to=" + to + "&service=a+b&errors=1&q=x:y&min=1ms": "started from " + clock(at, at) + " to " + clock(at.Add(time.Second), at) + ` <a href="/traces?errors=1&amp;min=1ms&amp;q=x%3Ay&amp;service=a&#43;b"`,
+		"?from=" + from:                   "started from " + clock(at, at) + ` <a href="/traces?"`,
+		"?to=" + to:                       "started before " + clock(at.Add(time.Second), at) + ` <a href="/traces?"`,
+		"?to=" + url.QueryEscape(hostile): "started before &#34;&gt;",
+	} {
+		got := fetch(t, h, "/traces"+query).Body.String()
+		if !strings.Contains(got, want) {
+			t.Errorf("%s: no %s in %s", query, want, got)
+		}
+	}
+	got := fetch(t, h, "/traces?from="+from).Body.String()
+	if !strings.Contains(got, `name="from" value="`+from+`"`) || strings.Contains(got, `name="to"`) {
+		t.Error(got)
+	}
+	if got := fetch(t, h, "/traces").Body.String(); strings.Contains(got, "chip") {
+		t.Error(got)
+	}
+}
