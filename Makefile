@@ -39,10 +39,10 @@ test-root: needs
 
 .PHONY: test-e2e
 test-e2e: needs
-	cd e2e && go test -timeout 10m ./...
+	cd e2e && go test -count=1 -timeout 10m ./...
 
-# These tests read files outside of their modules. Go does not see when such a
-# file changes, so it must not reuse a result.
+# These tests, and those of e2e, read files outside of their modules. Go does not see when
+# such a file changes, so it must not reuse a result.
 .PHONY: test-agent test-otel test-vm test-containers
 test-agent test-otel test-vm test-containers: test-%: needs
 	$(if $(filter deploy/verify/$*,$(MODULES)),$(call unraced,deploy/verify); cd deploy/verify/$* && go test -count=1 -timeout 15m ./...,@echo 'test-$* is skipped: deploy/verify/$* compiles only on Linux')
