@@ -97,7 +97,7 @@ type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// Where a retry cannot help, there is none. The request did not reach the API, so its
+// Where a retry cannot help, provision does not retry. The request did not reach the API, so its
 // outcome is known.
 func TestNoConnectionThatARetryWouldMake(t *testing.T) {
 	dial := func(err error) error { return &net.OpError{Op: "dial", Net: "tcp", Err: err} }

@@ -33,7 +33,7 @@ type point struct {
 
 var queryForm = regexp.MustCompile(`^(default_zero\()?sum:[a-z.]+\{[^}]*\}\.as_(rate|count)\(\)(?:\.rollup\(sum, ([0-9]+)\))?\)?(?: / ([0-9]+))?$`)
 
-// read returns the value at a time. It is not ok if there is none: then the autoscaler
+// read returns the value at a time. Without a value it is not ok: then the autoscaler
 // keeps the pods.
 func (m externalMetric) read(points []point, now time.Duration) (value float64, ok bool, err error) {
 	form := queryForm.FindStringSubmatch(m.query)

@@ -26,7 +26,7 @@ type script struct {
 	first []byte // what the process reads first
 	// unsent is first until it is written.
 	unsent []byte
-	// The process, nil while there is none.
+	// The process, nil while it does not run.
 	process *exec.Cmd
 	in      io.WriteCloser
 	out     *bufio.Reader

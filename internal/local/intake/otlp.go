@@ -28,15 +28,15 @@ const (
 type OTLPAddr struct {
 	// Flag names the address in errors.
 	Flag string
-	// Addr is a host:port; "" is none.
+	// Addr is a host:port; "" switches it off.
 	Addr string
 	// Optional means that the agent starts without the address if another process
 	// uses it.
 	Optional bool
 }
 
-// OTLP accepts connections of OpenTelemetry's SDKs; nil is none. The agent closes the
-// listeners.
+// OTLP accepts connections of OpenTelemetry's SDKs. A nil listener is switched off. The
+// agent closes the listeners.
 type OTLP struct {
 	GRPC, HTTP net.Listener
 	hosts      []string // in the addresses, for browsers

@@ -21,7 +21,7 @@ const (
 
 // Config configures a Server.
 type Config struct {
-	// GRPC and HTTP accept connections; nil is none.
+	// GRPC and HTTP accept connections; nil is switched off.
 	GRPC, HTTP net.Listener
 	// Hosts are names that browsers may use for the agent, in lower case.
 	Hosts    []string

@@ -14,7 +14,7 @@ import (
 )
 
 // Limits against hostile or careless names. A further resource replaces one without
-// spans in the last five minutes. If there is none, its spans count as the resource
+// spans in the last five minutes. If all have some, its spans count as the resource
 // "(others)" of their operation; after maxOperations operations, as that of the service
 // "(others)".
 const (
@@ -91,8 +91,8 @@ func (s *statistics) addSpans(a added, now time.Time) {
 		if !series.InTime(c.to.End, now) {
 			continue
 		}
-		key, found := callKey{c.from, c.to.service}, false
-		if _, found = s.calls.index[key]; !found && !makeRoom(&s.calls, maxResources, now) {
+		key := callKey{c.from, c.to.service}
+		if !hasPlace(&s.calls, key, maxResources, now) {
 			key = callKey{others, others}
 		}
 		use(&s.calls, key, now, func() *entry { return &entry{Spans: series.NewSpans(series.Window)} }).Add(c.to.Span, now, s.pool)
@@ -102,10 +102,10 @@ func (s *statistics) addSpans(a added, now time.Time) {
 // named returns the operation and the resource of a span.
 func (s *statistics) named(c *counted, now time.Time) (*operation, *entry) {
 	ok, rk := operationKey{c.service, c.operation}, resourceKey{c.service, c.operation, c.resource}
-	if _, known := s.operations.index[ok]; !known && !makeRoom(&s.operations, maxOperations, now) {
+	if !hasPlace(&s.operations, ok, maxOperations, now) {
 		ok, rk = operationKey{others, others}, resourceKey{others, others, others}
 	}
-	if _, known := s.resources.index[rk]; !known && !makeRoom(&s.resources, maxResources, now) {
+	if !hasPlace(&s.resources, rk, maxResources, now) {
 		rk.resource = others
 	}
 	o := use(&s.operations, ok, now, func() *operation {
@@ -116,17 +116,20 @@ func (s *statistics) named(c *counted, now time.Time) (*operation, *entry) {
 	return o, r
 }
 
-// timed is what makeRoom and use read and write of an item.
+// timed is what hasPlace and use read and write of an item.
 type timed interface{ lastSpan() *time.Time }
 
 func (e *entry) lastSpan() *time.Time { return &e.last }
 
-// makeRoom reports whether there are less than most items, or removes the one used least
-// recently if it has had no span for a while. It also removes those that are not listed
-// any more.
-func makeRoom[K comparable, V timed](in *recent[K, V], most int, now time.Time) bool {
+// hasPlace reports whether an item of a key is there or can be added: there are less than
+// most items, or the one used least recently has had no span for a while. That one is
+// removed, with others that are not listed any more.
+func hasPlace[K comparable, V timed](in *recent[K, V], key K, most int, now time.Time) bool {
+	if _, known := in.index[key]; known {
+		return true
+	}
 	for {
-		key, oldest, found := in.oldest()
+		last, oldest, found := in.oldest()
 		if !found {
 			return true
 		}
@@ -134,11 +137,11 @@ func makeRoom[K comparable, V timed](in *recent[K, V], most int, now time.Time) 
 		if idle < keepSpans && (len(in.index) < most || idle < series.Window) {
 			return len(in.index) < most
 		}
-		in.remove(key)
+		in.remove(last)
 	}
 }
 
-// use returns the item of a key, which it adds if there is none.
+// use returns the item of a key. It adds one if the key is new.
 func use[K comparable, V timed](in *recent[K, V], key K, now time.Time, create func() V) V {
 	item, found := in.use(key)
 	if !found {
@@ -215,12 +218,12 @@ type Operation struct {
 	series.Numbers
 
 	topLevel  bool
-	intervals []series.Interval
+	intervals func() []series.Interval
 }
 
 // Intervals returns the statistics of each ten seconds of the last hour, the oldest
-// first. Those without spans are left out.
-func (o Operation) Intervals() []series.Interval { return o.intervals }
+// first. Those without spans are left out. It computes percentiles of each interval.
+func (o Operation) Intervals() []series.Interval { return o.intervals() }
 
 // Call is the calls of one service to another, with their statistics.
 type Call struct {
@@ -251,7 +254,7 @@ func (s *statistics) services(now time.Time) []Service {
 	s.operations.all(func(key operationKey, o *operation) {
 		if now.Sub(o.last) < keepSpans {
 			byName[key.service] = append(byName[key.service],
-				Operation{key.operation, o.typ, o.kind, o.Numbers(now), o.topLevel, o.Intervals()})
+				Operation{key.operation, o.typ, o.kind, o.Numbers(now), o.topLevel, func() []series.Interval { return s.intervals(o) }})
 		}
 	})
 	all := []Service{}
@@ -265,6 +268,13 @@ func (s *statistics) services(now time.Time) []Service {
 	}
 	slices.SortFunc(all, func(a, b Service) int { return cmp.Compare(a.Name, b.Name) })
 	return all
+}
+
+// intervals returns the intervals of an operation.
+func (s *statistics) intervals(o *operation) []series.Interval {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return o.Spans.Intervals()
 }
 
 // serviceNames returns the names of all services.

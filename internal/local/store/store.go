@@ -98,7 +98,7 @@ func (s *Store) Now() time.Time {
 // Replay sets the time to one of a recording. It stays there until Live is called.
 func (s *Store) Replay(at time.Time) { s.replayed.Store(at.UnixNano()) }
 
-// Recording returns the time of a recording that is replayed; false if there is none.
+// Recording returns the time of a recording that is replayed; false without a recording.
 func (s *Store) Recording() (time.Time, bool) {
 	at := s.replayed.Load()
 	return time.Unix(0, at), at != 0

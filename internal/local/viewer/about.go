@@ -73,15 +73,7 @@ type tick struct {
 }
 
 func ticksOf(rows []row) []tick {
-	var first, last time.Time
-	for _, r := range rows {
-		if first.IsZero() || r.Start.Before(first) {
-			first = r.Start
-		}
-		if r.End().After(last) {
-			last = r.End()
-		}
-	}
+	first, last := extent(rows)
 	var all []tick
 	for percent := 0; percent <= 100; percent += 25 {
 		all = append(all, tick{percent, format.Duration(last.Sub(first) * time.Duration(percent) / 100)})

@@ -14,7 +14,7 @@ import (
 )
 
 // overTime is the data of the charts of an operation: times in seconds since 1970, requests
-// per second, durations in milliseconds. A value is nil where there is none.
+// per second, durations in milliseconds. A value is nil in an interval without requests.
 type overTime struct {
 	Time   []int64    `json:"time"`
 	All    []float64  `json:"all"`

@@ -186,7 +186,7 @@ func (v *viewer) trace(w http.ResponseWriter, r *http.Request) {
 		Services []serviceColor
 		Ticks    []tick
 		Groups   []group
-	}{ID: t.ID, Root: root, Rows: rows, Logs: logs, Flame: v.flame(root), Notes: notesOf(t), Services: colorsOf(rows), Ticks: ticksOf(rows), Groups: groupsOf(rows)}
+	}{ID: t.ID, Root: root, Rows: rows, Logs: logs, Flame: v.flame(root)}
 	for i := range rows {
 		if fmt.Sprint(rows[i].SpanID) == r.URL.Query().Get("span") {
 			data.Selected = &rows[i]
@@ -210,6 +210,7 @@ func (v *viewer) trace(w http.ResponseWriter, r *http.Request) {
 		v.show(w, http.StatusOK, "trace", page{Part: "span", Data: data})
 		return
 	}
+	data.Notes, data.Services, data.Ticks, data.Groups = notesOf(t), colorsOf(rows), ticksOf(rows), groupsOf(rows)
 	v.show(w, http.StatusOK, "trace", page{Title: root.Resource, Section: "traces", Data: data})
 }
 

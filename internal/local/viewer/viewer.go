@@ -26,7 +26,7 @@ var files embed.FS
 // Config configures the pages.
 type Config struct {
 	Store *store.Store
-	// Received are the counters of the agent; nil if there is none.
+	// Received are the counters of the agent; nil without an agent.
 	Received *received.Counters
 	// Hosts are names of this machine, besides localhost, that the pages answer to, in
 	// lower case.
@@ -153,7 +153,7 @@ func (v *viewer) safe(next http.Handler) http.Handler {
 type page struct {
 	Title, Section string
 	Waiting        string
-	// Recording is the time of the recording that is shown; nil if there is none.
+	// Recording is the time of the recording that is shown; nil without one.
 	Recording *time.Time
 	// Live pages refresh when data arrives.
 	Live bool

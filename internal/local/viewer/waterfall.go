@@ -1,7 +1,6 @@
 package viewer
 
 import (
-	"apmapp/internal/local/wire"
 	"cmp"
 	"slices"
 	"strconv"
@@ -9,6 +8,7 @@ import (
 
 	"apmapp/internal/local/span"
 	"apmapp/internal/local/store"
+	"apmapp/internal/local/wire"
 )
 
 // row is a span in a waterfall.
@@ -106,20 +106,18 @@ func (w *walk) visit(s *span.Span, depth int) {
 	}
 }
 
-func end(s *span.Span) time.Time { return s.Start.Add(s.Duration) }
-
 // self returns the time of a span that its children do not cover. The children are
 // sorted by start.
 func self(s *span.Span, children []*span.Span) time.Duration {
 	left := s.Duration
 	covered := s.Start
 	for _, c := range children {
-		from, to := c.Start, end(c)
+		from, to := c.Start, c.End()
 		if from.Before(covered) {
 			from = covered
 		}
-		if to.After(end(s)) {
-			to = end(s)
+		if to.After(s.End()) {
+			to = s.End()
 		}
 		if to.After(from) {
 			left -= to.Sub(from)
@@ -129,21 +127,28 @@ func self(s *span.Span, children []*span.Span) time.Duration {
 	return max(left, 0)
 }
 
+// extent returns the start of the first span and the end of the last one. There is at
+// least one row.
+func extent(rows []row) (first, last time.Time) {
+	first, last = rows[0].Start, rows[0].End()
+	for _, r := range rows {
+		if r.Start.Before(first) {
+			first = r.Start
+		}
+		if r.End().After(last) {
+			last = r.End()
+		}
+	}
+	return first, last
+}
+
 // place computes the positions of bars and log lines. A log line outside the time of
 // the trace, such as one from another clock, is left out.
 func (w *walk) place(logs []wire.Log) {
 	if len(w.rows) == 0 {
 		return
 	}
-	first, last := w.rows[0].Start, end(w.rows[0].Span)
-	for _, r := range w.rows {
-		if r.Start.Before(first) {
-			first = r.Start
-		}
-		if e := end(r.Span); e.After(last) {
-			last = e
-		}
-	}
+	first, last := extent(w.rows)
 	whole := max(last.Sub(first), 1)
 	of := map[string][]mark{}
 	for _, l := range logs {
@@ -170,11 +175,11 @@ func (w *walk) critical(root *span.Span) {
 			continue
 		}
 		on[s] = true
-		at := end(s)
+		at := s.End()
 		children := slices.Clone(w.children[s.SpanID])
-		slices.SortFunc(children, func(a, b *span.Span) int { return end(b).Compare(end(a)) })
+		slices.SortFunc(children, func(a, b *span.Span) int { return b.End().Compare(a.End()) })
 		for _, c := range children {
-			if e := end(c); !e.After(at) && c.Duration > 0 {
+			if !c.End().After(at) && c.Duration > 0 {
 				todo = append(todo, c)
 				at = c.Start
 			}

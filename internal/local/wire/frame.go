@@ -6,16 +6,19 @@ import (
 	"strings"
 )
 
-// frames match a line of a stack as runtimes and tracers print it, with the function and
-// the place. Go has them in two lines.
-var frames = []*regexp.Regexp{
-	regexp.MustCompile(`^\s*at (.+?) \(?((?:file://)?[^()\s]+?:\d+)(?::\d+)?\)?$`), // JavaScript: at f (file:1:2)
-	regexp.MustCompile(`^\s*at ([\w.$<>/]+)\(([^()]+)\)`),                          // Java: at a.B.c(B.java:1)
-	regexp.MustCompile(`^\s*at ([^\s(]+)\(.*\)(?: in (.+?:line \d+))?$`),           // .NET: at A.B() in file:line 1, the file may be unknown
-	regexp.MustCompile(`^\s*File "(.+?)", line (\d+), in (.+)$`),                   // Python
-	regexp.MustCompile("^\\s*(?:from )?(.+?:\\d+):in [`'](.+?)'(?:: .*)?$"),        // Ruby: the first line ends with the message
-	regexp.MustCompile(`^#\d+ (.+?)\((\d+)\): (.+)$`),                              // PHP
-	regexp.MustCompile(`^\s*at ((?:file://)?[^()\s]+?:\d+)(?::\d+)?$`),             // JavaScript: at file:1:2
+// frames match a line of a stack as runtimes and tracers print it. Go has two lines for a
+// frame.
+var frames = []struct {
+	line            *regexp.Regexp
+	function, place int // groups of the expression
+}{
+	{regexp.MustCompile(`^\s*at (.+?) \(?((?:file://)?[^()\s]+?:\d+)(?::\d+)?\)?$`), 1, 2}, // JavaScript: at f (file:1:2)
+	{regexp.MustCompile(`^\s*at ([\w.$<>/]+)\(([^()]+)\)`), 1, 2},                          // Java: at a.B.c(B.java:1)
+	{regexp.MustCompile(`^\s*at ([^\s(]+)\(.*\)(?: in (.+?:line \d+))?$`), 1, 2},           // .NET: at A.B() in file:line 1, the file may be unknown
+	{regexp.MustCompile(`^\s*File "(.+?)", line \d+, in (.+)$`), 2, 1},                     // Python
+	{regexp.MustCompile("^\\s*(?:from )?(.+?:\\d+):in [`'](.+?)'(?:: .*)?$"), 2, 1},        // Ruby: the first line ends with the message
+	{regexp.MustCompile(`^#\d+ (.+?)\(\d+\): (.+)$`), 2, 1},                                // PHP
+	{regexp.MustCompile(`^\s*at ((?:file://)?[^()\s]+?:\d+)(?::\d+)?$`), 1, 1},             // JavaScript: at file:1:2
 }
 
 // foreign are parts of places that are not of the program itself.
@@ -36,7 +39,8 @@ var foreignFunctions = []string{
 }
 
 // TopFrame returns the function of a stack in which an error began, in the program itself
-// and not in a library; if there is none, the first one, and "" without a stack. In stacks
+// and not in a library. If all are of libraries it is the first one, and "" without a
+// stack. In stacks
 // of Python the last line is the innermost.
 func TopFrame(stack string) string {
 	first, own := "", ""
@@ -64,25 +68,15 @@ func TopFrame(stack string) string {
 }
 
 func frame(line string) (function, place string) {
-	for n, f := range frames {
-		m := f.FindStringSubmatch(line)
+	for _, f := range frames {
+		m := f.line.FindStringSubmatch(line)
 		if m == nil {
 			continue
-		}
-		switch n {
-		case 3: // Python
-			return m[3], m[1]
-		case 4: // Ruby
-			return m[2], m[1]
-		case 5: // PHP
-			return m[3], m[1]
-		case 6:
-			return m[1], m[1]
 		}
 		if m[1] == "async" { // at async file:1:2
 			return m[2], m[2]
 		}
-		return m[1], m[2]
+		return m[f.function], m[f.place]
 	}
 	return "", ""
 }
