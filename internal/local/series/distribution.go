@@ -47,6 +47,62 @@ func (d *Distribution) Add(duration time.Duration, weight float64) {
 	_ = d.sketch.AddWithCount(float64(max(duration, 1)), weight)
 }
 
+// AddValue counts a value of any unit weight times. It returns false if the value is too
+// large.
+func (d *Distribution) AddValue(value, weight float64) bool {
+	return d.sketch.AddWithCount(value, weight) == nil
+}
+
+// Value returns a quantile of values of any unit; 0 if the distribution is empty.
+func (d *Distribution) Value(q float64) float64 {
+	v, err := d.sketch.GetValueAtQuantile(q)
+	if err != nil {
+		return 0
+	}
+	return v
+}
+
+// Count returns the number of values.
+func (d *Distribution) Count() float64 { return d.sketch.GetCount() }
+
+// CountUpTo returns the number of values that are not above a bound. Values within 1 % of
+// the bound may be on either side.
+func (d *Distribution) CountUpTo(bound float64) (n float64) {
+	d.sketch.ForEach(func(value, count float64) bool {
+		if value <= bound {
+			n += count
+		}
+		return false
+	})
+	return n
+}
+
+// kept are the quantiles of a reduced distribution.
+var kept = []float64{0, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1}
+
+// reduced returns a small distribution with the same number of values. Its quantiles that
+// are kept are those of d, the others are the next one above.
+func (d *Distribution) reduced() *Distribution {
+	small := &Distribution{ddsketch.NewDDSketchFromStoreProvider(accuracy, func() store.Store { return store.NewSparseStore() })}
+	for i, q := range kept[1:] {
+		if share := (q - kept[i]) * d.Count(); share > 0 {
+			small.AddValue(d.Value(q), share)
+		}
+	}
+	return small
+}
+
+// Clone returns a copy; nil of nil.
+func (d *Distribution) Clone() *Distribution {
+	if d == nil {
+		return nil
+	}
+	return &Distribution{d.sketch.Copy()}
+}
+
+// Sketch returns the distribution as a DDSketch.
+func (d *Distribution) Sketch() *ddsketch.DDSketch { return d.sketch }
+
 // Merge adds another distribution, which may be nil.
 func (d *Distribution) Merge(o *Distribution) {
 	if o != nil {
@@ -80,11 +136,10 @@ func (d *Distribution) Decode(data []byte) bool {
 
 // Quantile returns 0 if the distribution is empty.
 func (d *Distribution) Quantile(q float64) time.Duration {
-	v, err := d.sketch.GetValueAtQuantile(q)
-	if err != nil {
+	if d.sketch.IsEmpty() {
 		return 0
 	}
-	return asDuration(v)
+	return asDuration(d.Value(q))
 }
 
 // asDuration bounds a value: sketches of clients may contain any number.

@@ -2,6 +2,7 @@ package store
 
 import (
 	"cmp"
+	"iter"
 	"maps"
 	"runtime"
 	"slices"
@@ -212,6 +213,22 @@ func (s *traces) views() []view {
 		all = append(all, view{t.summary, t.Spans})
 	}
 	return all
+}
+
+// between returns the traces that begin in [from, to), the oldest first, and how many
+// traces each represents.
+func (s *traces) between(from, to time.Time) iter.Seq2[Trace, float64] {
+	views := s.views()
+	f := Filter{From: from, To: to}
+	views = slices.DeleteFunc(views, func(v view) bool { return !f.inTime(v.summary) })
+	slices.SortFunc(views, func(a, b view) int { return byStart(b.summary, a.summary) })
+	return func(yield func(Trace, float64) bool) {
+		for _, v := range views {
+			if !yield(Trace{v.summary.ID, v.spans}, weight(v.spans)) {
+				return
+			}
+		}
+	}
 }
 
 // serviceNames returns the services of spans in traces.

@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"iter"
 	"math"
 	"slices"
 	"sync/atomic"
@@ -24,6 +25,7 @@ type Store struct {
 	logs       *logs
 	profiles   *profiles
 	metrics    *metrics
+	history    *history
 	changes    changes
 	// replayed is the time of a recording in nanoseconds since 1970; 0 is the present.
 	replayed atomic.Int64
@@ -32,12 +34,13 @@ type Store struct {
 // The shares of the budget. Traces have the largest: they are used most. A profile of
 // one minute of a small service has some 50 KB.
 const (
-	traceShare     = 0.50
+	traceShare     = 0.44
 	logShare       = 0.15
-	profileShare   = 0.18
+	profileShare   = 0.16
 	statisticShare = 0.10
 	failureShare   = 0.02
 	metricShare    = 0.05
+	historyShare   = 0.08
 )
 
 // MinBudget is the smallest budget of a store, in bytes.
@@ -70,6 +73,7 @@ func New(budget int64) *Store {
 		logs:       newLogs(share(logShare)),
 		profiles:   newProfiles(share(profileShare)),
 		metrics:    newMetrics(share(metricShare)),
+		history:    newHistory(share(historyShare)),
 	}
 }
 
@@ -82,6 +86,7 @@ func (s *Store) Clear() {
 	s.logs.clear(empty.logs)
 	s.profiles.clear(empty.profiles)
 	s.metrics.clear(empty.metrics)
+	s.history.clear(empty.history)
 	s.Live()
 	s.changes.notify(All)
 }
@@ -124,7 +129,9 @@ func (s *Store) AddSpans(c span.Chunk) {
 
 // AddStatistics counts the statistics of spans that the Agent would send to Datadog.
 func (s *Store) AddStatistics(p *pb.StatsPayload) {
-	s.statistics.addStatistics(p, s.Now())
+	now := s.Now()
+	s.statistics.addStatistics(p, now)
+	s.history.addStatistics(p, now)
 	s.changes.notify(Statistics)
 }
 
@@ -145,7 +152,9 @@ func (s *Store) AddPacket(packet string) { s.AddDatagram(wire.DecodeDatagram(pac
 
 // AddDatagram stores metrics, events and service checks, and counts refused lines.
 func (s *Store) AddDatagram(d wire.Datagram) {
-	s.metrics.add(d, s.Now())
+	now := s.Now()
+	s.metrics.add(d, now)
+	s.history.addDatagram(d, now)
 	s.changes.notify(Metrics)
 }
 
@@ -156,6 +165,15 @@ func (s *Store) Trace(id string) (Trace, bool) { return s.traces.trace(id) }
 // Traces returns the matching traces, the latest first, at most f.Limit, and the
 // number of all that match.
 func (s *Store) Traces(f Filter) (listed []Summary, matching int) { return s.traces.search(f) }
+
+// TracesBetween returns the traces that begin in [from, to), the oldest first, and how many
+// traces each represents.
+func (s *Store) TracesBetween(from, to time.Time) iter.Seq2[Trace, float64] {
+	return s.traces.between(from, to)
+}
+
+// LogLines returns all log lines, the latest first. They must not be changed.
+func (s *Store) LogLines() []*wire.Log { return s.logs.latest() }
 
 // Services returns all services, sorted by name.
 func (s *Store) Services() []Service { return s.statistics.services(s.Now()) }
@@ -208,6 +226,23 @@ func (s *Store) StatsdEvents() []StatsdEvent { return s.metrics.eventList() }
 // tags.
 func (s *Store) StatsdChecks() []StatsdCheck { return s.metrics.checkList() }
 
+// KeepHistory keeps metrics and service checks for six hours, and those of slices for 30
+// days too, in intervals of five minutes with the tags env, service and version. Host is
+// what the Agent would add to them.
+func (s *Store) KeepHistory(wanted, slices []string, host Host) {
+	s.history.keep(wanted, slices, host)
+}
+
+// Past returns the series of a metric that is kept for hours, with the intervals that
+// begin in [from, to), sorted by tags.
+func (s *Store) Past(metric string, from, to time.Time) []Past {
+	return s.history.past(metric, from.Unix(), to.Unix(), s.Now().Unix())
+}
+
+// PastChecks returns the latest results of a service check that is kept, by its tags, each
+// the oldest first.
+func (s *Store) PastChecks(name string) [][]StatsdCheck { return s.history.results(name) }
+
 // Usage is what a store holds: numbers of items, and sizes in bytes.
 type Usage struct {
 	Budget        int64 `json:"budget"`
@@ -221,8 +256,13 @@ type Usage struct {
 	ProfileBytes  int64 `json:"profile_bytes"`
 	Metrics       int   `json:"metrics"`
 	MetricBytes   int64 `json:"metric_bytes"`
-	Resources     int   `json:"resources"`
-	ServiceBytes  int64 `json:"service_bytes"`
+	// History are the series that are kept for hours. HistoryFrom is the time before which
+	// some were evicted; nil if none was.
+	History      int        `json:"history"`
+	HistoryBytes int64      `json:"history_bytes"`
+	HistoryFrom  *time.Time `json:"history_from,omitempty"`
+	Resources    int        `json:"resources"`
+	ServiceBytes int64      `json:"service_bytes"`
 	// RefusedMetrics are well-formed samples, MalformedPackets malformed lines.
 	RefusedMetrics   int `json:"refused_metrics"`
 	MalformedPackets int `json:"malformed_packets"`
@@ -245,6 +285,7 @@ func (s *Store) Usage() Usage {
 	s.logs.usage(&u)
 	s.profiles.usage(&u)
 	s.metrics.usage(&u)
+	s.history.usage(&u)
 	return u
 }
 

@@ -152,7 +152,7 @@ func TestBudget(t *testing.T) {
 		}))
 	}
 	u := s.Usage()
-	if float64(u.TraceBytes) > traceShare*MinBudget || u.Traces < 1800 || u.EvictedTraces != int64(n-u.Traces) {
+	if float64(u.TraceBytes) > traceShare*MinBudget || u.Traces < 1600 || u.EvictedTraces != int64(n-u.Traces) {
 		t.Errorf("%+v", u)
 	}
 	for _, i := range []int{10, 20, n - 1, n - 1000} {
@@ -204,11 +204,11 @@ func TestProtectedTracesHaveHalfOfTheBytes(t *testing.T) {
 		}
 		return n
 	}
-	for i := range 850 {
+	for i := range 750 {
 		s.AddSpans(ordinary(1000 + i))
 	}
-	if n := ordinaryKept(); n < 820 {
-		t.Errorf("%d of 850 ordinary traces are kept", n)
+	if n := ordinaryKept(); n < 720 {
+		t.Errorf("%d of 750 ordinary traces are kept", n)
 	}
 	for i := range 5000 {
 		s.AddSpans(ordinary(10_000 + i))
@@ -404,5 +404,22 @@ func TestBudgetInMB(t *testing.T) {
 		if got := fmt.Sprint(bytes, " ", err); got != want {
 			t.Errorf("%d: %s, want %s", mb, got, want)
 		}
+	}
+}
+
+func TestTracesBetween(t *testing.T) {
+	s := New(0)
+	for _, i := range []int{3, 1, 2, 4} {
+		s.AddSpans(chunk(i, func(sp *span.Span) {
+			sp.Start = time.Unix(int64(i), 0)
+			sp.Metrics["_dd.rule_psr"] = 1 / float64(i)
+		}))
+	}
+	var got []string
+	for trace, weight := range s.TracesBetween(time.Unix(2, 0), time.Unix(4, 0)) {
+		got = append(got, fmt.Sprintf("%d: %.0f", trace.Root().Start.Unix(), weight))
+	}
+	if want := []string{"2: 2", "3: 3"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
