@@ -93,6 +93,8 @@ type CheckResult struct {
 
 // Event is a span or a log line.
 type Event interface {
+	// Time is the span's start, or when the line was written.
+	Time() time.Time
 	// Attribute returns a string, a float64 or a bool. Reserved names have no @: service,
 	// env, resource_name, operation_name, status, trace_id. All others begin with it, such as
 	// @http.route; @duration is in nanoseconds.

@@ -75,7 +75,10 @@ type Transition struct {
 	Monitor  *Monitor
 	Group    Tags
 	From, To State
-	Value    float64 // NaN if there is none
+	// Reason is empty for changes of the state. A downtime that ended notifies of a state
+	// that did not change.
+	Reason string
+	Value  float64 // NaN if there is none
 	// Title, Message and Recipients are what Datadog would send. Notify is false for changes
 	// that notify nobody.
 	Title, Message string

@@ -28,7 +28,10 @@ type Line struct {
 	Name    string
 	// Group has the tags of the query's "by". A series without one of them has
 	// key:N/A, as in Datadog's pages.
-	Group  Tags
+	Group Tags
+	// Step is the length of the line's own buckets in seconds. With a rollup it may be
+	// longer than the result's: values are then at the buckets in which its own begin.
+	Step   int64
 	Values []float64 // by bucket; NaN where there is no value
 	// Lower and Upper are the edges of the band of anomalies, nil without it.
 	Lower, Upper []float64
