@@ -51,7 +51,23 @@ const (
 
 type tally struct {
 	hits, errors float64
+	classes      Classes
 	durations    *Distribution // nil if empty or evicted
+}
+
+// Classes counts requests by the first digit of their HTTP status. The first element counts
+// failed ones without a status.
+type Classes [6]float32
+
+// add counts requests with a status; 0 means none.
+func (c *Classes) add(status int, hits, errors float64) {
+	class := status / 100
+	switch {
+	case class == 0:
+		c[0] += float32(errors)
+	case class > 0 && class < len(c):
+		c[class] += float32(hits)
+	}
 }
 
 // best returns the tally that counted most spans. It is not the sum: both the tracer
@@ -102,6 +118,7 @@ type Span struct {
 	End      time.Time
 	Duration time.Duration
 	Error    bool
+	Status   int // of HTTP; 0 without
 	// Weight is the number of spans that it represents, itself included.
 	Weight float64
 }
@@ -116,9 +133,12 @@ func (s *Spans) Add(span Span, now time.Time, pool *Pool) bool {
 	t := &b.sources[Received]
 	b.received++
 	t.hits += span.Weight
+	errors := 0.0
 	if span.Error {
-		t.errors += span.Weight
+		errors = span.Weight
 	}
+	t.errors += errors
+	t.classes.add(span.Status, span.Weight, errors)
 	pool.of(t).Add(span.Duration, span.Weight)
 	return true
 }
@@ -127,6 +147,7 @@ func (s *Spans) Add(span Span, now time.Time, pool *Pool) bool {
 type Group struct {
 	Start        time.Time
 	Hits, Errors uint64
+	Status       int // of HTTP; 0 without
 	// OK and Failed are encoded distributions of durations, in nanoseconds.
 	OK, Failed []byte
 }
@@ -144,7 +165,9 @@ func (s *Spans) AddGroup(g Group, from Source, now time.Time, pool *Pool) (count
 	}
 	t := &b.sources[from]
 	t.hits = min(t.hits+float64(g.Hits), MaxHits)
-	t.errors = min(t.errors+float64(min(g.Errors, g.Hits)), MaxHits) // rounded numbers differ by 1
+	errors := float64(min(g.Errors, g.Hits)) // rounded numbers differ by 1
+	t.errors = min(t.errors+errors, MaxHits)
+	t.classes.add(g.Status, float64(g.Hits), errors)
 	durations := pool.of(t)
 	read, failed := durations.Decode(g.OK), durations.Decode(g.Failed)
 	return true, read && failed
@@ -195,6 +218,28 @@ func (s *Spans) Numbers(now time.Time) Numbers {
 	return n
 }
 
+// Between returns the numbers of the intervals that begin from a time on and before another
+// one. They have no PerBucket.
+func (s *Spans) Between(from, to time.Time) Numbers {
+	n := Numbers{durations: NewDistribution()}
+	var hits, errors float64
+	for _, b := range s.buckets {
+		if start := time.Unix(0, b.start*int64(BucketLength)); start.Before(from) || !start.Before(to) {
+			continue
+		}
+		t := b.best()
+		hits += t.hits
+		errors += t.errors
+		n.durations.Merge(t.durations)
+	}
+	n.Hits, n.Errors = int64(math.Round(hits)), int64(math.Round(errors))
+	if n.Hits > 0 {
+		n.Rate = float64(n.Hits) / max(to.Sub(from), time.Second).Seconds()
+		n.quantiles()
+	}
+	return n
+}
+
 func (n *Numbers) quantiles() {
 	n.P50, n.P95, n.P99 = n.durations.Quantile(0.50), n.durations.Quantile(0.95), n.durations.Quantile(0.99)
 }
@@ -230,9 +275,10 @@ func (n Numbers) Distribution() []Bar {
 
 // Interval is the statistics of ten seconds.
 type Interval struct {
-	Start  time.Time `json:"start"`
-	Hits   float64   `json:"hits"`
-	Errors float64   `json:"errors"`
+	Start   time.Time `json:"start"`
+	Hits    float64   `json:"hits"`
+	Errors  float64   `json:"errors"`
+	Classes Classes   `json:"status_classes"`
 	// The percentiles are 0 if the durations were evicted.
 	P50 time.Duration `json:"p50_ns"`
 	P95 time.Duration `json:"p95_ns"`
@@ -244,7 +290,7 @@ func (s *Spans) Intervals() []Interval {
 	all := make([]Interval, 0, len(s.buckets))
 	for _, b := range s.buckets {
 		t := b.best()
-		i := Interval{Start: time.Unix(0, b.start*int64(BucketLength)), Hits: t.hits, Errors: t.errors}
+		i := Interval{Start: time.Unix(0, b.start*int64(BucketLength)), Hits: t.hits, Errors: t.errors, Classes: t.classes}
 		if t.durations != nil {
 			i.P50, i.P95, i.P99 = t.durations.Quantile(0.50), t.durations.Quantile(0.95), t.durations.Quantile(0.99)
 		}

@@ -59,6 +59,71 @@ func TestIntervals(t *testing.T) {
 	}
 }
 
+// TestClasses: requests are counted by the first digit of their status, whether spans or
+// statistics arrive; failed ones without a status are counted apart.
+func TestClasses(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	for name, test := range map[string]struct {
+		status         int
+		failed         bool
+		spans, grouped Classes
+	}{
+		"200":               {200, false, Classes{2: 2}, Classes{2: 5}},
+		"299":               {299, false, Classes{2: 2}, Classes{2: 5}},
+		"503 that failed":   {503, true, Classes{5: 2}, Classes{5: 5}},
+		"101":               {101, false, Classes{1: 2}, Classes{1: 5}},
+		"no status":         {0, false, Classes{}, Classes{}},
+		"no status, failed": {0, true, Classes{0: 2}, Classes{0: 5}},
+		"no such status":    {600, true, Classes{}, Classes{}},
+		"negative":          {-200, true, Classes{}, Classes{}},
+	} {
+		pool := NewPool(10 * DistributionSize)
+		s := NewSpans(Window)
+		s.Add(Span{End: now, Status: test.status, Error: test.failed, Weight: 2}, now, pool)
+		if got := s.Intervals()[0].Classes; got != test.spans {
+			t.Errorf("%s: %v by spans, want %v", name, got, test.spans)
+		}
+		g := Group{Start: now, Hits: 5, Status: test.status}
+		if test.failed {
+			g.Errors = 5
+		}
+		s.AddGroup(g, Agent, now, pool)
+		if got := s.Intervals()[0].Classes; got != test.grouped {
+			t.Errorf("%s: %v by statistics, want %v", name, got, test.grouped)
+		}
+	}
+}
+
+// TestBetween: numbers of a time are the ones of the intervals that begin in it.
+func TestBetween(t *testing.T) {
+	begin := time.Unix(1_700_000_000, 0)
+	pool := NewPool(100 * DistributionSize)
+	s := NewSpans(time.Hour)
+	for i := range 30 { // 10 requests in each ten seconds; slower and failing from the eleventh on
+		for range 10 {
+			s.Add(Span{End: begin.Add(time.Duration(i) * BucketLength), Duration: time.Millisecond * time.Duration(1+9*(i/10)), Error: i >= 10, Weight: 1}, begin.Add(5*time.Minute), pool)
+		}
+	}
+	for _, test := range []struct {
+		from, to     int // seconds
+		hits, errors int64
+		rate         float64
+		p99          time.Duration
+	}{
+		{0, 100, 100, 0, 1, time.Millisecond},
+		{100, 200, 100, 100, 1, 10 * time.Millisecond},
+		{95, 105, 10, 10, 1, 10 * time.Millisecond},
+		{100, 100, 0, 0, 0, 0},
+		{290, 490, 10, 10, 0.05, 19 * time.Millisecond},
+		{300, 400, 0, 0, 0, 0},
+	} {
+		n := s.Between(begin.Add(time.Duration(test.from)*time.Second), begin.Add(time.Duration(test.to)*time.Second))
+		if n.Hits != test.hits || n.Errors != test.errors || n.Rate != test.rate || (n.P99-test.p99).Abs() > test.p99/50 {
+			t.Errorf("from %d to %d: %+v, want %+v", test.from, test.to, n, test)
+		}
+	}
+}
+
 func FuzzDecodeDistribution(f *testing.F) {
 	d := NewDistribution()
 	d.Add(time.Millisecond, 1)

@@ -53,6 +53,7 @@ type Link struct {
 // Tags and metrics that tracers and the Agent set.
 const (
 	kindTag      = "span.kind"
+	statusTag    = "http.status_code"
 	topLevel     = "_top_level"
 	measured     = "_dd.measured"
 	partial      = "_dd.partial_version"
@@ -67,6 +68,14 @@ func (s *Span) End() time.Time { return s.Start.Add(s.Duration) }
 
 // Kind returns the span's kind, or "".
 func (s *Span) Kind() string { return s.Tags[kindTag] }
+
+// HTTPStatus returns the status of HTTP, or 0. Tracers set it as a tag or as a number.
+func (s *Span) HTTPStatus() int {
+	if status, err := strconv.Atoi(s.Tags[statusTag]); err == nil {
+		return status
+	}
+	return int(s.Metrics[statusTag])
+}
 
 // IsTopLevel reports whether the span is the first of its service in the trace.
 func (s *Span) IsTopLevel() bool { return s.Metrics[topLevel] == 1 }

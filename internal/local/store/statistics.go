@@ -30,6 +30,9 @@ const (
 	keepSpans = 30 * time.Minute
 	// keepOperations is the time for which the intervals of an operation are kept.
 	keepOperations = time.Hour
+	// keepResources is the time for which the intervals of a resource are kept. 500 resources
+	// need 8 MB for them at most.
+	keepResources = 15 * time.Minute
 )
 
 // statistics has the statistics of everything received, also of evicted traces. They
@@ -112,7 +115,7 @@ func (s *statistics) named(c *counted, now time.Time) (*operation, *entry) {
 		return &operation{entry: entry{typ: c.typ, Spans: series.NewSpans(keepOperations)}, kind: c.kind}
 	})
 	o.topLevel = o.topLevel || c.topLevel
-	r := use(&s.resources, rk, now, func() *entry { return &entry{typ: c.typ, Spans: series.NewSpans(series.Window)} })
+	r := use(&s.resources, rk, now, func() *entry { return &entry{typ: c.typ, Spans: series.NewSpans(keepResources)} })
 	return o, r
 }
 
@@ -179,7 +182,7 @@ func (s *statistics) addGroup(g *pb.ClientGroupedStats, start time.Time, from se
 		return
 	}
 	o, r := s.named(&counted{service: g.Service, operation: g.Name, resource: g.Resource, kind: g.SpanKind, typ: g.Type, topLevel: g.TopLevelHits > 0}, now)
-	group := series.Group{Start: start, Hits: g.Hits, Errors: g.Errors, OK: g.OkSummary, Failed: g.ErrorSummary}
+	group := series.Group{Start: start, Hits: g.Hits, Errors: g.Errors, Status: int(min(g.HTTPStatusCode, 999)), OK: g.OkSummary, Failed: g.ErrorSummary}
 	_, valid := r.AddGroup(group, from, now, s.pool)
 	if _, also := o.AddGroup(group, from, now, s.pool); !valid || !also {
 		s.refused++
@@ -195,7 +198,15 @@ type Resource struct {
 	// Primary is set if the operation is the service's primary one.
 	Primary bool `json:"primary"`
 	series.Numbers
+
+	spans timeline
 }
+
+// Intervals returns the statistics of each ten seconds that are kept, the oldest first.
+func (r Resource) Intervals() []series.Interval { return r.spans.intervals() }
+
+// Between returns the statistics of a time that is kept.
+func (r Resource) Between(from, to time.Time) series.Numbers { return r.spans.between(from, to) }
 
 // Service is a service, with the statistics of its primary operation: of requests to it,
 // and not of the calls that it makes.
@@ -217,13 +228,13 @@ type Operation struct {
 	Kind string `json:"span_kind"`
 	series.Numbers
 
-	topLevel  bool
-	intervals func() []series.Interval
+	topLevel bool
+	spans    timeline
 }
 
 // Intervals returns the statistics of each ten seconds of the last hour, the oldest
 // first. Those without spans are left out. It computes percentiles of each interval.
-func (o Operation) Intervals() []series.Interval { return o.intervals() }
+func (o Operation) Intervals() []series.Interval { return o.spans.intervals() }
 
 // Call is the calls of one service to another, with their statistics.
 type Call struct {
@@ -254,7 +265,7 @@ func (s *statistics) services(now time.Time) []Service {
 	s.operations.all(func(key operationKey, o *operation) {
 		if now.Sub(o.last) < keepSpans {
 			byName[key.service] = append(byName[key.service],
-				Operation{key.operation, o.typ, o.kind, o.Numbers(now), o.topLevel, func() []series.Interval { return s.intervals(o) }})
+				Operation{key.operation, o.typ, o.kind, o.Numbers(now), o.topLevel, timeline{s, o.Spans}})
 		}
 	})
 	all := []Service{}
@@ -270,11 +281,22 @@ func (s *statistics) services(now time.Time) []Service {
 	return all
 }
 
-// intervals returns the intervals of an operation.
-func (s *statistics) intervals(o *operation) []series.Interval {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return o.Spans.Intervals()
+// timeline is the statistics of an operation or a resource over time.
+type timeline struct {
+	of    *statistics
+	spans *series.Spans
+}
+
+func (h timeline) intervals() []series.Interval {
+	h.of.mu.RLock()
+	defer h.of.mu.RUnlock()
+	return h.spans.Intervals()
+}
+
+func (h timeline) between(from, to time.Time) series.Numbers {
+	h.of.mu.RLock()
+	defer h.of.mu.RUnlock()
+	return h.spans.Between(from, to)
 }
 
 // serviceNames returns the names of all services.
@@ -297,7 +319,7 @@ func (s *statistics) resourcesOf(service string, now time.Time) []Resource {
 	all := []Resource{}
 	s.resources.all(func(key resourceKey, r *entry) {
 		if (service == "" || key.service == service) && now.Sub(r.last) < keepSpans {
-			all = append(all, Resource{key.service, key.operation, key.resource, r.typ, primary[operationKey{key.service, key.operation}], r.Numbers(now)})
+			all = append(all, Resource{key.service, key.operation, key.resource, r.typ, primary[operationKey{key.service, key.operation}], r.Numbers(now), timeline{s, r.Spans}})
 		}
 	})
 	slices.SortFunc(all, func(a, b Resource) int {

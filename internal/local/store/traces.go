@@ -236,7 +236,7 @@ func (t *trace) count(ended []int, known int) (out added) {
 func countedOf(s *span.Span, weight float64) counted {
 	return counted{
 		s.Service, s.Operation, s.Resource, s.Kind(), s.Type, s.IsTopLevel(),
-		series.Span{End: s.End(), Duration: s.Duration, Error: s.Error, Weight: weight},
+		series.Span{End: s.End(), Duration: s.Duration, Error: s.Error, Status: s.HTTPStatus(), Weight: weight},
 	}
 }
 

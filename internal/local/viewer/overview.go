@@ -13,30 +13,62 @@ import (
 	"apmapp/internal/local/store"
 )
 
-// overTime is the data of the charts of an operation: times in seconds since 1970, requests
-// per second, durations in milliseconds. A value is nil in an interval without requests.
+// overTime is the data of the charts of an operation or a resource: times in seconds since
+// 1970, requests per second, durations in milliseconds. A percentile is nil in an interval
+// without requests.
 type overTime struct {
 	Time   []int64    `json:"time"`
-	All    []float64  `json:"all"`
-	Failed []float64  `json:"failed"`
+	Layers []layer    `json:"layers"` // the top one first
 	P50    []*float64 `json:"p50"`
 	P95    []*float64 `json:"p95"`
 	P99    []*float64 `json:"p99"`
+}
+
+// layer is a part of the requests. Top is its rate and that of all layers below it.
+type layer struct {
+	Name   string    `json:"name"`
+	Color  string    `json:"color"` // of the design system
+	Values []float64 `json:"values"`
+	Top    []float64 `json:"top"`
+}
+
+// newLayers returns the layers of requests by the class of their status, the top one first.
+func newLayers() []layer {
+	return []layer{{Name: "2xx", Color: "s2"}, {Name: "ok", Color: "s2"}, {Name: "1xx", Color: "s3"}, {Name: "3xx", Color: "s3"},
+		{Name: "4xx", Color: "s4"}, {Name: "failed", Color: "s5"}, {Name: "5xx", Color: "s5"}}
+}
+
+// ratesOf returns the rates of the layers of an interval. Requests without a status are ok or
+// failed.
+func ratesOf(i series.Interval) []float64 {
+	c, ok := i.Classes, i.Hits
+	for _, n := range c {
+		ok -= float64(n)
+	}
+	var all []float64
+	for _, n := range []float64{float64(c[2]), ok, float64(c[1]), float64(c[3]), float64(c[4]), float64(c[0]), float64(c[5])} {
+		if n < i.Hits/1e5 { // what rounding leaves
+			n = 0
+		}
+		all = append(all, n/series.BucketLength.Seconds())
+	}
+	return all
 }
 
 // charted is the time that charts show at most.
 const charted = 30 * time.Minute
 
 // newOverTime returns the data of complete intervals: the one that has begun would look like
-// a drop. Intervals without requests are 0.
+// a drop. Intervals without requests are 0. Layers without requests are left out.
 func newOverTime(all []series.Interval, now time.Time) overTime {
-	o := overTime{Time: []int64{}, All: []float64{}, Failed: []float64{}, P50: []*float64{}, P95: []*float64{}, P99: []*float64{}}
+	o := overTime{Time: []int64{}, P50: []*float64{}, P95: []*float64{}, P99: []*float64{}}
 	all = slices.DeleteFunc(slices.Clone(all), func(i series.Interval) bool {
 		return now.Sub(i.Start) > charted || i.Start.Add(series.BucketLength).After(now)
 	})
 	if len(all) == 0 {
 		return o
 	}
+	layers := newLayers()
 	const length = int64(series.BucketLength / time.Second)
 	last := now.Unix()/length*length - length
 	for at := all[0].Start.Unix(); at <= last; at += length {
@@ -45,7 +77,11 @@ func newOverTime(all []series.Interval, now time.Time) overTime {
 		if len(all) > 0 && all[0].Start.Unix() == at {
 			one, all = all[0], all[1:]
 		}
-		o.All, o.Failed = append(o.All, one.Hits/float64(length)), append(o.Failed, one.Errors/float64(length))
+		rates, top := ratesOf(one), 0.0
+		for i := len(layers) - 1; i >= 0; i-- {
+			top += rates[i]
+			layers[i].Values, layers[i].Top = append(layers[i].Values, rates[i]), append(layers[i].Top, top)
+		}
 		for _, p := range []struct {
 			to *[]*float64
 			d  time.Duration
@@ -58,6 +94,7 @@ func newOverTime(all []series.Interval, now time.Time) overTime {
 			*p.to = append(*p.to, ms)
 		}
 	}
+	o.Layers = slices.DeleteFunc(layers, func(l layer) bool { return slices.Max(l.Values) == 0 })
 	return o
 }
 

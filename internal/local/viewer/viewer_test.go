@@ -820,11 +820,11 @@ func TestOverviewShowsWhatHappened(t *testing.T) {
 	}
 	service := s.Services()[0]
 	o := newOverTime(service.Operations[0].Intervals(), s.Now())
-	if len(o.Time) != 29 || o.Time[0] != begin.Unix() || o.All[0] != 0.4 || o.Failed[10] != 0.4 || o.Failed[13] != 0 || *o.P95[21] < 390 || *o.P95[0] > 11 {
+	if len(o.Time) != 29 || o.Time[0] != begin.Unix() || len(o.Layers) != 2 || o.Layers[0].Top[0] != 0.4 || o.Layers[1].Values[10] != 0.4 || o.Layers[1].Values[13] != 0 || *o.P95[21] < 390 || *o.P95[0] > 11 {
 		t.Errorf("%+v", o)
 	}
 	later := newOverTime(service.Operations[0].Intervals(), s.Now().Add(2*time.Minute))
-	if n := len(later.Time); n != 41 || later.All[40] != 0 || later.P50[40] != nil {
+	if n := len(later.Time); n != 41 || later.Layers[0].Top[40] != 0 || later.P50[40] != nil {
 		t.Errorf("two minutes later: %d intervals, want 41: %+v", n, later)
 	}
 	// The links lead to the traces of the episode.

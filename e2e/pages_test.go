@@ -1,0 +1,143 @@
+package e2e
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+
+	"apmapp/e2e/browser"
+	"apmapp/internal/format"
+)
+
+// startRecording shows the recording of the demo until the test ends. It returns the URL of
+// the pages.
+func startRecording(t *testing.T) string {
+	t.Helper()
+	return startAgent(t, "-replay", "../docs/recordings/demo.tape.gz")
+}
+
+// scratch is a folder of this run.
+var scratch string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "apmapp-e2e-*")
+	if err != nil {
+		panic(err)
+	}
+	scratch = dir
+	status := m.Run()
+	_ = os.RemoveAll(dir)
+	os.Exit(status)
+}
+
+var buildAgent = sync.OnceValues(func() (string, error) {
+	program := filepath.Join(scratch, "localagent")
+	build := exec.Command("go", "build", "-o", program, "./cmd/localagent")
+	build.Dir = ".."
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("%w\n%s", err, out)
+	}
+	return program, nil
+})
+
+// startAgent runs the local agent on free ports until the test ends. It
+// returns the URL of the pages.
+func startAgent(t *testing.T, args ...string) string {
+	t.Helper()
+	program, err := buildAgent()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const free = "127.0.0.1:0"
+	cmd := exec.Command(program, append([]string{"-addr", free, "-dogstatsd", free, "-otlp-grpc", "", "-otlp-http", "", "-pages", free}, args...)...)
+	cmd.Stderr = os.Stderr
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		_, _ = io.Copy(io.Discard, stdout)
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("the local agent ended with %v", err)
+		}
+	})
+	lines := bufio.NewScanner(stdout)
+	for lines.Scan() {
+		if url, is := strings.CutPrefix(lines.Text(), "pages "); is {
+			return strings.TrimSpace(url)
+		}
+	}
+	t.Fatal("the local agent ended before it printed its address")
+	return ""
+}
+
+// TestNumbersOfCharts: scripts write durations and rates as the pages' text does.
+func TestNumbersOfCharts(t *testing.T) {
+	t.Parallel()
+	pages, b := startAgent(t), browser.Start(t)
+	b.Do(t, chromedp.Navigate(pages+"/"))
+	written := func(call string) string { return browser.Get(t, b, chromedp.Evaluate[string](call)) }
+	for _, d := range []time.Duration{
+		0, 1, 999, 1000, 9994, 9996, 999_400, 999_600, 1_000_000, 1_234_567, 12_345_678, 999_499_999, 999_500_000, 1_000_000_000, 59_950_000_000, 123_456_000_000,
+		999_400_000_000, 999_600_000_000, time.Hour, 100*time.Hour + 1*time.Minute + 1*time.Second, -time.Millisecond, -1,
+	} {
+		if got, want := written(fmt.Sprintf("formats.duration(%g)", float64(d)/1e6)), format.Duration(d); got != want {
+			t.Errorf("%d ns: %s, want %s", d, got, want)
+		}
+	}
+	for _, r := range []float64{0, 0.0000001, 0.000001, 0.00123456, 0.5, 0.9996, 1, 9.994, 9.996, 99.95, 100, 999.6, 1234.6, 1e6, 123456789, 1e15, 1.5e20} {
+		if got, want := written(fmt.Sprintf("formats.rate(%g)", r)), format.Rate(r); got != want {
+			t.Errorf("%g per second: %s, want %s", r, got, want)
+		}
+	}
+	for v, want := range map[float64]string{0: "0", 0.5: "0.5", 200: "200", 1500: "1.5K", 999.99: "1K", 1e6: "1M", 12345678: "12.3M", 0.00123: "0.00123", -50: "-50"} {
+		if got := written(fmt.Sprintf("formats.short(%g)", v)); got != want {
+			t.Errorf("a tick at %g: %s, want %s", v, got, want)
+		}
+	}
+	for ms, want := range map[float64]string{0: "0s", 200: "200ms", 1500: "1.5s", 0.05: "50µs"} {
+		if got := written(fmt.Sprintf("formats.duration(%g, formats.short)", ms)); got != want {
+			t.Errorf("a tick at %g ms: %s, want %s", ms, got, want)
+		}
+	}
+}
+
+// TestRequestsByStatus: the overview shows the requests of the recording by the class of
+// their status: some have failed, and that ended.
+func TestRequestsByStatus(t *testing.T) {
+	t.Parallel()
+	pages, b := startRecording(t), browser.Start(t)
+	b.Do(t, chromedp.EmulateViewport(1280, 900), chromedp.Navigate(pages+"/services/apmapp"))
+	text := strings.Join(strings.Fields(b.Text(t)), " ")
+	for _, want := range []string{"67.3% of requests failed (101 of 150), ended", "2xx5.00/s5xx0/s", "p9919.2ms"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in %s", want, text)
+		}
+	}
+	// Pointing at the middle of the failures shows the values of that time.
+	at := browser.Get(t, b, chromedp.Evaluate[string](`(() => {
+		const over = document.querySelector("[data-requests] .u-over"), box = over.getBoundingClientRect();
+		over.dispatchEvent(new MouseEvent("mousemove", {clientX: box.left + box.width * 9.5 / 18, clientY: box.top + 5, bubbles: true}));
+		return new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(document.querySelector("[data-requests] .u-legend").innerText))));
+	})()`, chromedp.EvalAwaitPromise))
+	if at := strings.Join(strings.Fields(at), " "); !strings.Contains(at, "2xx0/s5xx5.00/s") {
+		t.Errorf("the legend at the failures: %s", at)
+	}
+	for _, e := range b.Errors() {
+		t.Errorf("error on a page: %s", e)
+	}
+}

@@ -1,0 +1,138 @@
+// Draws the charts of the page. The Go code has computed their data.
+"use strict";
+
+// formats writes numbers as the package format does.
+const formats = (() => {
+  const digits = v => {
+    const size = Math.abs(v);
+    if (v === 0) return "0";
+    if (size < 1e-6 || size >= 1e15) return v.toExponential(2).replace(/e([+-])(\d)$/, "e$10$2");
+    const decimals = Math.max(0, 2 - +v.toExponential(2).split("e")[1]);
+    return v.toLocaleString("en", {minimumFractionDigits: decimals, maximumFractionDigits: decimals});
+  };
+  // duration takes milliseconds.
+  const duration = (ms, write = digits) => {
+    let v = Math.round(ms * 1e6);
+    if (v === 0) return "0s";
+    if (Math.abs(v) < 1000) return v + "ns";
+    for (const unit of ["µs", "ms", "s"]) {
+      v /= 1000;
+      if (Math.abs(v) < 999.5) return write(v) + unit;
+    }
+    const s = Math.round(Math.abs(v)), h = Math.floor(s / 3600), m = Math.floor(s % 3600 / 60);
+    return (v < 0 ? "-" : "") + (h ? h + "h" : "") + m + "m" + s % 60 + "s";
+  };
+  const rate = (v, write = digits) => write(v) + "/s";
+  // short is for the ticks of an axis: it has no zeros at the end.
+  const short = new Intl.NumberFormat("en", {notation: "compact", maximumSignificantDigits: 3}).format;
+  return {duration, rate, short};
+})();
+
+const drawCharts = (() => {
+  const color = name => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
+  const axis = extra => ({stroke: color("quiet"), grid: {stroke: color("line"), width: 1}, ticks: {stroke: color("line")}, font: "12px system-ui, sans-serif", ...extra});
+  const widthOf = place => place.clientWidth - 14;
+
+  // clock writes the minute, or the seconds between two minutes.
+  const clock = at => new Date(at * 1000).toTimeString().slice(...(at % 60 ? [5, 8] : [0, 5]));
+  const powersOfTen = (_, __, low, high) => {
+    const all = [];
+    for (let v = 10 ** Math.floor(Math.log10(low)); v <= high; v *= 10) all.push(+v.toPrecision(1));
+    return all;
+  };
+
+  // lonely are the points of a line that have no neighbor: the line does not show them.
+  const lonely = {filter: (chart, n) => {
+    const v = chart.data[n], none = i => v[i] == null;
+    return v.flatMap((_, i) => !none(i) && none(i - 1) && none(i + 1) ? [i] : []);
+  }, show: false, size: 5};
+
+  const scatter = place => {
+    const data = JSON.parse(place.dataset.chart);
+    const dots = (label, name) => ({label, stroke: color(name), fill: color(name), paths: () => null, points: {show: true, size: 5}});
+    const chosen = chart => {
+      const s = chart.select;
+      if (s.width < 4 && s.height < 4) return;
+      const url = new URL(location);
+      const at = x => Math.round(chart.posToVal(x, "x") * 1000);
+      const ms = y => Math.max(0, chart.posToVal(y, "y")).toFixed(3) + "ms";
+      url.searchParams.set("from", at(s.left));
+      url.searchParams.set("to", at(s.left + s.width));
+      url.searchParams.set("min", ms(s.top + s.height));
+      url.searchParams.set("max", ms(s.top));
+      location.assign(url);
+    };
+    return new uPlot({
+      width: widthOf(place), height: 180,
+      scales: {y: {distr: 3}},
+      axes: [axis({values: (_, ticks) => ticks.map(clock)}), axis({size: 70, splits: powersOfTen, values: (_, ticks) => ticks.map(v => formats.duration(v, formats.short))})],
+      series: [{}, dots("served", "c0"), dots("failed", "bad")],
+      legend: {show: false}, cursor: {drag: {x: true, y: true, setScale: false}},
+      hooks: {setSelect: [chosen]},
+    }, [data.time, data.served, data.failed], place);
+  };
+
+  // overTime draws lines or bars over the same time axis. The legend shows the values at the
+  // time that the pointer is at, else the latest ones.
+  const overTime = (place, rows, write, lines) => {
+    const last = rows[0].length - 1;
+    const latest = chart => chart.setLegend({idx: last}, false);
+    const chart = new uPlot({
+      width: widthOf(place), height: 130,
+      scales: {x: {range: (_, first, last) => [first - 5, last + 5]}, y: {range: (_, low, high) => [0, high > 0 ? high * 1.05 : 1]}},
+      axes: [axis({size: 24, space: 60, values: (_, ticks) => ticks.map(clock)}), axis({size: 62, values: (_, ticks) => ticks.map(v => write(v, formats.short))})],
+      series: [{label: "at", value: (_, at) => at == null ? "–" : new Date(at * 1000).toTimeString().slice(0, 8)},
+        ...lines.map(line => ({value: (_, v, __, i) => (v = i == null ? null : line.of ? line.of[i] : v) == null ? "–" : write(v), ...line}))],
+      legend: {live: true}, cursor: {drag: {x: false, y: false}},
+      hooks: {ready: [latest]},
+    }, rows, place);
+    chart.over.addEventListener("mouseleave", () => latest(chart));
+    return chart;
+  };
+
+  // requests draws layers on top of each other: each is a bar from 0 to its top, and a lower
+  // one covers it.
+  const requests = place => {
+    const {time, layers} = JSON.parse(place.dataset.requests);
+    const paths = uPlot.paths.bars({size: [0.8, 20]});
+    return overTime(place, [time, ...layers.map(l => l.top)], formats.rate,
+      layers.map(l => ({label: l.name, of: l.values, fill: color(l.color), width: 0, stroke: color(l.color), paths, points: {show: false}})));
+  };
+
+  const latency = place => {
+    const data = JSON.parse(place.dataset.latency);
+    const line = (label, name) => ({label, stroke: color(name), width: 1.5, points: lonely});
+    return overTime(place, [data.time, data.p50, data.p95, data.p99], formats.duration, [line("p50", "c2"), line("p95", "c1"), line("p99", "c4")]);
+  };
+
+  const metric = place => {
+    const data = JSON.parse(place.dataset.metric);
+    return new uPlot({
+      width: widthOf(place), height: 110,
+      axes: [axis({size: 24, space: 60, values: (_, ticks) => ticks.map(clock)}), axis({size: 56, values: (_, ticks) => ticks.map(formats.short)})],
+      series: [{}, ...data.slice(1).map((_, i) => ({stroke: color("c" + i), width: 1.5, points: lonely}))],
+      legend: {show: false}, cursor: {show: false},
+    }, data, place);
+  };
+
+  const drawn = new Map();
+  const resized = new ResizeObserver(all => all.forEach(({target}) => {
+    const chart = drawn.get(target);
+    if (chart && chart.width !== widthOf(target)) chart.setSize({width: widthOf(target), height: chart.height});
+  }));
+  // draw replaces all charts by those of the page as it is now.
+  const draw = () => {
+    drawn.forEach(chart => chart.destroy());
+    drawn.clear();
+    resized.disconnect();
+    for (const [name, of] of [["chart", scatter], ["metric", metric], ["requests", requests], ["latency", latency]]) {
+      for (const place of document.querySelectorAll(`[data-${name}]`)) {
+        drawn.set(place, of(place));
+        resized.observe(place);
+      }
+    }
+  };
+  draw();
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+  return draw;
+})();

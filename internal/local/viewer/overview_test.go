@@ -1,0 +1,35 @@
+package viewer
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"apmapp/internal/local/series"
+)
+
+// TestLayers: the layers of a chart are the requests by the class of their status, those
+// without a status by their success. Empty layers are left out.
+func TestLayers(t *testing.T) {
+	begin := time.Unix(1_700_000_000, 0)
+	for name, test := range map[string]struct {
+		hits    float64
+		classes series.Classes
+		want    string // name, rate and top of each layer
+	}{
+		"all classes":     {150, series.Classes{0: 10, 1: 20, 2: 30, 3: 10, 4: 20, 5: 10}, "2xx 3 of 15, ok 5 of 12, 1xx 2 of 7, 3xx 1 of 5, 4xx 2 of 4, failed 1 of 2, 5xx 1 of 1, "},
+		"served":          {10, series.Classes{2: 10}, "2xx 1 of 1, "},
+		"without status":  {10, series.Classes{0: 5}, "ok 0.5 of 1, failed 0.5 of 0.5, "},
+		"weighted":        {100.0 / 3, series.Classes{2: 100.0 / 3}, "2xx 3.33333 of 3.33333, "},
+		"more than there": {10, series.Classes{2: 12}, "2xx 1.2 of 1.2, "},
+	} {
+		o := newOverTime([]series.Interval{{Start: begin, Hits: test.hits, Classes: test.classes}}, begin.Add(series.BucketLength))
+		got := ""
+		for _, l := range o.Layers {
+			got += fmt.Sprintf("%s %.6g of %.6g, ", l.Name, l.Values[0], l.Top[0])
+		}
+		if got != test.want {
+			t.Errorf("%s: %s, want %s", name, got, test.want)
+		}
+	}
+}
