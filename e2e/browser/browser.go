@@ -43,6 +43,16 @@ func Start(t testing.TB) *Browser {
 	return b
 }
 
+// Tab opens another tab of the browser. It ends with the test.
+func (b *Browser) Tab(t testing.TB) *Browser {
+	t.Helper()
+	tab := &Browser{errors: make(chan string, 100)}
+	var cancel context.CancelFunc
+	tab.ctx, cancel = chromedp.NewContext(b.ctx, chromedp.WithListener(tab.listen))
+	t.Cleanup(cancel)
+	return tab
+}
+
 func program(t testing.TB) string {
 	t.Helper()
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {

@@ -24,21 +24,38 @@ type changes struct {
 	watched atomic.Bool
 
 	mu       sync.Mutex
-	watchers map[chan struct{}]Kind
+	watchers map[*Watcher]Kind
 }
 
-func (c *changes) watch(kinds Kind) (<-chan struct{}, func()) {
-	changed := make(chan struct{}, 1)
-	c.update(func(all map[chan struct{}]Kind) { all[changed] = kinds })
-	return changed, func() { c.update(func(all map[chan struct{}]Kind) { delete(all, changed) }) }
+// Watcher learns which kinds of telemetry have arrived.
+type Watcher struct {
+	changed chan struct{}
+	kinds   atomic.Uint32
+	stop    func()
 }
 
-func (c *changes) update(change func(map[chan struct{}]Kind)) {
+// Changed returns a channel that receives a value after changes.
+func (w *Watcher) Changed() <-chan struct{} { return w.changed }
+
+// Take returns the kinds that have changed since the last call.
+func (w *Watcher) Take() Kind { return Kind(w.kinds.Swap(0)) }
+
+// Stop ends the watch.
+func (w *Watcher) Stop() { w.stop() }
+
+func (c *changes) watch(kinds Kind) *Watcher {
+	w := &Watcher{changed: make(chan struct{}, 1)}
+	w.stop = func() { c.update(func(all map[*Watcher]Kind) { delete(all, w) }) }
+	c.update(func(all map[*Watcher]Kind) { all[w] = kinds })
+	return w
+}
+
+func (c *changes) update(change func(map[*Watcher]Kind)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	all := maps.Clone(c.watchers)
 	if all == nil {
-		all = map[chan struct{}]Kind{}
+		all = map[*Watcher]Kind{}
 	}
 	change(all)
 	c.watchers = all
@@ -52,12 +69,13 @@ func (c *changes) notify(kinds Kind) {
 	c.mu.Lock()
 	all := c.watchers
 	c.mu.Unlock()
-	for changed, of := range all {
+	for w, of := range all {
 		if of&kinds == 0 {
 			continue
 		}
+		w.kinds.Or(uint32(of & kinds))
 		select {
-		case changed <- struct{}{}:
+		case w.changed <- struct{}{}:
 		default: // it has not taken the last one
 		}
 	}

@@ -12,12 +12,12 @@ import (
 func TestWatch(t *testing.T) {
 	s := New(0)
 	s.AddPacket("a:1|c") // nobody watches
-	changed, stop := s.Watch(Logs | Profiles)
-	other, stopOther := s.Watch(Traces)
-	defer stopOther()
-	received := func(from <-chan struct{}) bool {
+	page := s.Watch(Logs | Profiles)
+	other := s.Watch(Traces)
+	defer other.Stop()
+	received := func(from *Watcher) bool {
 		select {
-		case <-from:
+		case <-from.Changed():
 			return true
 		default:
 			return false
@@ -25,30 +25,34 @@ func TestWatch(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		add  func()
-		want bool
+		want Kind
 	}{
-		"a trace":         {func() { s.AddSpans(chunk(1)) }, false},
-		"a metric":        {func() { s.AddPacket("a:1|c") }, false},
-		"a log line":      {func() { s.AddLog(wire.Log{}) }, true},
-		"a profile":       {func() { s.AddProfiles(wire.Upload{}) }, true},
-		"a cleared store": {s.Clear, true},
-		"two log lines":   {func() { s.AddLog(wire.Log{}); s.AddLog(wire.Log{}) }, true},
+		"a trace":                  {func() { s.AddSpans(chunk(1)) }, 0},
+		"a metric":                 {func() { s.AddPacket("a:1|c") }, 0},
+		"a log line":               {func() { s.AddLog(wire.Log{}) }, Logs},
+		"a profile":                {func() { s.AddProfiles(wire.Upload{}) }, Profiles},
+		"a cleared store":          {s.Clear, Logs | Profiles},
+		"two log lines":            {func() { s.AddLog(wire.Log{}); s.AddLog(wire.Log{}) }, Logs},
+		"a log line and a profile": {func() { s.AddLog(wire.Log{}); s.AddProfiles(wire.Upload{}) }, Logs | Profiles},
 	} {
 		c.add()
-		if got := received(changed); got != c.want {
+		if got := received(page); got != (c.want != 0) {
 			t.Errorf("%s: changed is %t", name, got)
 		}
-		if received(changed) {
+		if received(page) {
 			t.Errorf("%s: changed twice", name)
+		}
+		if got := page.Take(); got != c.want {
+			t.Errorf("%s: kinds %b, want %b", name, got, c.want)
 		}
 	}
 	s.AddSpans(chunk(2))
 	if !received(other) {
 		t.Error("the other page learns of no trace")
 	}
-	stop()
+	page.Stop()
 	s.AddLog(wire.Log{})
-	if received(changed) {
+	if received(page) {
 		t.Error("a page that has left learns of a change")
 	}
 	if n := len(s.changes.watchers); n != 1 {

@@ -19,7 +19,7 @@ func TestReadersDuringWrites(t *testing.T) {
 		name string
 		read func(*Store)
 	}{
-		{"Watch", func(s *Store) { _, stop := s.Watch(All); stop() }},
+		{"Watch", func(s *Store) { s.Watch(All).Stop() }},
 		{"Trace", func(s *Store) { s.Trace(trace1) }},
 		{"Traces", func(s *Store) { s.Traces(Filter{Limit: 10}) }},
 		{"Services", func(s *Store) { s.Services() }},

@@ -289,8 +289,5 @@ func (s *Store) Usage() Usage {
 	return u
 }
 
-// Watch returns a channel that receives a value after changes of some kinds. The caller
-// must call stop.
-func (s *Store) Watch(kinds Kind) (changed <-chan struct{}, stop func()) {
-	return s.changes.watch(kinds)
-}
+// Watch watches for changes of some kinds. The caller must call Stop.
+func (s *Store) Watch(kinds Kind) *Watcher { return s.changes.watch(kinds) }

@@ -4,11 +4,9 @@ import (
 	"bytes"
 	"cmp"
 	"embed"
-	"fmt"
 	"html/template"
 	"io/fs"
 	"log/slog"
-	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -248,49 +246,4 @@ func active(all []store.Service) []store.Service {
 
 func (v *viewer) usage(w http.ResponseWriter, _ *http.Request) {
 	v.show(w, http.StatusOK, "usage", page{Title: "Memory", Section: "usage", Live: true, Data: v.Store.Usage()})
-}
-
-// kindsOf are the kinds of telemetry that a page shows, by its section.
-var kindsOf = map[string]store.Kind{
-	"":         store.All,
-	"services": store.Statistics,
-	"errors":   store.Traces,
-	"map":      store.Statistics,
-	"traces":   store.Traces,
-	"logs":     store.Logs,
-	"profiles": store.Profiles,
-	"metrics":  store.Metrics,
-	"received": store.All,
-	"usage":    store.All,
-}
-
-// events sends an event when data of a page has arrived, at most one a second.
-func (v *viewer) events(w http.ResponseWriter, r *http.Request) {
-	page := r.URL.Query().Get("page")
-	kinds, known := kindsOf[page]
-	if !known {
-		http.Error(w, fmt.Sprintf("page must be one of %s, got %q", strings.Join(slices.Sorted(maps.Keys(kindsOf))[1:], ", "), page), http.StatusBadRequest)
-		return
-	}
-	changed, stop := v.Store.Watch(kinds)
-	defer stop()
-	w.Header().Set("Content-Type", "text/event-stream")
-	w.Header().Set("Cache-Control", "no-store")
-	flush := http.NewResponseController(w)
-	// The first line is a comment: it shows that the stream is open.
-	for line := ": here\n\n"; ; line = "data: changed\n\n" {
-		if _, err := fmt.Fprint(w, line); err != nil || flush.Flush() != nil {
-			return
-		}
-		select {
-		case <-changed:
-		case <-r.Context().Done():
-			return
-		}
-		select {
-		case <-time.After(time.Second):
-		case <-r.Context().Done():
-			return
-		}
-	}
 }

@@ -282,7 +282,7 @@ func TestRequestsOfOtherSites(t *testing.T) {
 		{"same-origin", "cors", "http://127.0.0.1:8127", http.StatusOK},
 		{"", "", "", http.StatusOK},
 	} {
-		for _, path := range []string{"/", "/t/" + trace1, "/events", "/api/traces", "/assets/page.js"} {
+		for _, path := range []string{"/", "/t/" + trace1, "/events", "/api/traces", "/assets/lists.js"} {
 			ctx, cancel := context.WithCancel(t.Context())
 			cancel() // ends the stream of events
 			w := fetch(t, h, path, func(r *http.Request) {
@@ -672,26 +672,34 @@ func TestServer(t *testing.T) {
 	}
 }
 
+// TestEvents: the stream names the pages whose data has arrived, all of them or one.
 func TestEvents(t *testing.T) {
-	s := store.New(0)
-	server := httptest.NewServer(New(Config{Store: s}))
-	defer server.Close()
-	resp, err := http.Get(server.URL + "/events")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	lines := bufio.NewScanner(resp.Body)
-	if !lines.Scan() || lines.Text() != ": here" {
-		t.Fatalf("%q", lines.Text())
-	}
-	s.AddLog(wire.DecodeLog([]byte("x"), time.Now()))
-	for lines.Scan() {
-		if lines.Text() == "data: changed" {
-			return
+	for query, want := range map[string]string{"": "logs received trace usage", "?page=logs": "logs", "?page=usage": "usage"} {
+		s := store.New(0)
+		server := httptest.NewServer(New(Config{Store: s}))
+		defer server.Close()
+		resp, err := http.Get(server.URL + "/events" + query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		lines := bufio.NewScanner(resp.Body)
+		if !lines.Scan() || lines.Text() != ": here" {
+			t.Fatalf("%q", lines.Text())
+		}
+		if query == "?page=logs" {
+			s.AddPacket("a:1|c") // a metric is on other pages
+		}
+		s.AddLog(wire.DecodeLog([]byte("x"), time.Now()))
+		for lines.Scan() && lines.Text() == "" {
+		}
+		if got := lines.Text(); got != "data: "+want {
+			t.Errorf("%s: %q, want %q", query, got, want)
 		}
 	}
-	t.Error("the stream ended without an event")
+	if w := fetch(t, New(Config{Store: store.New(0)}), "/events?page=x"); w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), `page must be one of errors, logs, map, metrics, profiles, received, services, trace, traces, usage, got "x"`) {
+		t.Errorf("status %d: %s", w.Code, w.Body)
+	}
 }
 
 // TestReceivedPage: the page and the API say what arrived and what did not, and the empty

@@ -1,0 +1,72 @@
+package viewer
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"apmapp/internal/local/store"
+)
+
+// kindsOf are the kinds of telemetry that a page shows, by its section.
+var kindsOf = map[string]store.Kind{
+	"services": store.Statistics,
+	"errors":   store.Traces,
+	"map":      store.Statistics,
+	"traces":   store.Traces,
+	"trace":    store.Traces | store.Logs,
+	"logs":     store.Logs,
+	"profiles": store.Profiles,
+	"metrics":  store.Metrics,
+	"received": store.All,
+	"usage":    store.All,
+}
+
+// events sends an event when data of a page has arrived, at most one a second. It names
+// the pages that have changed, so that all tabs can share one stream: a browser opens at
+// most six connections to a host.
+func (v *viewer) events(w http.ResponseWriter, r *http.Request) {
+	pages, kinds := slices.Sorted(maps.Keys(kindsOf)), store.All
+	if page := r.URL.Query().Get("page"); page != "" {
+		if !slices.Contains(pages, page) {
+			http.Error(w, fmt.Sprintf("page must be one of %s, got %q", strings.Join(pages, ", "), page), http.StatusBadRequest)
+			return
+		}
+		pages, kinds = []string{page}, kindsOf[page]
+	}
+	watch := v.Store.Watch(kinds)
+	defer watch.Stop()
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("Cache-Control", "no-store")
+	flush := http.NewResponseController(w)
+	// The first line is a comment: it shows that the stream is open.
+	for line := ": here"; ; {
+		if _, err := fmt.Fprint(w, line+"\n\n"); err != nil || flush.Flush() != nil {
+			return
+		}
+		select {
+		case <-watch.Changed():
+		case <-r.Context().Done():
+			return
+		}
+		line = "data: " + strings.Join(changedPages(pages, watch.Take()), " ")
+		select {
+		case <-time.After(time.Second):
+		case <-r.Context().Done():
+			return
+		}
+	}
+}
+
+// changedPages returns the pages that show one of the kinds.
+func changedPages(pages []string, kinds store.Kind) (all []string) {
+	for _, page := range pages {
+		if kindsOf[page]&kinds != 0 {
+			all = append(all, page)
+		}
+	}
+	return all
+}
