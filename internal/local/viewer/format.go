@@ -85,6 +85,7 @@ func spark(values []int64) string {
 type column struct {
 	X, Y, Height float64
 	Title        string
+	Failed       bool
 }
 
 func columnsOf(bars []series.Bar) []column {
@@ -96,7 +97,7 @@ func columnsOf(bars []series.Bar) []column {
 	for i, b := range bars {
 		height := 23 * float64(b.Hits) / float64(most)
 		all[i] = column{100 * float64(i) / float64(len(bars)), 24 - height, height,
-			fmt.Sprintf("%s from %s to %s", format.Count(b.Hits), format.Duration(b.From), format.Duration(b.To))}
+			fmt.Sprintf("%s from %s to %s", format.Count(b.Hits), format.Duration(b.From), format.Duration(b.To)), false}
 	}
 	return all
 }

@@ -135,7 +135,40 @@ func happenings(services []store.Service, now time.Time) []happening {
 // healthOf is what the overview shows of a service.
 type healthOf struct {
 	store.Service
-	Chart overTime
+	Chart  overTime
+	Health []column
+}
+
+// healthBars returns a bar for each ten seconds of the last five minutes, 100 wide and 24 high:
+// the requests, and before them the failed ones.
+func healthBars(all []series.Interval, now time.Time) []column {
+	const length, n = series.BucketLength, int(series.Window / series.BucketLength)
+	first := now.Truncate(length).Add(-series.Window)
+	most := 0.0
+	for _, i := range all {
+		if !i.Start.Before(first) {
+			most = max(most, i.Hits)
+		}
+	}
+	var bars []column
+	for _, i := range all {
+		at := int(i.Start.Sub(first) / length)
+		if i.Start.Before(first) || at >= n || i.Hits == 0 {
+			continue
+		}
+		title := fmt.Sprintf("%s: %s requests, %s failed", clock(i.Start, now), format.Count(int64(i.Hits+0.5)), format.Count(int64(i.Errors+0.5)))
+		for _, part := range []struct {
+			of     float64
+			failed bool
+		}{{i.Hits, false}, {i.Errors, true}} {
+			if part.of == 0 {
+				continue
+			}
+			height := max(23*part.of/most, 1)
+			bars = append(bars, column{100 * float64(at) / float64(n), 24 - height, height, title, part.failed})
+		}
+	}
+	return bars
 }
 
 const (
@@ -154,7 +187,8 @@ func (v *viewer) overview(w http.ResponseWriter, _ *http.Request) {
 	services := v.Store.Services()
 	data.Happenings = happenings(services, now)
 	for _, s := range services {
-		data.Services = append(data.Services, healthOf{s, newOverTime(s.Operations[0].Intervals(), now)})
+		intervals := s.Operations[0].Intervals()
+		data.Services = append(data.Services, healthOf{s, newOverTime(intervals, now), healthBars(intervals, now)})
 	}
 	data.Errors = data.Errors[:min(len(data.Errors), topErrors)]
 	for _, r := range v.Store.Resources("") {

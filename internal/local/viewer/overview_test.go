@@ -33,3 +33,22 @@ func TestLayers(t *testing.T) {
 		}
 	}
 }
+
+// TestHealthBars: a bar for each ten seconds of the last five minutes shows requests, and
+// before them the failed ones.
+func TestHealthBars(t *testing.T) {
+	now := time.Unix(1_700_000_005, 0)
+	at := func(n int) time.Time {
+		return now.Truncate(series.BucketLength).Add(time.Duration(n) * series.BucketLength)
+	}
+	got := ""
+	for _, c := range healthBars([]series.Interval{{Start: at(-31), Hits: 900}, {Start: at(-30), Hits: 10}, {Start: at(-3), Hits: 20, Errors: 10}, {Start: at(-2)}, {Start: at(-1), Hits: 5000, Errors: 0.1}, {Start: at(0), Hits: 1}}, now) {
+		got += fmt.Sprintf("%.1f %.1f %t, ", c.X, c.Height, c.Failed)
+		if c.Y+c.Height != 24 {
+			t.Errorf("a bar ends at %g, want 24", c.Y+c.Height)
+		}
+	}
+	if want := "0.0 1.0 false, 90.0 1.0 false, 90.0 1.0 true, 96.7 23.0 false, 96.7 1.0 true, "; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}

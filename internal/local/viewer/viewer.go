@@ -51,7 +51,7 @@ func New(cfg Config) http.Handler {
 		cfg.Received = received.New()
 	}
 	v := &viewer{Config: cfg, pages: map[string]*template.Template{}}
-	for _, name := range []string{"overview", "errors", "service", "map", "traces", "trace", "logs", "profiles", "metrics", "received", "usage", "missing"} {
+	for _, name := range []string{"overview", "errors", "service", "map", "traces", "trace", "logs", "profiles", "metrics", "received", "usage", "design", "missing"} {
 		v.pages[name] = template.Must(template.New("layout.html").Funcs(functions).ParseFS(files, "pages/layout.html", "pages/parts.html", "pages/"+name+".html"))
 	}
 	assets, err := fs.Sub(files, "assets")
@@ -71,6 +71,7 @@ func New(cfg Config) http.Handler {
 	mux.HandleFunc("GET /metrics", v.metrics)
 	mux.HandleFunc("GET /received", v.received)
 	mux.HandleFunc("GET /usage", v.usage)
+	mux.HandleFunc("GET /design", v.design)
 	mux.HandleFunc("POST /clear", v.clear)
 	mux.HandleFunc("GET /events", v.events)
 	mux.HandleFunc("GET /api/services", v.apiServices)

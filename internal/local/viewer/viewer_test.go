@@ -816,7 +816,7 @@ func TestOverviewShowsWhatHappened(t *testing.T) {
 	for _, want := range []string{
 		"<time>" + clockOf(10) + "</time> – <time>" + clockOf(13) + `</time> <a href="/services/web">web</a>: 100% of requests failed (12 of 12), ended`,
 		"<time>" + clockOf(20) + "</time> – <time>" + clockOf(22) + `</time> <a href="/services/web">web</a>: slow: p95 rose from `,
-		`<b class="bad">sql.Error</b> no such column<br><small>web/db.rows · GET / · 1.2</small>`, `<td class="n">12</td>`,
+		`<b class="bad">sql.Error</b> no such column<br><small><a href="/services/web">web</a> · web/db.rows · GET / · 1.2</small>`, `<td class="n">12</td>`,
 		fmt.Sprintf(`href="/traces?service=web&amp;errors=1&amp;from=%d&amp;to=%d"`, begin.Add(100*time.Second).UnixMilli(), begin.Add(130*time.Second).UnixMilli()),
 	} {
 		if !strings.Contains(got, want) {
@@ -853,7 +853,7 @@ func TestOverviewShowsWhatHappened(t *testing.T) {
 		t.Error(list)
 	}
 	page := fetch(t, h, "/services/web").Body.String()
-	for _, want := range []string{"100% of requests failed", "data-requests=", "Slowest traces", `<td class="n">400ms</td>`} {
+	for _, want := range []string{"100% of requests failed", "data-overtime=", "Slowest traces", `<td class="n">400ms</td>`} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the service's page has no %s: %s", want, page)
 		}

@@ -93,14 +93,14 @@ const drawCharts = (() => {
   // requests draws layers on top of each other: each is a bar from 0 to its top, and a lower
   // one covers it.
   const requests = place => {
-    const {time, layers} = JSON.parse(place.dataset.requests);
+    const {time, layers} = JSON.parse(place.closest("[data-overtime]").dataset.overtime);
     const paths = uPlot.paths.bars({size: [0.8, 20]});
     return overTime(place, [time, ...layers.map(l => l.top)], formats.rate,
       layers.map(l => ({label: l.name, of: l.values, fill: color(l.color), width: 0, stroke: color(l.color), paths, points: {show: false}})));
   };
 
   const latency = place => {
-    const data = JSON.parse(place.dataset.latency);
+    const data = JSON.parse(place.closest("[data-overtime]").dataset.overtime);
     const line = (label, name) => ({label, stroke: color(name), width: 1.5, points: lonely});
     return overTime(place, [data.time, data.p50, data.p95, data.p99], formats.duration, [line("p50", "c2"), line("p95", "c1"), line("p99", "c4")]);
   };
@@ -119,12 +119,16 @@ const drawCharts = (() => {
   const resized = new ResizeObserver(all => all.forEach(({target}) => {
     const chart = drawn.get(target);
     if (chart && chart.width !== widthOf(target)) chart.setSize({width: widthOf(target), height: chart.height});
+    // What scrolls can be scrolled by keys.
+    if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
+    else if (!chart) target.removeAttribute("tabindex");
   }));
   // draw replaces all charts by those of the page as it is now.
   const draw = () => {
     drawn.forEach(chart => chart.destroy());
     drawn.clear();
     resized.disconnect();
+    document.querySelectorAll(".table").forEach(table => resized.observe(table));
     for (const [name, of] of [["chart", scatter], ["metric", metric], ["requests", requests], ["latency", latency]]) {
       for (const place of document.querySelectorAll(`[data-${name}]`)) {
         drawn.set(place, of(place));
@@ -133,6 +137,7 @@ const drawCharts = (() => {
     }
   };
   draw();
+  document.querySelector("nav [aria-current]")?.scrollIntoView({block: "nearest", inline: "nearest"}); // in a narrow window
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
   return draw;
 })();
