@@ -73,6 +73,12 @@ func errorNumber(err error) uint16 {
 // how the old primary answers.
 func isReadOnly(err error) bool { return serverErrors[errorNumber(err)].reason == readOnly }
 
+// isDenied reports whether the user lacks a privilege.
+func isDenied(err error) bool {
+	reason := serverErrors[errorNumber(err)].reason
+	return reason == noPrivilege || reason == noAccess
+}
+
 // isSchemaLost reports whether the database or its table is gone.
 func isSchemaLost(err error) bool {
 	switch errorNumber(err) {
@@ -86,7 +92,9 @@ func isSchemaLost(err error) bool {
 const (
 	errNoDatabase  = 1046
 	errBadDatabase = 1049
+	errNoColumn    = 1054
 	errNoSuchTable = 1146
+	errNoIndex     = 1176
 )
 
 const (
@@ -100,6 +108,7 @@ const (
 	passwordIsOld  = "MySQL refuses the password: it has expired"
 	locked         = "MySQL has locked the user's account"
 	noPrivilege    = "MySQL denies the user a privilege"
+	noAccess       = "MySQL denies the user access to the database"
 	refusesSetting = "MySQL refuses a system variable that the DSN sets"
 	tikv           = "TiDB's storage does not answer"
 )
@@ -124,7 +133,7 @@ var serverErrors = map[uint16]struct {
 	1040: {"MySQL has too many connections", true},
 	1041: {noResources, true},
 	1043: {"MySQL refuses the handshake", true},
-	1044: {"MySQL denies the user access to the database", true},
+	1044: {noAccess, true},
 	1045: {refusesLogin, true},
 	1046: {noDatabase, true},
 	1047: {"MySQL's node is not ready in its cluster", true}, // Galera

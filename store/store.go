@@ -167,16 +167,22 @@ const (
 	canWrite  = `DELETE FROM visits WHERE FALSE`
 )
 
+// statement is SQL with its arguments.
+type statement struct {
+	text string
+	args []any
+}
+
+var canUse = []statement{{text: canRead}, {canRecord, []any{"", "", time.Unix(0, 0)}}, {text: canWrite}}
+
 // check returns an error if visits cannot be read, recorded or deleted.
 func (s *Store) check(ctx context.Context) error {
-	if _, err := s.db.ExecContext(ctx, canRead); err != nil {
-		return err
+	for _, st := range canUse {
+		if _, err := s.db.ExecContext(ctx, st.text, st.args...); err != nil {
+			return err
+		}
 	}
-	if _, err := s.db.ExecContext(ctx, canRecord, "", "", time.Unix(0, 0)); err != nil {
-		return err
-	}
-	_, err := s.db.ExecContext(ctx, canWrite)
-	return err
+	return nil
 }
 
 func (s *Store) usable() error {

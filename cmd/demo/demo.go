@@ -185,7 +185,7 @@ func drive(ctx context.Context, schedule openloop.Schedule, target *url.URL, log
 		MaxInFlight: maxInFlight,
 	}
 	lost := func(err error) { logger.Warn("metrics of the traffic are lost", "error.message", err.Error()) }
-	if m, err := metrics.Dial(metrics.Config{Address: telemetry.DogStatsDAddr(os.Getenv), Paths: cfg.Paths, Version: build.Version(), Warn: lost}); err != nil {
+	if m, err := metrics.Dial(metrics.Config{Address: telemetry.DogStatsDAddr(os.Getenv).URL, Paths: cfg.Paths, Version: build.Version(), Warn: lost}); err != nil {
 		lost(err)
 	} else {
 		defer m.Close()

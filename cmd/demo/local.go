@@ -61,6 +61,7 @@ func startLocal(ctx context.Context, o options, logger *slog.Logger, warn func(e
 	if err != nil {
 		return nil, err
 	}
+	l.agent.SetPages(l.pages.Addr())
 	host, port, err := net.SplitHostPort(l.agent.DogStatsD().String())
 	if err != nil {
 		return nil, err

@@ -69,6 +69,7 @@ func serve(ctx context.Context, o options, stdin io.Reader, stdout, stderr io.Wr
 		return taken(err)
 	}
 	defer func() { err = errors.Join(err, pages.Close()) }()
+	agent.SetPages(pages.Addr())
 
 	fmt.Fprintf(stdout, "pages    %s\n", pages.URL())
 	fmt.Fprintf(stdout, "traces   DD_TRACE_AGENT_URL=http://%s\n", agent.Addr())

@@ -20,6 +20,7 @@ import (
 
 	"apmapp/internal/command"
 	"apmapp/internal/provision"
+	"apmapp/internal/site"
 )
 
 func main() { command.Main(run) }
@@ -51,7 +52,7 @@ and downtimes.`,
 			{Line: "provision unshare timeboard", Comment: "revoke the dashboard's public links, or one link by its URL"},
 		},
 		Notes: `The environment variables DD_API_KEY and DD_APP_KEY hold the account's keys, and
-DD_SITE its site (default ` + provision.Sites[0] + `). HTTPS_PROXY and NO_PROXY choose a proxy.
+DD_SITE its site (default ` + site.Sites[0] + `). HTTPS_PROXY and NO_PROXY choose a proxy.
 docs/datadog.md describes the definitions and the permissions of the keys.`,
 		Flags: p.flags,
 		Check: func(words []string) error { return p.check(words, p.Getenv) },

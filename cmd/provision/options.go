@@ -14,6 +14,7 @@ import (
 	"apmapp/internal/command"
 	"apmapp/internal/nearest"
 	"apmapp/internal/provision"
+	"apmapp/internal/site"
 )
 
 // arguments are the commands and the name of their argument, if they have one.
@@ -81,10 +82,10 @@ func (o *options) check(words []string, getenv func(string) string) error {
 	if err := o.words(words); err != nil {
 		return err
 	}
-	o.apiKey, o.appKey, o.site = getenv("DD_API_KEY"), getenv("DD_APP_KEY"), cmp.Or(getenv("DD_SITE"), provision.Sites[0])
+	o.apiKey, o.appKey, o.site = getenv("DD_API_KEY"), getenv("DD_APP_KEY"), cmp.Or(getenv("DD_SITE"), site.Sites[0])
 	var errs []error
 	if o.offline() {
-		errs = append(errs, provision.CheckSite(o.site))
+		errs = append(errs, site.Check(o.site))
 	} else if _, err := provision.NewClient((&program{options: *o}).config()); err != nil {
 		errs = append(errs, err)
 	}

@@ -22,8 +22,12 @@ import (
 	"apmapp/internal/nearest"
 )
 
-// problems are the problems that init found.
-var problems []Problem
+// problems are the problems that init found, and unknown the names that nothing here
+// reads.
+var (
+	problems []Problem
+	unknown  []string
+)
 
 func init() {
 	environ := map[string]string{}
@@ -31,6 +35,7 @@ func init() {
 		name, value, _ := strings.Cut(variable, "=")
 		environ[name] = value
 	}
+	unknown = unread(environ)
 	var changes []change
 	changes, problems = check(environ)
 	for _, c := range changes {
@@ -59,6 +64,26 @@ type Problem struct {
 // used, sorted by name.
 func Problems() []Problem { return slices.Clone(problems) }
 
+// Unknown returns the variables whose names neither the tracer nor the profiler knows and
+// that resemble none of their variables, sorted. They may belong to another program, such as the
+// Agent.
+func Unknown() []string { return slices.Clone(unknown) }
+
+// unread returns the names for Unknown.
+func unread(environ map[string]string) (names []string) {
+	for _, name := range slices.Sorted(maps.Keys(environ)) {
+		if isTracers(name) && !slices.Contains(known, name) && misspelled(name) == "" {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// isTracers reports whether a name begins like the variables of the tracer.
+func isTracers(name string) bool {
+	return strings.HasPrefix(name, "DD_") || strings.HasPrefix(name, "OTEL_")
+}
+
 // change is a correction of the environment.
 type change struct {
 	name, value string
@@ -68,7 +93,7 @@ type change struct {
 // check returns what is wrong with an environment and how to correct it.
 func check(environ map[string]string) (changes []change, problems []Problem) {
 	for _, name := range slices.Sorted(maps.Keys(environ)) {
-		if !strings.HasPrefix(name, "DD_") && !strings.HasPrefix(name, "OTEL_") {
+		if !isTracers(name) {
 			continue
 		}
 		before := environ[name]
@@ -159,6 +184,9 @@ func misspelled(name string) string {
 		return ""
 	}
 	near, most := nearest.Name(name, known), mistakes
+	if elsewhere[name] != "" {
+		near, most = elsewhere[name], len(name)
+	}
 	if strings.HasPrefix(name, "OTEL_") {
 		most = 1 // OpenTelemetry's SDKs read many more variables with similar names
 	}
@@ -166,6 +194,21 @@ func misspelled(name string) string {
 		return ""
 	}
 	return fmt.Sprintf("%s is not a variable of the tracer, so nothing reads it; did you mean %s?", name, near)
+}
+
+// elsewhere are names that tracers of other languages read, or that people expect, with
+// the names that mean the same here.
+var elsewhere = map[string]string{
+	"DD_AGENT_PORT":            "DD_TRACE_AGENT_PORT",
+	"DD_AGENT_URL":             "DD_TRACE_AGENT_URL",
+	"DD_ENVIRONMENT":           "DD_ENV",
+	"DD_SERVICE_NAME":          "DD_SERVICE",
+	"DD_TRACE_AGENT_HOST":      "DD_AGENT_HOST",
+	"DD_TRACE_AGENT_HOSTNAME":  "DD_AGENT_HOST",
+	"DD_TRACE_GLOBAL_TAGS":     "DD_TAGS",
+	"DD_TRACE_SAMPLING_RATE":   "DD_TRACE_SAMPLE_RATE",
+	"DD_TRACE_SERVICE_MAPPING": "DD_SERVICE_MAPPING",
+	"DD_TRACING_ENABLED":       "DD_TRACE_ENABLED",
 }
 
 // mistakes is the most letters of a misspelled name that may be wrong. The names of the

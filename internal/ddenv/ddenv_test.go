@@ -324,6 +324,7 @@ func TestDefaults(t *testing.T) {
 func TestMisspelledNames(t *testing.T) {
 	for name, near := range map[string]string{
 		"DD_SERVCE": "DD_SERVICE", "DD_ENVV": "DD_ENV", "DD_TRACE_ENABLE": "DD_TRACE_ENABLED", "DD_AGENT_HOTS": "DD_AGENT_HOST",
+		"DD_TRACE_AGENT_HOST": "DD_AGENT_HOST", "DD_TRACE_AGENT_HOSTNAME": "DD_AGENT_HOST", "DD_SERVICE_NAME": "DD_SERVICE", "DD_TRACE_SAMPLING_RATE": "DD_TRACE_SAMPLE_RATE",
 		"DD_PROFILLING_ENABLED": "DD_PROFILING_ENABLED", "DD_LOG_INJECTION": "DD_LOGS_INJECTION", "OTEL_SERVICENAME": "OTEL_SERVICE_NAME",
 	} {
 		changes, problems := check(map[string]string{name: "x"})
@@ -344,6 +345,25 @@ func TestMisspelledNames(t *testing.T) {
 		if _, problems := check(map[string]string{name: "x"}); len(problems) != 0 {
 			t.Errorf("%s: problems %q, want none", name, problems)
 		}
+		if got := unread(map[string]string{name: "x"}); !slices.Equal(got, []string{name}) {
+			t.Errorf("%s: unread %q", name, got)
+		}
+	}
+}
+
+// Every name that elsewhere suggests is one that the tracer reads, and no name is one.
+func TestElsewhere(t *testing.T) {
+	for name, instead := range elsewhere {
+		if slices.Contains(known, name) || !slices.Contains(known, instead) {
+			t.Errorf("%s: %s", name, instead)
+		}
+	}
+}
+
+func TestUnread(t *testing.T) {
+	environ := map[string]string{"DD_SERVICE": "a", "DD_SERVCE": "a", "DD_URL": "a", "DD_APM_ENABLED": "a", "PATH": "a", "OTEL_BSP_SCHEDULE_DELAY": "1"}
+	if got, want := unread(environ), []string{"DD_APM_ENABLED", "DD_URL", "OTEL_BSP_SCHEDULE_DELAY"}; !slices.Equal(got, want) {
+		t.Errorf("unread %q, want %q", got, want)
 	}
 }
 

@@ -12,25 +12,21 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"apmapp/internal/build"
+	"apmapp/internal/site"
 
 	"github.com/cenkalti/backoff/v5"
 )
 
-// Sites are Datadog's sites, by their values of DD_SITE.
-var Sites = []string{"datadoghq.com", "us3.datadoghq.com", "us5.datadoghq.com", "datadoghq.eu", "ap1.datadoghq.com",
-	"ap2.datadoghq.com", "uk1.datadoghq.com", "ddog-gov.com", "us2.ddog-gov.com"}
-
 // Config names the account and bounds the requests to it.
 type Config struct {
 	APIKey, AppKey string
-	Site           string // one of Sites; "" is the first
+	Site           string // one of site.Sites; "" is the first
 	API            string // the API's base URL instead of the site's, for proxies and tests
 
 	Timeout time.Duration                              // of one request; 0 is 30 s
@@ -50,37 +46,6 @@ const (
 	// Resources per page of a list. Monitors allow 1000; the default is 100.
 	pageSize = 100
 )
-
-// CheckSite returns an error unless site is one of Sites.
-func CheckSite(site string) error {
-	if slices.Contains(Sites, site) {
-		return nil
-	}
-	bare := strings.ToLower(strings.Trim(site, " \t\"'"))
-	bare = strings.TrimPrefix(strings.TrimPrefix(bare, "http://"), "https://")
-	bare, _, _ = strings.Cut(bare, "/")
-	for _, prefix := range []string{"app.", "api.", "www."} {
-		bare = strings.TrimPrefix(bare, prefix)
-	}
-	if slices.Contains(Sites, bare) {
-		return fmt.Errorf("DD_SITE %q is not the name of a site; set DD_SITE=%s", site, bare)
-	}
-	return fmt.Errorf("DD_SITE %q is not a site of Datadog; the sites are %s", site, strings.Join(Sites, ", "))
-}
-
-// checkKey returns an error if key, the value of the variable name, is missing or not the
-// form of a key. The error does not contain the key.
-func checkKey(name, key string) error {
-	switch {
-	case key == "":
-		return fmt.Errorf("%s is not set", name)
-	case strings.ContainsAny(key[:1]+key[len(key)-1:], "\"'`") || strings.HasPrefix(key, "\u201c"):
-		return fmt.Errorf("%s is in quotes: remove them; a file of variables keeps quotes", name)
-	case strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }):
-		return fmt.Errorf("%s contains a space or a character that is not ASCII", name)
-	}
-	return nil
-}
 
 // Client sends requests to one account.
 type Client struct {
@@ -112,10 +77,10 @@ func (cfg Config) base() (string, error) {
 // line. It sends nothing.
 func NewClient(cfg Config) (*Client, error) {
 	if cfg.Site == "" {
-		cfg.Site = Sites[0]
+		cfg.Site = site.Sites[0]
 	}
 	base, apiErr := cfg.base()
-	if err := errors.Join(checkKey("DD_API_KEY", cfg.APIKey), checkKey("DD_APP_KEY", cfg.AppKey), CheckSite(cfg.Site), apiErr); err != nil {
+	if err := errors.Join(site.CheckKey("DD_API_KEY", cfg.APIKey), site.CheckKey("DD_APP_KEY", cfg.AppKey), site.Check(cfg.Site), apiErr); err != nil {
 		return nil, err
 	}
 	if cfg.Timeout == 0 {

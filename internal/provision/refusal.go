@@ -15,6 +15,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"apmapp/internal/site"
 )
 
 // APIError is an answer with a status of 300 or more.
@@ -114,8 +116,8 @@ func (c *Client) refused(ctx context.Context, permission string) string {
 		switch {
 		case slices.Contains(refused, one):
 			c.verdict = fmt.Sprintf("DD_API_KEY is not a key of %s: the key is wrong, or DD_SITE is; the address of your pages in Datadog shows the site", c.cfg.Site)
-			if c.cfg.Site == Sites[0] {
-				c.verdict += "; without DD_SITE it is " + Sites[0]
+			if c.cfg.Site == site.Sites[0] {
+				c.verdict += "; without DD_SITE it is " + site.Sites[0]
 			}
 			if len(c.cfg.APIKey) == 40 && len(c.cfg.AppKey) == 32 {
 				c.verdict += "; DD_API_KEY and DD_APP_KEY seem to be exchanged"

@@ -198,25 +198,6 @@ func TestPasses(t *testing.T) {
 	}
 }
 
-// The names of sites as people write them.
-func TestCheckSite(t *testing.T) {
-	for site, want := range map[string]string{
-		"app.datadoghq.eu":             "; set DD_SITE=datadoghq.eu",
-		"https://us5.datadoghq.com/":   "; set DD_SITE=us5.datadoghq.com",
-		"http://app.datadoghq.com/x?y": "; set DD_SITE=datadoghq.com",
-		"api.us3.datadoghq.com":        "; set DD_SITE=us3.datadoghq.com",
-		"www.datadoghq.com":            "; set DD_SITE=datadoghq.com",
-		` "DATADOGHQ.EU" `:             "; set DD_SITE=datadoghq.eu",
-		"'ap1.datadoghq.com'":          "; set DD_SITE=ap1.datadoghq.com",
-		"datadog.com":                  " is not a site of Datadog; the sites are datadoghq.com, us3.datadoghq.com, ",
-		"":                             " is not a site of Datadog; the sites are datadoghq.com, us3.datadoghq.com, ",
-	} {
-		if err := CheckSite(site); err == nil || !strings.HasPrefix(err.Error(), fmt.Sprintf("DD_SITE %q", site)) || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v, want %s", site, err, want)
-		}
-	}
-}
-
 // The error names the site. The default one may be a DD_SITE that was forgotten.
 func TestSiteOfAWrongKey(t *testing.T) {
 	a := newAPI(t, answers(403, ""))

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"apmapp/handlers"
+	"apmapp/internal/doctor"
 	"apmapp/internal/telemetry"
 	"apmapp/store"
 )
@@ -84,6 +85,7 @@ func (s *Service) Serve(ctx context.Context) error {
 	s.logger.LogAttrs(ctx, slog.LevelInfo, "starting", s.cfg.attrs()...)
 	// Telemetry starts first: a traced pool asks the tracer for the address of
 	// DogStatsD when it is opened.
+	before := environment()
 	telemetry.Start(s.cfg.Telemetry, s.logger)
 	visits, err := s.openStore()
 	if err != nil {
@@ -99,6 +101,8 @@ func (s *Service) Serve(ctx context.Context) error {
 	})
 	s.reporter.metrics = telemetry.StartMetrics(s.cfg.Telemetry, s.logger)
 	stopReporter := start(background, s.reporter.run)
+	// Beside the start, because an Agent that hangs takes seconds.
+	stopDoctor := start(background, func(ctx context.Context) { doctor.AtStart(ctx, s.cfg.Doctor(before), s.logger) })
 	server := s.newServer(visits)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(s.listener) }()
@@ -112,6 +116,7 @@ func (s *Service) Serve(ctx context.Context) error {
 	case err = <-served:
 		err = fmt.Errorf("serve: %w", err)
 	}
+	stopDoctor()
 	stopReporter()
 	s.reporter.metrics.Stop()
 	stopJob()

@@ -36,6 +36,9 @@ func (c Config) DatabaseService() string { return cmp.Or(c.database, derived(c.S
 // JobsService returns the name of the periodic jobs in the service list.
 func (c Config) JobsService() string { return cmp.Or(c.jobs, derived(c.Service, "-jobs")) }
 
+// Warnings returns what was wrong with the names in the environment, one sentence each.
+func (c Config) Warnings() []string { return c.warnings }
+
 // derived returns a service's name with a suffix. The Agent cuts longer names,
 // which would cut the suffix.
 func derived(service, suffix string) string {

@@ -1,9 +1,7 @@
 package telemetry
 
 import (
-	"cmp"
 	"log/slog"
-	"net"
 	"os"
 
 	"github.com/DataDog/datadog-go/v5/statsd"
@@ -19,13 +17,10 @@ const (
 // Metrics sends the service's own metrics to DogStatsD.
 type Metrics struct{ client statsd.ClientInterface }
 
-// dsdSocket is where the Agent's DogStatsD socket is by default.
-const dsdSocket = "/var/run/datadog/dsd.socket"
-
 // StartMetrics connects to the DogStatsD that the tracer uses, too. An address that
 // cannot be used gives a warning, and no metrics.
 func StartMetrics(cfg Config, logger *slog.Logger) *Metrics {
-	client, err := statsd.New(DogStatsDAddr(os.Getenv),
+	client, err := statsd.New(DogStatsDAddr(os.Getenv).URL,
 		statsd.WithTags([]string{"service:" + cfg.Service, "env:" + cfg.Env, "version:" + cfg.Version}),
 		statsd.WithoutTelemetry(),
 		// A packet per flush is enough. The default is 2,048 buffers: 3 MB.
@@ -39,20 +34,6 @@ func StartMetrics(cfg Config, logger *slog.Logger) *Metrics {
 
 // NoMetrics returns Metrics that send nothing.
 func NoMetrics() *Metrics { return &Metrics{&statsd.NoOpClient{}} }
-
-// DogStatsDAddr returns the address of DogStatsD that the tracer would use.
-func DogStatsDAddr(getenv func(string) string) string {
-	if url := getenv("DD_DOGSTATSD_URL"); url != "" {
-		return url
-	}
-	host, port := getenv("DD_DOGSTATSD_HOST"), getenv("DD_DOGSTATSD_PORT")
-	if host == "" && port == "" {
-		if _, err := os.Stat(dsdSocket); err == nil {
-			return "unix://" + dsdSocket
-		}
-	}
-	return net.JoinHostPort(cmp.Or(host, getenv("DD_AGENT_HOST"), "localhost"), cmp.Or(port, "8125"))
-}
 
 // Count adds n to a metric.
 func (m *Metrics) Count(name string, n int64) {

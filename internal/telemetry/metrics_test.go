@@ -7,26 +7,6 @@ import (
 	"testing"
 )
 
-// The service's own metrics have the tracer's address of DogStatsD.
-func TestDogStatsDAddress(t *testing.T) {
-	for _, c := range []struct {
-		env  map[string]string
-		want string
-	}{
-		{nil, "localhost:8125"},
-		{map[string]string{"DD_AGENT_HOST": "agent"}, "agent:8125"},
-		{map[string]string{"DD_AGENT_HOST": "::1"}, "[::1]:8125"},
-		{map[string]string{"DD_AGENT_HOST": "agent", "DD_DOGSTATSD_PORT": "9125"}, "agent:9125"},
-		{map[string]string{"DD_AGENT_HOST": "agent", "DD_DOGSTATSD_HOST": "statsd"}, "statsd:8125"},
-		{map[string]string{"DD_DOGSTATSD_PORT": "9125"}, "localhost:9125"},
-		{map[string]string{"DD_DOGSTATSD_HOST": "statsd", "DD_DOGSTATSD_URL": "unix:///dsd"}, "unix:///dsd"},
-	} {
-		if got := DogStatsDAddr(func(name string) string { return c.env[name] }); got != c.want {
-			t.Errorf("%v: %s, want %s", c.env, got, c.want)
-		}
-	}
-}
-
 // Without an address there are no metrics, and one warning.
 func TestMetricsWithoutAnAddress(t *testing.T) {
 	t.Setenv("DD_DOGSTATSD_URL", "nowhere")

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"sync/atomic"
 
 	"github.com/DataDog/datadog-agent/pkg/trace/agent"
 )
@@ -40,27 +41,47 @@ type Info struct {
 	// Endpoints are paths that the caller serves, in addition to those of the Agent's
 	// code.
 	Endpoints []string
+	// Pages returns the address of the pages that show what arrived, or "". It may
+	// change once. nil is no pages. Only "apmapp -doctor" reads it.
+	Pages func() string
+}
+
+// description is a body of /info and its hash.
+type description struct {
+	pages string
+	body  []byte
+	state string
 }
 
 // Describe returns a handler that serves /info and passes other requests to next. It adds
 // headers with the version to each answer, and with the hash of /info: tracers read
 // /info again after an answer with another hash.
 func (a *Agent) Describe(i Info, next http.Handler) (http.Handler, error) {
-	body, err := a.describe(i)
+	if i.Pages == nil {
+		i.Pages = func() string { return "" }
+	}
+	first, err := a.describe(i, i.Pages())
 	if err != nil {
 		return nil, err
 	}
-	hash := sha256.Sum256(body)
-	state := hex.EncodeToString(hash[:])
+	var current atomic.Pointer[description]
+	current.Store(first)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		described := &withState{w, state}
+		d := current.Load()
+		if pages := i.Pages(); pages != d.pages {
+			if changed, err := a.describe(i, pages); err == nil { // as before
+				d = changed
+				current.Store(d)
+			}
+		}
+		described := &withState{w, d.state}
 		described.set()
 		if r.URL.Path != "/info" {
 			next.ServeHTTP(described, r)
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write(body) // the client has gone
+		_, _ = w.Write(d.body) // the client has gone
 	}), nil
 }
 
@@ -90,9 +111,8 @@ func (w *withState) Write(p []byte) (int, error) {
 // Unwrap is for http.ResponseController.
 func (w *withState) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// describe returns the body of /info: the one of the Agent's code, without what does not
-// work here.
-func (a *Agent) describe(i Info) ([]byte, error) {
+// describe returns /info: the one of the Agent's code, without what does not work here.
+func (a *Agent) describe(i Info, pages string) (*description, error) {
 	var info map[string]any
 	if err := json.Unmarshal(a.info, &info); err != nil {
 		return nil, fmt.Errorf("read /info of the trace agent: %w", err)
@@ -105,7 +125,15 @@ func (a *Agent) describe(i Info) ([]byte, error) {
 	info["endpoints"] = slices.Concat(endpoints, i.Endpoints)
 	info["evp_proxy_allowed_headers"] = []string{}
 	info["span_meta_structs"], info["long_running_spans"] = false, false
-	return json.MarshalIndent(info, "", "\t")
+	if pages != "" {
+		info["local_pages"] = pages
+	}
+	body, err := json.MarshalIndent(info, "", "\t")
+	if err != nil {
+		return nil, fmt.Errorf("write /info: %w", err)
+	}
+	hash := sha256.Sum256(body)
+	return &description{pages, body, hex.EncodeToString(hash[:])}, nil
 }
 
 // info returns the body of /info of an Agent that is not running yet.

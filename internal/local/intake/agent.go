@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -60,6 +61,7 @@ type Agent struct {
 	// otlpReplay takes requests of OpenTelemetry in recordings.
 	otlpReplay http.Handler
 	running    sync.WaitGroup
+	pages      atomic.Pointer[string] // see SetPages
 }
 
 // Start starts an Agent. If an address or a socket is in use, the error wraps
@@ -102,6 +104,12 @@ func Start(cfg Config) (_ *Agent, err error) {
 		StatsdPort: port(a.packets.LocalAddr()),
 		Socket:     cfg.Socket,
 		Endpoints:  []string{profilesPath},
+		Pages: func() string {
+			if pages := a.pages.Load(); pages != nil {
+				return *pages
+			}
+			return ""
+		},
 	}, a.handler())
 	if err != nil {
 		return nil, err
@@ -147,6 +155,13 @@ func listenUnix[L any](listen func(network, path string) (L, error), network, pa
 		return l, err
 	}
 	return l, os.Chmod(path, socketMode)
+}
+
+// SetPages lets /info name the address of the pages that show what arrived, so that
+// "apmapp -doctor" finds them.
+func (a *Agent) SetPages(addr net.Addr) {
+	text := addr.String()
+	a.pages.Store(&text)
 }
 
 // Addr returns the TCP address for traces and profiles.

@@ -371,6 +371,13 @@ func TestInfo(t *testing.T) {
 			t.Errorf("%s: version %v", path, got)
 		}
 	}
+	// The pages listen later: then /info names them, and has another hash.
+	a.SetPages(a.Addr())
+	_, second, _ := request("GET", "/info")
+	if body == second || !strings.Contains(second, `"local_pages": "`+a.Addr().String()+`"`) || strings.Contains(body, "local_pages") {
+		t.Errorf("/info before the pages:\n%s\nand with them:\n%s", body, second)
+	}
+	state = fmt.Sprintf("%x", sha256.Sum256([]byte(second)))
 	for _, path := range append(want, "/info", "/v0.1/spans", "/v0.2/services") {
 		status, _, header := request("POST", path)
 		if status == http.StatusNotFound || status >= 500 {

@@ -1,0 +1,205 @@
+package doctor
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"apmapp/internal/ddenv"
+	"apmapp/internal/site"
+)
+
+// variables reports wrong, unknown and contradictory variables.
+func (d *doctor) variables() {
+	for _, p := range d.Problems {
+		do := "correct it, or remove it"
+		if strings.HasSuffix(p.Text, "?") { // it suggests another name
+			do = ""
+		}
+		d.add("settings", Warning, p.Text, do)
+	}
+	for _, text := range d.Telemetry.Warnings() {
+		d.add("settings", Warning, text, "")
+	}
+	contradictions := d.contradictions()
+	if len(d.Unknown) > 0 {
+		d.add("settings", OK, "nothing here reads "+strings.Join(d.Unknown, ", ")+", which may belong to the Agent", "")
+	} else if len(d.Problems)+len(d.Telemetry.Warnings())+contradictions == 0 {
+		d.add("settings", OK, "all variables of the tracer that are set are known and valid", "")
+	}
+}
+
+// twice are pairs of variables that set the same thing. The first one wins.
+var twice = [][2]string{
+	{"DD_TRACE_AGENT_URL", "DD_AGENT_HOST"},
+	{"DD_TRACE_AGENT_URL", "DD_TRACE_AGENT_PORT"},
+	{"DD_DOGSTATSD_URL", "DD_DOGSTATSD_HOST"},
+	{"DD_DOGSTATSD_URL", "DD_DOGSTATSD_PORT"},
+	{"DD_SERVICE", "OTEL_SERVICE_NAME"},
+	{"DD_TRACE_SAMPLING_RULES", "DD_TRACE_SAMPLING_RULES_FILE"},
+	{"DD_SPAN_SAMPLING_RULES", "DD_SPAN_SAMPLING_RULES_FILE"},
+	{"DD_TRACE_SAMPLE_RATE", "OTEL_TRACES_SAMPLER"},
+	{"DD_TRACE_ENABLED", "OTEL_SDK_DISABLED"},
+	{"DD_TRACE_ENABLED", "OTEL_TRACES_EXPORTER"},
+	{"DD_TAGS", "OTEL_RESOURCE_ATTRIBUTES"},
+}
+
+// contradictions reports what is set twice with different meanings, and returns how
+// often.
+func (d *doctor) contradictions() (n int) {
+	add := func(found string) {
+		n++
+		d.add("settings", Warning, found, "set one of them")
+	}
+	for _, pair := range twice {
+		first, second := d.Getenv(pair[0]), d.Getenv(pair[1])
+		if first != "" && second != "" && !sameMeaning(pair[1], first, second) {
+			add(fmt.Sprintf("%s is used, and %s=%q has no effect", pair[0], pair[1], second))
+		}
+	}
+	tags, _ := ddenv.Tags(d.Getenv("DD_TAGS"))
+	for _, c := range [][2]string{{"DD_SERVICE", "service"}, {"DD_ENV", "env"}, {"DD_VERSION", "version"}} {
+		if set, tag := d.Getenv(c[0]), tags[c[1]]; set != "" && tag != "" && set != tag {
+			add(fmt.Sprintf("%s=%q is used, and %s:%s of DD_TAGS has no effect", c[0], set, c[1], tag))
+		}
+	}
+	return n
+}
+
+// sameMeaning reports whether two values of a pair in twice mean the same.
+func sameMeaning(name, first, second string) bool {
+	switch name {
+	case "DD_AGENT_HOST", "DD_DOGSTATSD_HOST":
+		return strings.Contains(first, "//"+second+":") || strings.Contains(first, "//["+second+"]:") || strings.HasPrefix(first, second+":")
+	case "DD_TRACE_AGENT_PORT", "DD_DOGSTATSD_PORT":
+		return strings.HasSuffix(strings.TrimSuffix(first, "/"), ":"+second)
+	case "OTEL_SDK_DISABLED":
+		on, disabled := truth(first), truth(second)
+		return on != disabled
+	case "OTEL_TRACES_EXPORTER":
+		return truth(first) != (second == "none")
+	}
+	return first == second
+}
+
+func truth(value string) bool {
+	on, _ := strconv.ParseBool(value) // package ddenv has removed other values
+	return on
+}
+
+// account looks at the form of the site and the keys. Only the Agent needs them, so
+// nothing is wrong if they are not set here.
+func (d *doctor) account() {
+	var set []string
+	good := true
+	if s := d.Getenv("DD_SITE"); s != "" {
+		set = append(set, "DD_SITE")
+		if err := site.Check(s); err != nil {
+			d.add("account", Warning, err.Error(), "")
+			good = false
+		}
+	}
+	for _, name := range []string{"DD_API_KEY", "DD_APP_KEY"} {
+		key := d.Getenv(name)
+		if key == "" {
+			continue
+		}
+		set = append(set, name)
+		if err := site.CheckKey(name, key); err != nil {
+			d.add("account", Warning, err.Error(), "")
+			good = false
+		} else if name == "DD_API_KEY" && !isHex(key, 32) {
+			d.add("account", Warning, "DD_API_KEY has not the form of an API key, which is 32 hexadecimal digits", "copy it again from Organization Settings, API Keys")
+			good = false
+		}
+	}
+	switch {
+	case len(set) == 0:
+		d.add("account", OK, "DD_SITE and DD_API_KEY are not set here: only the Agent needs them", "")
+	case good:
+		d.add("account", OK, strings.Join(set, ", ")+": the form is right; only the Agent can find out whether Datadog takes the key", "")
+	}
+}
+
+func isHex(s string, length int) bool {
+	return len(s) == length && strings.Trim(s, "0123456789abcdefABCDEF") == ""
+}
+
+// tracing reports whether traces are made at all.
+func (d *doctor) tracing() {
+	names := fmt.Sprintf("on, for the service %s, env %s, version %s", d.Telemetry.Service, cmp.Or(d.Telemetry.Env, "(none)"), cmp.Or(d.Telemetry.Version, "(none)"))
+	switch {
+	case !d.Telemetry.Tracing:
+		cause := "DD_TRACE_ENABLED=" + d.Getenv("DD_TRACE_ENABLED")
+		if d.Getenv("DD_TRACE_ENABLED") == "" {
+			cause = "OTEL_TRACES_EXPORTER=none"
+			if truth(d.Getenv("OTEL_SDK_DISABLED")) {
+				cause = "OTEL_SDK_DISABLED=" + d.Getenv("OTEL_SDK_DISABLED")
+			}
+		}
+		d.add("tracing", Failed, "off, by "+cause, "remove it")
+	case d.Getenv("DD_APM_TRACING_ENABLED") != "" && !truth(d.Getenv("DD_APM_TRACING_ENABLED")):
+		d.add("tracing", Failed, "DD_APM_TRACING_ENABLED="+d.Getenv("DD_APM_TRACING_ENABLED")+" leaves one trace a minute, which Datadog does not show", "remove it")
+	case d.Getenv("OTEL_TRACES_EXPORTER") == "otlp":
+		d.add("tracing", Warning, names+"; traces leave by OTLP, not in the protocol of the Agent", "remove OTEL_TRACES_EXPORTER unless that is meant")
+	case d.Telemetry.Env == "":
+		d.add("tracing", OK, names, "set DD_ENV: Datadog's pages and the dashboards filter by it")
+	default:
+		d.add("tracing", OK, names, "")
+	}
+}
+
+// samplers are the variables that decide which traces are kept.
+var samplers = []string{"DD_TRACE_SAMPLING_RULES", "DD_TRACE_SAMPLING_RULES_FILE", "DD_TRACE_SAMPLE_RATE", "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG", "DD_TRACE_RATE_LIMIT"}
+
+// sampling asks the tracer which routes' traces it keeps. running calls a function while
+// a tracer runs.
+func (d *doctor) sampling(running func(func())) {
+	if !d.Telemetry.Tracing {
+		d.skip("sampling")
+		return
+	}
+	var set []string
+	for _, name := range samplers {
+		if value := d.Getenv(name); value != "" {
+			set = append(set, name+"="+short(value))
+		}
+	}
+	resources := d.Resources
+	if limit, err := strconv.ParseFloat(d.Getenv("DD_TRACE_RATE_LIMIT"), 64); err == nil && limit > 0 && int(limit) < len(resources) {
+		resources = resources[:1] // more would exceed the limit
+	}
+	var dropped []string
+	running(func() {
+		for _, r := range resources {
+			if !d.keeps(r) {
+				dropped = append(dropped, r)
+			}
+		}
+	})
+	by := strings.Join(set, ", ")
+	switch {
+	case len(dropped) == len(resources):
+		d.add("sampling", Failed, "no trace is kept, by "+by, "raise the rate: 1 keeps all")
+	case len(dropped) > 0:
+		slices.Sort(dropped)
+		d.add("sampling", Warning, "no trace of "+strings.Join(dropped, ", ")+" is kept, by "+by, "raise the rate of these")
+	case len(set) > 0:
+		d.add("sampling", OK, "traces are kept, by "+by, "")
+	default:
+		d.add("sampling", OK, "the Agent decides, by default 10 traces a second", "")
+	}
+}
+
+// longest is the number of bytes of a value or an answer that a finding shows.
+const longest = 100
+
+func short(text string) string {
+	text = strings.Join(strings.Fields(text), " ")
+	if len(text) > longest {
+		text = strings.ToValidUTF8(text[:longest], "") + "…"
+	}
+	return text
+}
