@@ -17,7 +17,10 @@ const MaxRows = 500
 // bounded is a table that keeps its newest MaxRows rows, those with the largest primary
 // keys. The bound is part of the INSERT: so it holds at each rate, and with sessions that
 // overwrite each other's changes.
-type bounded struct{ *memory.Table }
+type bounded struct {
+	*memory.Table
+	locks *locks
+}
 
 // Inserter implements sql.InsertableTable.
 func (t bounded) Inserter(ctx *sql.Context) sql.RowInserter {
@@ -26,12 +29,13 @@ func (t bounded) Inserter(ctx *sql.Context) sql.RowInserter {
 		return t.Table.Inserter(ctx)
 	}
 	// All rows of this table are in one partition, in the order of the primary key.
-	return &boundedInserter{TableEditor: editor, rows: t.Table.GetPartition("0")}
+	return &boundedInserter{TableEditor: editor, table: t, rows: t.Table.GetPartition("0")}
 }
 
 // boundedInserter deletes the oldest row for each that it inserts into a full table.
 type boundedInserter struct {
 	sql.TableEditor
+	table bounded
 	// rows and then inserted are the rows of the table, from the oldest. The first
 	// deleted of them are deleted.
 	rows     []sql.Row
@@ -41,6 +45,9 @@ type boundedInserter struct {
 
 // Insert implements sql.RowInserter.
 func (i *boundedInserter) Insert(ctx *sql.Context, row sql.Row) error {
+	if err := i.table.locks.await(ctx, i.table.Name()); err != nil {
+		return err
+	}
 	if err := i.TableEditor.Insert(ctx, row); err != nil {
 		return err
 	}

@@ -1,7 +1,7 @@
 // Package memdb runs an in-memory database with MySQL's protocol, for demos on
 // machines without MySQL. It is go-mysql-server on a TCP socket. It has its own error
-// numbers and no locks: sessions overwrite each other's changes, so that rows of
-// INSERTs at the same moment are lost. It can replace MySQL in a demo, but not in tests
+// numbers and no locks except those of LOCK TABLES: sessions overwrite each other's
+// changes, so that rows of INSERTs at the same moment are lost. It can replace MySQL in a demo, but not in tests
 // of the store. Each table keeps its newest MaxRows rows.
 package memdb
 
@@ -43,8 +43,8 @@ func Start(logs io.Writer) (*Server, error) {
 	// Without this a primary key is only a constraint, not an index.
 	database.EnablePrimaryKeyIndexes()
 	// Sessions commit only to go-mysql-server's own type of database.
-	s, err := server.NewServer(server.Config{Listener: listener, Protocol: "tcp"},
-		sqle.NewDefault(memory.NewDBProvider(tables{database})), sql.NewContext,
+	s, err := server.NewServer(server.Config{Listener: &limited{Listener: listener}, Protocol: "tcp"},
+		sqle.NewDefault(memory.NewDBProvider(tables{database, new(locks)})), sql.NewContext,
 		memory.NewSessionBuilder(memory.NewDBProvider(database)), nil)
 	if err != nil {
 		return nil, fmt.Errorf("start database: %w", err)
@@ -55,13 +55,16 @@ func Start(logs io.Writer) (*Server, error) {
 }
 
 // tables is a database of bounded tables.
-type tables struct{ *memory.Database }
+type tables struct {
+	*memory.Database
+	locks *locks
+}
 
 // GetTableInsensitive implements sql.Database.
 func (d tables) GetTableInsensitive(ctx *sql.Context, name string) (sql.Table, bool, error) {
 	table, found, err := d.Database.GetTableInsensitive(ctx, name)
 	if t, ok := table.(*memory.Table); ok {
-		table = bounded{t}
+		table = bounded{t, d.locks}
 	}
 	return table, found, err
 }
