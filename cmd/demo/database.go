@@ -29,6 +29,9 @@ type database struct {
 	mysql *mysql.Config
 	// description shows people how to connect, and what it is.
 	description string
+	// stop and start stop the server of a private database and start it again, with its
+	// data. They are nil for others.
+	stop, start func(context.Context) error
 	// close stops a database that the demo started, and removes its data.
 	close func() error
 }
@@ -38,7 +41,7 @@ type database struct {
 // error of ctx if that ends first.
 func openDatabase(ctx context.Context, o options, find func() (string, error), dir string, logs, stderr io.Writer) (database, error) {
 	if cfg := o.service.Store.MySQL; cfg != nil {
-		return database{cfg, cfg.Addr + "  (" + cfg.DBName + ")", func() error { return nil }}, nil
+		return database{mysql: cfg, description: cfg.Addr + "  (" + cfg.DBName + ")", close: func() error { return nil }}, nil
 	}
 	if o.database == embedded {
 		return startEmbedded(logs)
@@ -73,18 +76,18 @@ func startEmbedded(logs io.Writer) (database, error) {
 		return database{}, errors.Join(err, server.Close())
 	}
 	description := fmt.Sprintf("mysql -h 127.0.0.1 -P %d -u %s %s  (embedded; keeps the newest %d visits)", server.Port(), databaseName, memdb.Name, memdb.MaxRows)
-	return database{cfg, description, server.Close}, nil
+	return database{mysql: cfg, description: description, close: server.Close}, nil
 }
 
 // databaseName is the private database's name, and the name of its user.
 const databaseName = memdb.Name
 
-// setup is what the private server executes when it starts. The user has no password,
+// setup is what the private server executes each time when it starts. The user has no password,
 // so it may use only this database: a server's root reads and writes files, here those
 // of the user who runs the demo. Root can log in only by the UNIX socket, which is in a
 // directory that others may not enter.
-const setup = `CREATE DATABASE ` + databaseName + `;
-CREATE USER ` + databaseName + `@'127.0.0.1';
+const setup = `CREATE DATABASE IF NOT EXISTS ` + databaseName + `;
+CREATE USER IF NOT EXISTS ` + databaseName + `@'127.0.0.1';
 GRANT ALL ON ` + databaseName + `.* TO ` + databaseName + `@'127.0.0.1';
 DROP USER IF EXISTS root@'127.0.0.1', root@'::1';
 `
@@ -134,24 +137,57 @@ func startPrivate(ctx context.Context, program, dir string, logs, stderr io.Writ
 		server.Kill()
 		return database{}, err
 	}
-	closing := make(chan struct{})
-	go func() {
-		select {
-		case <-closing:
-		case <-server.Exited():
-			fmt.Fprintf(stderr, "the private database ended (%s); until the demo ends, requests get a 503\n", server.State())
-		}
-	}()
+	p := &privateServer{server: server, user: cfg, stderr: stderr}
+	p.watch()
 	_, port, _ := net.SplitHostPort(addr)
 	return database{
 		mysql:       cfg,
 		description: fmt.Sprintf("mysql -h 127.0.0.1 -P %s -u %s %s  (private; %s)", port, databaseName, databaseName, program),
+		stop:        p.stop,
+		start:       p.start,
 		close: func() error {
-			close(closing)
+			close(p.expected)
 			server.Kill() // nobody needs its data again
 			return os.RemoveAll(dir)
 		},
 	}, nil
+}
+
+// privateServer is a running server. It reports when it ends unexpectedly.
+type privateServer struct {
+	server   *mysqld.Server
+	user     *mysql.Config
+	stderr   io.Writer
+	expected chan struct{} // closed before the demo ends the server
+}
+
+func (p *privateServer) watch() {
+	expected, exited := make(chan struct{}), p.server.Exited()
+	p.expected = expected
+	go func() {
+		select {
+		case <-expected:
+		case <-exited:
+			fmt.Fprintf(p.stderr, "the private database ended (%s); until the demo ends, requests get a 503\n", p.server.State())
+		}
+	}()
+}
+
+func (p *privateServer) stop(ctx context.Context) error {
+	close(p.expected)
+	return p.server.Stop(ctx)
+}
+
+func (p *privateServer) start(ctx context.Context) error {
+	if err := p.server.Start(); err != nil {
+		return err
+	}
+	if err := p.server.Await(ctx, p.user); err != nil {
+		p.server.Kill()
+		return err
+	}
+	p.watch()
+	return nil
 }
 
 // freeAddr returns a loopback address on which nothing listens. If another process

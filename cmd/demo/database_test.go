@@ -79,17 +79,33 @@ func TestPrivateDatabase(t *testing.T) {
 			t.Errorf("%s: may do that", refused)
 		}
 	}
-	// What README's faults need.
+	// What faults need.
 	for _, allowed := range []string{
 		"CREATE TABLE visits (route INT)",
 		"ALTER TABLE visits RENAME COLUMN route TO way",
 		"CREATE TRIGGER nap BEFORE INSERT ON visits FOR EACH ROW SET NEW.way = SLEEP(0)",
 		"DROP TRIGGER nap",
+		"LOCK TABLES visits READ",
+		"UNLOCK TABLES",
 		"RENAME TABLE visits TO kept",
-		"DROP TABLE kept",
 	} {
 		if _, err := client.Exec(allowed); err != nil {
 			t.Errorf("%s: %v", allowed, err)
+		}
+	}
+	// A fault stops the server and starts it again, with its data.
+	for range 2 {
+		if err := db.stop(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := client.Ping(); err == nil {
+			t.Error("after stop, the database answers")
+		}
+		if err := db.start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := client.Exec("INSERT INTO kept VALUES (1)"); err != nil {
+			t.Errorf("after start: %v", err)
 		}
 	}
 	pid := processID(t, dir)

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"apmapp/internal/build"
+	"apmapp/internal/faults"
 	"apmapp/internal/local/intake"
 	"apmapp/internal/mysqld"
 	"apmapp/internal/service"
@@ -70,7 +71,8 @@ func demo(ctx context.Context, o options, stdout, stderr, live io.Writer) (err e
 
 	serviceLogs := io.Writer(logs)
 	warn := func(err error) { fmt.Fprintf(stderr, "demo: %v\n", err) }
-	local, err := startLocal(ctx, o, slog.New(slog.NewTextHandler(logs, nil)), warn)
+	runner := faults.New(o.faultLength)
+	local, err := startLocal(ctx, o, runner, slog.New(slog.NewTextHandler(logs, nil)), warn)
 	if err != nil {
 		return err
 	}
@@ -87,11 +89,13 @@ func demo(ctx context.Context, o options, stdout, stderr, live io.Writer) (err e
 		return err
 	}
 	defer func() { err = errors.Join(err, db.close()) }()
-	o.service.Store.MySQL = db.mysql
+	network := new(faults.Network)
+	o.service.Store.MySQL = network.Through(db.mysql)
+	o.service.HTTP.MaxWait = maxWait
 	var collected string
 	if local != nil && o.checks != nil {
 		var stopChecks func() error
-		if collected, stopChecks, err = local.startChecks(o, db.mysql, warn); err != nil {
+		if collected, stopChecks, err = local.startChecks(o, o.service.Store.MySQL, warn); err != nil {
 			return fmt.Errorf("start the checks: %w", err)
 		}
 		defer func() { err = errors.Join(err, stopChecks()) }()
@@ -137,7 +141,49 @@ func demo(ctx context.Context, o options, stdout, stderr, live io.Writer) (err e
 		fmt.Fprintf(stdout, "try       curl -i %s/api/trace  (its Link header is the page of its trace)\n", target)
 	}
 	fmt.Fprintln(stdout)
-	return drive(ctx, o.schedule, target, slog.New(slog.NewTextHandler(logs, nil)), stdout, live)
+
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	traffic := newFlow(o.schedule.Profile.Rate(0), o.schedule.Duration, ctx.Done())
+	seen := make(chan error, 1)
+	if local != nil {
+		runner.Attach(faults.Demo{
+			Database: db.mysql, Network: network, Stop: db.stop, Start: db.start,
+			Rate: o.schedule.Profile.Rate(0), SetRate: traffic.Set,
+			Leave: local.agent.Leave, Return: local.agent.Return,
+			Ready: func() (int, string) { return ready(context.Background(), target) }, Name: o.service.Telemetry.Service, Store: local.store, Checks: collected != "",
+		})
+		defer runner.Close()
+		defer context.AfterFunc(ctx, runner.End)()
+		if o.faults != nil {
+			go func() {
+				defer end()
+				seen <- runAll(ctx, runner, o.faults, stdout)
+			}()
+		}
+	}
+	report := stdout
+	if o.faults != nil {
+		report, live = io.Discard, io.Discard // the faults' own lines
+	}
+	schedule := o.schedule
+	schedule.Profile = traffic
+	err = drive(ctx, schedule, traffic.start, target, slog.New(slog.NewTextHandler(logs, nil)), report, live)
+	if o.faults != nil {
+		err = errors.Join(err, <-seen)
+	}
+	return err
+}
+
+// runAll causes faults one after another. It returns the errors of those that were not seen.
+func runAll(ctx context.Context, runner *faults.Runner, names []string, stdout io.Writer) (err error) {
+	for _, name := range names {
+		if ctx.Err() != nil {
+			break
+		}
+		err = errors.Join(err, runner.Run(ctx, name, func(l faults.Line) { fmt.Fprintf(stdout, "%s: %s\n", name, l.Text) }))
+	}
+	return err
 }
 
 // awaitReady waits until /readyz answers 200. It returns nil if ctx ends first.
@@ -147,15 +193,8 @@ func awaitReady(ctx context.Context, target *url.URL) error {
 	poll := time.NewTicker(50 * time.Millisecond)
 	defer poll.Stop()
 	for {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, target.JoinPath("readyz").String(), nil)
-		if err != nil {
-			return err
-		}
-		if resp, err := http.DefaultClient.Do(req); err == nil {
-			resp.Body.Close()
-			if resp.StatusCode == http.StatusOK {
-				return nil
-			}
+		if status, _ := ready(ctx, target); status == http.StatusOK {
+			return nil
 		}
 		select {
 		case <-poll.C:
@@ -168,18 +207,45 @@ func awaitReady(ctx context.Context, target *url.URL) error {
 	}
 }
 
-// maxInFlight is twice the number of requests that the service serves at once.
-const maxInFlight = 256
+// ready returns the status and the body of /readyz, or 0 and an error without an answer.
+func ready(ctx context.Context, target *url.URL) (status int, body string) {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target.JoinPath("readyz").String(), nil)
+	if err != nil {
+		return 0, err.Error()
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return 0, err.Error()
+	}
+	return resp.StatusCode, string(text)
+}
+
+// maxInFlight is a little less than the number of connections that the service accepts.
+const maxInFlight = 1000
+
+// maxWait is the time that a request waits for a place when too many run. It is shorter
+// than the service's default, so that a spike of traffic overloads the service on a fast
+// machine too: maxInFlight requests wait longer than this at up to 17,000 requests per
+// second.
+const maxWait = 50 * time.Millisecond
 
 // drive sends traffic until the schedule or ctx ends, and prints the report. Metrics of
 // the traffic go where those of the service go.
-func drive(ctx context.Context, schedule openloop.Schedule, target *url.URL, logger *slog.Logger, stdout, live io.Writer) error {
+func drive(ctx context.Context, schedule openloop.Schedule, start time.Time, target *url.URL, logger *slog.Logger, stdout, live io.Writer) error {
 	sender, err := client.New(client.Options{Target: target, Timeout: 10 * time.Second, MaxInFlight: maxInFlight})
 	if err != nil {
 		return err
 	}
 	cfg := openloop.Config{
 		Schedule:    schedule,
+		Start:       start,
 		Paths:       []openloop.Path{{Path: "/", Weight: 1}, {Path: "/api/trace", Weight: 1}, {Path: "/api/apm", Weight: 1}},
 		Sender:      sender,
 		MaxInFlight: maxInFlight,

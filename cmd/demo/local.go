@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 
+	"apmapp/internal/faults"
 	"apmapp/internal/local/checks"
 	"apmapp/internal/local/intake"
 	"apmapp/internal/local/received"
@@ -31,7 +32,7 @@ type local struct {
 // startLocal starts the local agent and its pages, and sets the variables by
 // which the tracer, the profiler and DogStatsD find it. It returns nil if the
 // environment names another Agent.
-func startLocal(ctx context.Context, o options, logger *slog.Logger, warn func(error)) (_ *local, err error) {
+func startLocal(ctx context.Context, o options, runner *faults.Runner, logger *slog.Logger, warn func(error)) (_ *local, err error) {
 	if o.agent != "" {
 		return nil, nil
 	}
@@ -54,7 +55,7 @@ func startLocal(ctx context.Context, o options, logger *slog.Logger, warn func(e
 		return nil, err
 	}
 	waiting := "The demo's traffic makes some within seconds. To send traces from another program, set DD_TRACE_AGENT_URL=http://" + l.agent.Addr().String() + "."
-	l.pages, err = viewer.Listen(ctx, o.pages, viewer.Config{Store: l.store, Received: counters, Waiting: waiting}, logger)
+	l.pages, err = viewer.Listen(ctx, o.pages, viewer.Config{Store: l.store, Received: counters, Faults: runner, Waiting: waiting}, logger)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, fmt.Errorf("another process uses the pages' port; choose one with -pages-port: %w", err)
 	}

@@ -10,8 +10,10 @@ package main
 
 import (
 	"context"
+	"io"
 
 	"apmapp/internal/command"
+	"apmapp/internal/faults"
 	"apmapp/loadgen/report"
 )
 
@@ -29,6 +31,7 @@ sends to that one and has no pages.`,
 		Examples: []command.Example{
 			{Line: "demo", Comment: "20 requests per second until interrupted; pages on http://127.0.0.1:8127"},
 			{Line: "demo -rps 100 -duration 1m", Comment: "one minute of more traffic"},
+			{Line: "demo -fault slow-statement", Comment: "cause a fault, watch until it is seen, undo it; -fault list describes all"},
 			{Line: "demo -dsn 'user:password@tcp(127.0.0.1:3306)/apmapp'", Comment: "on a MySQL server of your own"},
 		},
 		Modules: []string{"gopkg.in/DataDog/dd-trace-go.v1", "github.com/DataDog/dd-trace-go/v2", "github.com/dolthub/go-mysql-server"},
@@ -38,6 +41,10 @@ sends to that one and has no pages.`,
 			return err
 		},
 		Run: func(ctx context.Context) error {
+			if o.list {
+				_, err := io.WriteString(p.Stdout, faults.Describe())
+				return err
+			}
 			return demo(ctx, o, p.Stdout, p.Stderr, report.Terminal(p.Stderr))
 		},
 	}

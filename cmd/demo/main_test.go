@@ -254,6 +254,9 @@ func TestFailures(t *testing.T) {
 		{"-database sqlite", 2, `-database must be one of auto, embedded, mysqld, got "sqlite"`},
 		{"-database embedded -dsn app@tcp(db)/apmapp", 2, "-database embedded and -dsn exclude each other: remove one"},
 		{"-checks nowhere", 2, "-checks nowhere: no directory conf.d; give a directory with the Agent's files, such as deploy/agent"},
+		{"-fault lok", 2, `-fault: unknown fault "lok"; did you mean lock?`},
+		{"-fault lock", 2, `-fault needs the local agent, which sees the fault: remove DD_TRACE_AGENT_URL and DD_AGENT_HOST from the environment, got "http://127.0.0.1:1"`},
+		{"-fault-length -1s", 2, "-fault-length must be at least 0s, got -1s"},
 		{"now", 2, `unexpected argument "now"`},
 	} {
 		status, stdout, stderr := execute(t, t.Context(), strings.Fields(test.args)...)
@@ -286,7 +289,7 @@ func TestPortsOfOpenTelemetryInUse(t *testing.T) {
 
 func TestHelp(t *testing.T) {
 	status, stdout, _ := execute(t, t.Context(), "--help")
-	for _, flag := range []string{"-rps", "-port", "-dsn", "-database", "-duration", "-agent-port", "-dogstatsd-port", "-otlp-grpc-port", "-otlp-http-port", "-pages-port", "-memory", "-checks"} {
+	for _, flag := range []string{"-rps", "-port", "-dsn", "-database", "-duration", "-agent-port", "-dogstatsd-port", "-otlp-grpc-port", "-otlp-http-port", "-pages-port", "-memory", "-checks", "-fault", "-fault-length"} {
 		if !strings.Contains(stdout, flag) {
 			t.Errorf("no %s", flag)
 		}

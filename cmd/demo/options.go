@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io/fs"
 	"net"
@@ -14,6 +15,7 @@ import (
 	"apmapp/deploy/agent"
 	"apmapp/internal/build"
 	"apmapp/internal/command"
+	"apmapp/internal/faults"
 	"apmapp/internal/local/checks"
 	"apmapp/internal/local/intake"
 	localstore "apmapp/internal/local/store"
@@ -37,6 +39,11 @@ type options struct {
 	traces, metrics, pages string
 	otlpGRPC, otlpHTTP     intake.OTLPAddr
 	memory                 int64
+	// faults are those to cause; the demo ends after them. list only prints all.
+	faults []string
+	list   bool
+	// faultLength is the time that a fault lasts at least.
+	faultLength time.Duration
 	// checks are the files of the Agent's checks; nil runs none.
 	checks fs.FS
 }
@@ -54,7 +61,12 @@ type given struct {
 	set                                 *command.Flags
 	memory                              uint
 	checks                              string
+	fault                               string
+	faultLength                         time.Duration
 }
+
+// list is the value of -fault that prints all faults.
+const list = "list"
 
 // The values of -checks that are not directories; embedded is one too.
 const none = "none"
@@ -79,6 +91,8 @@ func (g *given) flags(fs *command.Flags) {
 	fs.UintVar(&g.pagesPort, "pages-port", 8127, "`port` of the local agent's pages")
 	fs.UintVar(&g.memory, "memory", 64, "`MB` of telemetry that the local agent keeps; the heap is sized for it")
 	fs.StringVar(&g.checks, "checks", embedded, "`directory` with the Agent's files whose checks the local agent runs (conf.d, checks.d, datadog.yaml), such as deploy/agent; embedded (a copy of deploy/agent), or none")
+	fs.StringVar(&g.fault, "fault", "", "`name` of a fault to cause: the demo exits with 0 when it was seen and undone, with 1 if it was not seen; several with commas between, all, or list, which describes them")
+	fs.DurationVar(&g.faultLength, "fault-length", 30*time.Second, "`time` that a fault lasts, also one that a button of the pages causes; it lasts longer until it is seen")
 }
 
 // options checks the values. An error names its flag.
@@ -133,8 +147,37 @@ func (g *given) options(getenv func(string) string) (options, error) {
 			return options{}, fmt.Errorf("-dsn: %w", err)
 		}
 	}
+	if err := g.checkFaults(&o); err != nil {
+		return options{}, err
+	}
 	o.service.Telemetry = telemetry.ConfigFromEnv(getenv, "apmapp", build.Version())
 	return o, nil
+}
+
+func (g *given) checkFaults(o *options) (err error) {
+	if g.faultLength < 0 {
+		return fmt.Errorf("-fault-length must be at least 0s, got %s", g.faultLength)
+	}
+	o.faultLength = g.faultLength
+	switch g.fault {
+	case "":
+		return nil
+	case list:
+		o.list = true
+		return nil
+	}
+	if o.faults, err = faults.Parse(g.fault); err != nil {
+		return fmt.Errorf("-fault: %w", err)
+	}
+	switch {
+	case o.agent != "":
+		return fmt.Errorf("-fault needs the local agent, which sees the fault: remove DD_TRACE_AGENT_URL and DD_AGENT_HOST from the environment, got %q", o.agent)
+	case g.rps < 1:
+		return fmt.Errorf("-fault needs traffic: -rps must be at least 1, got %g", g.rps)
+	case g.duration != 0:
+		return errors.New("-fault and -duration exclude each other: the demo ends after the fault; -fault-length makes it longer")
+	}
+	return nil
 }
 
 func here(port uint) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(int(port))) }

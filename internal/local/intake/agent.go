@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -52,7 +53,10 @@ type Agent struct {
 	core    *traceagent.Agent
 	inner   http.Handler // without the taps
 	flush   func()       // passes on what core holds back
+	serving http.Handler // with the taps
 	server  *http.Server
+	addr    net.Addr // of front
+	udp     net.Addr // of packets
 	front   net.Listener
 	socket  net.Listener // nil without one
 	packets net.PacketConn
@@ -82,6 +86,7 @@ func Start(cfg Config) (_ *Agent, err error) {
 	if a.packets, err = net.ListenPacket("udp", cfg.DogStatsD); err != nil {
 		return nil, fmt.Errorf("listen for metrics on %s: %w", cfg.DogStatsD, err)
 	}
+	a.addr, a.udp = a.front.Addr(), a.packets.LocalAddr()
 	if cfg.Socket != "" {
 		if a.socket, err = listenUnix(net.Listen, "unix", cfg.Socket); err != nil {
 			return nil, fmt.Errorf("listen for traces on %s: %w", cfg.Socket, err)
@@ -100,8 +105,8 @@ func Start(cfg Config) (_ *Agent, err error) {
 	cfg.Received.Tracers(a.core.Received)
 	a.flush = a.core.Flush
 	described, err := a.core.Describe(traceagent.Info{
-		Port:       port(a.front.Addr()),
-		StatsdPort: port(a.packets.LocalAddr()),
+		Port:       port(a.addr),
+		StatsdPort: port(a.udp),
 		Socket:     cfg.Socket,
 		Endpoints:  []string{profilesPath},
 		Pages: func() string {
@@ -118,22 +123,65 @@ func Start(cfg Config) (_ *Agent, err error) {
 	if err := a.startOTLP(); err != nil {
 		return nil, err
 	}
-	a.server = &http.Server{
-		Handler:           a.observed(origin.Intake(origin.Named(nil, cfg.Addr), tapped(cfg.Taps, a.live(a.inner)))),
-		ErrorLog:          slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelDebug),
-		ReadHeaderTimeout: 5 * time.Second,  // clients are on this machine
-		ReadTimeout:       30 * time.Second, // a profile of 50 MB on a busy machine
-		IdleTimeout:       2 * time.Minute,  // tracers flush every two seconds
-	}
-	a.running.Go(func() { _ = a.server.Serve(a.front) })
-	if a.socket != nil {
-		a.running.Go(func() { _ = a.server.Serve(a.socket) })
-	}
-	a.running.Go(func() { a.take(a.packets) })
+	a.serving = a.observed(origin.Intake(origin.Named(nil, cfg.Addr), tapped(cfg.Taps, a.live(a.inner))))
+	a.serve()
 	if a.grams != nil {
 		a.running.Go(func() { a.take(a.grams) })
 	}
 	return a, nil
+}
+
+// serve serves the addresses for traces and metrics, and the socket for traces.
+func (a *Agent) serve() {
+	a.server = &http.Server{
+		Handler:           a.serving,
+		ErrorLog:          slog.NewLogLogger(a.cfg.Logger.Handler(), slog.LevelDebug),
+		ReadHeaderTimeout: 5 * time.Second,  // clients are on this machine
+		ReadTimeout:       30 * time.Second, // a profile of 50 MB on a busy machine
+		IdleTimeout:       2 * time.Minute,  // tracers flush every two seconds
+	}
+	server, packets := a.server, a.packets
+	for _, l := range []net.Listener{a.front, a.socket} {
+		if l != nil {
+			a.running.Go(func() { _ = server.Serve(l) })
+		}
+	}
+	a.running.Go(func() { a.take(packets) })
+}
+
+// Leave closes the addresses for traces and metrics, and the socket for traces, as if the
+// Agent had ended. Return opens them again. The caller calls no other method meanwhile.
+func (a *Agent) Leave() error { return errors.Join(a.server.Close(), a.packets.Close()) }
+
+// Return ends what Leave began. It may be called again after an error.
+func (a *Agent) Return() (err error) {
+	var opened []io.Closer
+	defer func() {
+		if err != nil {
+			for _, l := range opened {
+				err = errors.Join(err, l.Close())
+			}
+		}
+	}()
+	front, err := net.Listen("tcp", a.addr.String())
+	if err != nil {
+		return err
+	}
+	opened = append(opened, front)
+	packets, err := net.ListenPacket("udp", a.udp.String())
+	if err != nil {
+		return err
+	}
+	opened = append(opened, packets)
+	socket := a.socket
+	if socket != nil {
+		if socket, err = listenUnix(net.Listen, "unix", a.cfg.Socket); err != nil {
+			return err
+		}
+	}
+	a.front, a.packets, a.socket = front, packets, socket
+	a.serve()
+	return nil
 }
 
 // socketMode lets programs of other users send, like the Agent's own sockets.
@@ -165,10 +213,10 @@ func (a *Agent) SetPages(addr net.Addr) {
 }
 
 // Addr returns the TCP address for traces and profiles.
-func (a *Agent) Addr() net.Addr { return a.front.Addr() }
+func (a *Agent) Addr() net.Addr { return a.addr }
 
 // DogStatsD returns the UDP address for metrics.
-func (a *Agent) DogStatsD() net.Addr { return a.packets.LocalAddr() }
+func (a *Agent) DogStatsD() net.Addr { return a.udp }
 
 // Close stops the Agent after it has stored what clients have sent.
 func (a *Agent) Close() error {

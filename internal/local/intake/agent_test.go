@@ -132,13 +132,19 @@ func TestPackets(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
+	awaitMetric(t, s, c)
+	if s.Usage().MalformedPackets == 0 {
+		t.Error("the malformed line is not counted")
+	}
+}
+
+// awaitMetric sends a metric and a malformed line until the metric is stored.
+func awaitMetric(t *testing.T, s *store.Store, c net.Conn) {
+	t.Helper()
 	poll.True(t, "a metric is stored", func() bool {
 		fmt.Fprint(c, "a.b:1|g|#x:y\n\xff\xfe\x00garbage")
 		return len(s.Metrics("a.b")) > 0
 	})
-	if s.Usage().MalformedPackets == 0 {
-		t.Error("the malformed line is not counted")
-	}
 }
 
 // TestPacketsOverSocket sends with DogStatsD's own client, to a socket that replaces

@@ -23,6 +23,7 @@ var kindsOf = map[string]store.Kind{
 	"metrics":  store.Metrics,
 	"received": store.All,
 	"usage":    store.All,
+	"faults":   store.All,
 }
 
 // events sends an event when data of a page has arrived, at most one a second. It names

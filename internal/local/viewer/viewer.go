@@ -26,6 +26,8 @@ type Config struct {
 	Store *store.Store
 	// Received are the counters of the agent; nil without an agent.
 	Received *received.Counters
+	// Faults causes faults; nil has no page for them.
+	Faults Faults
 	// Hosts are names of this machine, besides localhost, that the pages answer to, in
 	// lower case.
 	Hosts []string
@@ -51,7 +53,7 @@ func New(cfg Config) http.Handler {
 		cfg.Received = received.New()
 	}
 	v := &viewer{Config: cfg, pages: map[string]*template.Template{}}
-	for _, name := range []string{"overview", "errors", "service", "map", "traces", "trace", "logs", "profiles", "metrics", "received", "usage", "design", "missing"} {
+	for _, name := range []string{"overview", "errors", "service", "map", "traces", "trace", "logs", "profiles", "metrics", "received", "usage", "design", "faults", "missing"} {
 		v.pages[name] = template.Must(template.New("layout.html").Funcs(functions).ParseFS(files, "pages/layout.html", "pages/parts.html", "pages/"+name+".html"))
 	}
 	assets, err := fs.Sub(files, "assets")
@@ -74,6 +76,12 @@ func New(cfg Config) http.Handler {
 	mux.HandleFunc("GET /design", v.design)
 	mux.HandleFunc("POST /clear", v.clear)
 	mux.HandleFunc("GET /events", v.events)
+	if v.Faults != nil {
+		mux.HandleFunc("GET /faults", v.faults)
+		mux.HandleFunc("POST /faults", v.startFault)
+		mux.HandleFunc("POST /faults/undo", v.endFault)
+		mux.HandleFunc("GET /api/faults", v.apiFaults)
+	}
 	mux.HandleFunc("GET /api/services", v.apiServices)
 	mux.HandleFunc("GET /api/resources", v.apiResources)
 	mux.HandleFunc("GET /api/calls", v.apiCalls)
@@ -105,6 +113,9 @@ func (v *viewer) twins(next http.Handler) http.Handler {
 		"/profiles": v.apiProfiles, "/metrics": v.apiMetrics, "/received": v.apiReceived, "/usage": v.apiUsage, "/services/{service}": v.apiService,
 	} {
 		pages.HandleFunc("GET "+path, of)
+	}
+	if v.Faults != nil {
+		pages.HandleFunc("GET /faults", v.apiFaults)
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		twin := r
@@ -154,6 +165,8 @@ type page struct {
 	Waiting        string
 	// Recording is the time of the recording that is shown; nil without one.
 	Recording *time.Time
+	// Faults is set if there is a page for faults.
+	Faults bool
 	// Live pages refresh when data arrives.
 	Live bool
 	// Part is the template to show without the layout; "" shows the whole page.
@@ -168,7 +181,7 @@ func (v *viewer) fail(w http.ResponseWriter, what string, err error) {
 }
 
 func (v *viewer) show(w http.ResponseWriter, status int, name string, p page) {
-	p.Waiting = v.Waiting
+	p.Waiting, p.Faults = v.Waiting, v.Faults != nil
 	if at, is := v.Store.Recording(); is {
 		p.Recording = &at
 	}

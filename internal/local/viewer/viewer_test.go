@@ -674,7 +674,7 @@ func TestServer(t *testing.T) {
 
 // TestEvents: the stream names the pages whose data has arrived, all of them or one.
 func TestEvents(t *testing.T) {
-	for query, want := range map[string]string{"": "logs received trace usage", "?page=logs": "logs", "?page=usage": "usage"} {
+	for query, want := range map[string]string{"": "faults logs received trace usage", "?page=logs": "logs", "?page=usage": "usage"} {
 		s := store.New(0)
 		server := httptest.NewServer(New(Config{Store: s}))
 		defer server.Close()
@@ -697,7 +697,7 @@ func TestEvents(t *testing.T) {
 			t.Errorf("%s: %q, want %q", query, got, want)
 		}
 	}
-	if w := fetch(t, New(Config{Store: store.New(0)}), "/events?page=x"); w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), `page must be one of errors, logs, map, metrics, profiles, received, services, trace, traces, usage, got "x"`) {
+	if w := fetch(t, New(Config{Store: store.New(0)}), "/events?page=x"); w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), `page must be one of errors, faults, logs, map, metrics, profiles, received, services, trace, traces, usage, got "x"`) {
 		t.Errorf("status %d: %s", w.Code, w.Body)
 	}
 }
