@@ -351,13 +351,13 @@ func (d *doctor) clock(date string, sent, arrived time.Time) {
 	difference := ahead.Abs().Round(unit).String()
 	switch {
 	case ahead > latest:
-		d.add("clock", Failed, "this machine's clock is "+difference+" ahead of the Agent's, and Datadog takes no span more than 2 h in the future", do)
+		d.add("clock", Failed, "this machine's clock is "+difference+" later than the Agent's, and Datadog takes no span more than 2 h in the future", do)
 	case ahead < -oldest:
-		d.add("clock", Failed, "this machine's clock is "+difference+" behind the Agent's, and Datadog takes no span older than 18 h", do)
+		d.add("clock", Failed, "this machine's clock is "+difference+" earlier than the Agent's, and Datadog takes no span older than 18 h", do)
 	case ahead > clockTolerance:
-		d.add("clock", Warning, "this machine's clock is "+difference+" ahead of the Agent's, so traces appear at the wrong time", do)
+		d.add("clock", Warning, "this machine's clock is "+difference+" later than the Agent's, so traces appear at the wrong time", do)
 	case ahead < -clockTolerance:
-		d.add("clock", Warning, "this machine's clock is "+difference+" behind the Agent's, so traces appear at the wrong time", do)
+		d.add("clock", Warning, "this machine's clock is "+difference+" earlier than the Agent's, so traces appear at the wrong time", do)
 	default:
 		d.add("clock", OK, "this machine's clock agrees with the Agent's", "")
 	}

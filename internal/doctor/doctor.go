@@ -96,7 +96,7 @@ func (d *doctor) skip(checks ...string) {
 	d.report.NotChecked = append(d.report.NotChecked, checks...)
 }
 
-// Run makes all checks. It calls each, unless nil, with every finding as soon as it is
+// Run makes all checks. If each is set, it is called with every finding as soon as it is
 // known. It starts and stops a tracer, so the process must have none.
 func Run(ctx context.Context, cfg Config, each func(Finding)) Report {
 	if each == nil {

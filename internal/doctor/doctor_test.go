@@ -403,11 +403,11 @@ func TestAgents(t *testing.T) {
 
 		{"the clocks agree", dated(0), "clock", ok("agrees")},
 		{"four seconds ahead", dated(4 * time.Second), "clock", ok("agrees")},
-		{"an hour ahead", dated(time.Hour), "clock", warning("1h0m0s ahead of the Agent's", "NTP")},
-		{"an hour behind", dated(-time.Hour), "clock", warning("1h0m0s behind the Agent's", "NTP")},
-		{"three hours ahead", dated(3 * time.Hour), "clock", failed("3h0m0s ahead of the Agent's, and Datadog takes no span more than 2 h in the future", "NTP")},
-		{"three hours behind", dated(-3 * time.Hour), "clock", warning("3h0m0s behind", "NTP")},
-		{"a day behind", dated(-24 * time.Hour), "clock", failed("24h0m0s behind the Agent's, and Datadog takes no span older than 18 h", "NTP")},
+		{"an hour ahead", dated(time.Hour), "clock", warning("1h0m0s later than the Agent's", "NTP")},
+		{"an hour behind", dated(-time.Hour), "clock", warning("1h0m0s earlier than the Agent's", "NTP")},
+		{"three hours ahead", dated(3 * time.Hour), "clock", failed("3h0m0s later than the Agent's, and Datadog takes no span more than 2 h in the future", "NTP")},
+		{"three hours behind", dated(-3 * time.Hour), "clock", warning("3h0m0s earlier", "NTP")},
+		{"a day behind", dated(-24 * time.Hour), "clock", failed("24h0m0s earlier than the Agent's, and Datadog takes no span older than 18 h", "NTP")},
 		{"no date", answering(t, func(w http.ResponseWriter, r *http.Request) {
 			w.Header()["Date"] = nil
 			infoOf(usualInfo, takeAll)(w, r)
@@ -753,7 +753,7 @@ func TestEverythingHangs(t *testing.T) {
 	}
 }
 
-// When the time is over, the doctor waits for nobody.
+// When the time is over, the doctor ends without more waits.
 func TestTimeIsOver(t *testing.T) {
 	hanging := listening(t, hang)
 	url := answering(t, infoOf(usualInfo, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
