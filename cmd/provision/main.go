@@ -3,6 +3,7 @@
 //
 //	go run ./cmd/provision plan -offline
 //	go run ./cmd/provision apply -env dev -notify @team@example.com
+//	go run ./cmd/provision test
 //
 // It exits with 0 after success, 1 after a failure, and 2 when its command line or
 // environment is wrong. plan -detailed-exitcode exits with 3 if the account differs
@@ -39,7 +40,7 @@ type program struct {
 
 func (p *program) execute(ctx context.Context) int {
 	c := command.Command{
-		Name: "provision", Arguments: "COMMAND [ID | NAME]",
+		Name: "provision", Arguments: "COMMAND [ID | NAME | FILES]",
 		Summary: `provision makes a Datadog account match definitions: dashboards, monitors, SLOs
 and downtimes.`,
 		Examples: []command.Example{
@@ -49,6 +50,7 @@ and downtimes.`,
 			{Line: "provision destroy", Comment: "delete what apply created; asks first"},
 			{Line: "provision export abc-def-ghi", Comment: "write a resource made by hand as a definition"},
 			{Line: "provision share timeboard", Comment: "create a public link of a dashboard; asks first"},
+			{Line: "provision test", Comment: "test the monitors on data of files; needs no keys"},
 			{Line: "provision unshare timeboard", Comment: "revoke the dashboard's public links, or one link by its URL"},
 		},
 		Notes: `The environment variables DD_API_KEY and DD_APP_KEY hold the account's keys, and
@@ -62,6 +64,9 @@ docs/datadog.md describes the definitions and the permissions of the keys.`,
 }
 
 func (p *program) run(ctx context.Context) error {
+	if p.command == "test" {
+		return p.test()
+	}
 	if p.offline() {
 		return p.planOffline()
 	}

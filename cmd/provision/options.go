@@ -19,12 +19,13 @@ import (
 
 // arguments are the commands and the name of their argument, if they have one.
 var arguments = []struct{ command, argument string }{
-	{"plan", ""}, {"apply", ""}, {"destroy", ""}, {"export", "ID"}, {"share", "NAME"}, {"unshare", "NAME"},
+	{"plan", ""}, {"apply", ""}, {"destroy", ""}, {"export", "ID"}, {"share", "NAME"}, {"unshare", "NAME"}, {"test", ""},
 }
 
 // options are the command line and the environment.
 type options struct {
 	command, argument         string
+	files                     []string // of test
 	apiKey, appKey, site, api string
 	values                    provision.Values
 	timezone, dirName         string
@@ -119,7 +120,7 @@ func (o *options) check(words []string, getenv func(string) string) error {
 
 // offline reports whether the command sends no requests.
 func (o *options) offline() bool {
-	return o.noAccount || o.dryRun && o.apiKey == "" && o.appKey == ""
+	return o.command == "test" || o.noAccount || o.dryRun && o.apiKey == "" && o.appKey == ""
 }
 
 // words reads the command and its argument.
@@ -140,6 +141,9 @@ func (o *options) words(words []string) error {
 	}
 	o.command = words[0]
 	rest := words[1:]
+	if o.command == "test" {
+		o.files, rest = rest, nil
+	}
 	if argument := arguments[i].argument; argument != "" {
 		if len(rest) == 0 {
 			return fmt.Errorf("%s needs an argument: %s", o.command, argument)

@@ -5,7 +5,7 @@ package datadog
 import "embed"
 
 // Definitions are all files, so that the program that applies them needs no
-// checkout.
+// checkout. The folder tests has tests of the monitors.
 //
-//go:embed *.json
+//go:embed *.json tests/*.yaml
 var Definitions embed.FS

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Datadog does not publish how its algorithms compute a band. These are of our own: the
-// notes of results say so.
+// Datadog does not publish how its algorithms compute a band. These rules are our own, and
+// results have a note about it.
 const (
 	// basicSpan is the number of buckets before a value that make its band, and basicLeast
 	// the number of values among them from which on there is a band.

@@ -35,8 +35,7 @@ func mustParse(t testing.TB, text string) time.Time {
 	return at
 }
 
-// The rules are those of RFC 5545 (recurrences are wall times) and of the API's
-// specification (a duration is elapsed time). Europe/Berlin changes its clocks on
+// RFC 5545: recurrences are wall times. The API's specification: a duration is elapsed time. Europe/Berlin changes its clocks on
 // 2026-03-29 and 2026-10-25.
 func TestOccurrences(t *testing.T) {
 	for _, c := range []struct {

@@ -135,7 +135,6 @@ func (m *metric) series(e *evaluator, each func(*evaluator, []float64)) frame {
 	f := frame{counts: m.asCount || m.asRate, by: m.by}
 	groups := map[string]*members{}
 	var order []*members
-	matching := 0
 	for _, s := range e.src.Series(m.name, time.Unix(own.from, 0), time.Unix(own.to, 0)) {
 		if !m.scope.match(s.Tags) {
 			continue
@@ -147,7 +146,6 @@ func (m *metric) series(e *evaluator, each func(*evaluator, []float64)) frame {
 		if s.Interval > own.step {
 			e.notes.add(fmt.Sprintf("some points of %s are for %d s, longer than the intervals of %d s here", m.name, s.Interval, own.step))
 		}
-		matching++
 		for _, g := range of {
 			key := strings.Join(g, "\x00")
 			if groups[key] == nil {
@@ -158,7 +156,7 @@ func (m *metric) series(e *evaluator, each func(*evaluator, []float64)) frame {
 		}
 	}
 	for _, g := range order {
-		l := m.join(&own, g, matching > 1, each)
+		l := m.join(&own, g, each)
 		if own.step != e.step {
 			l.values = spread(l.values, &own, e)
 		}
@@ -277,7 +275,7 @@ func (m *metric) value(s Series, b bucket, step int64) float64 {
 }
 
 // join is the aggregation of space: of the series of one group.
-func (m *metric) join(e *evaluator, g *members, several bool, each func(*evaluator, []float64)) line {
+func (m *metric) join(e *evaluator, g *members, each func(*evaluator, []float64)) line {
 	l := line{group: g.group, step: e.step, values: missing(e.buckets)}
 	if g.series[0].Kind == Distribution {
 		return m.joinSketches(e, g, l, each)
@@ -300,7 +298,7 @@ func (m *metric) join(e *evaluator, g *members, several bool, each func(*evaluat
 		if each != nil {
 			each(e, values)
 		}
-		m.interpolate(e, values, several)
+		m.interpolate(e, values, len(g.series) > 1)
 		all = append(all, values)
 	}
 	for i := range l.values {
@@ -371,7 +369,8 @@ func (m *metric) joinSketches(e *evaluator, g *members, l line, each func(*evalu
 	return l
 }
 
-// interpolate fills gaps: by .fill, else between the points of several gauges.
+// interpolate fills gaps: by .fill, else between the points of gauges that are joined. A group
+// of one series has no interpolated points.
 // https://docs.datadoghq.com/metrics/guide/interpolation-the-fill-modifier-explained/
 func (m *metric) interpolate(e *evaluator, values []float64, several bool) {
 	switch {

@@ -13,7 +13,7 @@ import (
 
 // function is a function of expressions.
 type function struct {
-	// numbers and texts are how many arguments follow the first one, at most.
+	// numbers and texts bound the arguments after the first one.
 	numbers, texts int
 	// valid checks the arguments, if not nil.
 	valid func(*call) error

@@ -38,7 +38,7 @@ type Monitor struct {
 	Priority string // P1 to P5, empty without one
 	Tags     Tags
 	Options  Options
-	// Comparator is that of the query's threshold; empty for service checks.
+	// Comparator precedes the query's threshold; empty for service checks.
 	Comparator string
 	// Notes are the reasons for which Datadog's states may differ. A monitor that cannot be
 	// evaluated has [Monitor.Unevaluated].
@@ -585,7 +585,7 @@ func splitOutside(text string) func(func(string) bool) {
 	}
 }
 
-// checksKept is how far back results of checks are read.
+// checksKept bounds the age of the results of checks that are read.
 const checksKept = 24 * time.Hour
 
 func (r *checkRule) readings(src Source, _ *Catalog, m *Monitor, now time.Time, _ *notes) []reading {

@@ -200,7 +200,7 @@ func (r *Request) Series(src Source, from, to time.Time, step time.Duration) Res
 	return result
 }
 
-// newGrid returns an evaluator whose buckets are those of the finest query. They begin where
+// newGrid returns an evaluator with the buckets of the finest query. They begin where
 // the longest buckets do.
 func newGrid(src Source, roots []node, from, to time.Time, step int64, n *notes) *evaluator {
 	finest, longest := int64(math.MaxInt64), step
@@ -315,8 +315,8 @@ func scalars(n node, e *evaluator, aggregator string, from int64) frame {
 	case *events:
 		return n.eval(e.window(from, e.to))
 	case *metric:
-		// Percentiles are read once, from all values of the time frame. Sums of counts are
-		// those of exactly the time frame, too.
+		// Percentiles are read once, from all values of the time frame. A sum of counts
+		// covers exactly the time frame, too.
 		if n.aggregator == "percentile" && (aggregator == "" || aggregator == "percentile") || aggregator == "sum" && n.asCount && n.method == "" && n.fill == "" {
 			w := *n
 			w.interval = 0

@@ -328,7 +328,8 @@ func (s *SLO) BurnRate(src Source, timeframe string, window time.Duration, now t
 			failed = float64(down) / float64(len(up))
 		}
 	}
-	return failed / (1 - t.Target/100), *n
+	// 0.003 / (1 - 0.999) is 3, not the 3.0000000000003 of floating-point numbers.
+	return math.Round(failed/(1-t.Target/100)*1e9) / 1e9, *n
 }
 
 // History returns the SLI of each step in [from, to), in percent.
