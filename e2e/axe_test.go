@@ -76,7 +76,7 @@ func TestAccessibility(t *testing.T) {
 		} `json:"traces"`
 	}
 	failed := get[listing](t, full+"/api/traces?errors=1&limit=1").Traces[0].ID
-	paths := []string{"/", "/errors", "/services/apmapp", "/map", "/traces", "/traces?q=status:5xx", "/traces?q=(a:b)", "/t/" + failed, "/logs", "/logs?level=ERROR",
+	paths := []string{"/", "/errors", "/services/apmapp", "/services/apmapp/resource?name=GET+/api/trace", "/map", "/traces", "/traces?q=status:5xx", "/traces?q=(a:b)", "/t/" + failed, "/logs", "/logs?level=ERROR",
 		"/profiles", "/metrics", "/received", "/usage", "/design", "/nonesuch"}
 	var pages []string
 	for _, path := range paths {

@@ -17,6 +17,7 @@ import (
 
 	"apmapp/e2e/browser"
 	"apmapp/internal/format"
+	"apmapp/internal/testing/poll"
 )
 
 // startRecording shows the recording of the demo until the test ends. It returns the URL of
@@ -136,6 +137,42 @@ func TestRequestsByStatus(t *testing.T) {
 	})()`, chromedp.EvalAwaitPromise))
 	if at := strings.Join(strings.Fields(at), " "); !strings.Contains(at, "2xx0/s5xx5.00/s") {
 		t.Errorf("the legend at the failures: %s", at)
+	}
+	for _, e := range b.Errors() {
+		t.Errorf("error on a page: %s", e)
+	}
+}
+
+// TestSlowResource: from the overview, two clicks lead to what a slow request waited for.
+func TestSlowResource(t *testing.T) {
+	t.Parallel()
+	pages, b := startRecording(t), browser.Start(t)
+	b.Do(t, chromedp.EmulateViewport(1280, 900), chromedp.Navigate(pages+"/"))
+	click := func(selector string) string {
+		t.Helper()
+		before := browser.Get(t, b, chromedp.Location())
+		if !browser.Get(t, b, chromedp.Evaluate[bool](fmt.Sprintf(`(e => { if (e) e.click(); return !!e })(document.querySelector(%q))`, selector))) {
+			t.Fatalf("no %s on %s", selector, before)
+		}
+		poll.True(t, selector+" leads to another page", func() bool {
+			b.Text(t)
+			return browser.Get(t, b, chromedp.Location()) != before
+		})
+		return strings.Join(strings.Fields(b.Text(t)), " ")
+	}
+	text := click(`a[href*="/resource?"][href*="api%2ftrace" i]`) // the first one of the slowest resources
+	for _, want := range []string{"GET /api/trace", "slow: p95 rose from 3.65ms to 316ms, ended", "66.0% of requests failed (33 of 50), ended", "p50 1.29ms", "p99 316ms",
+		"calls apmapp-mysql INSERT INTO visits ( route, trace_id, visited_at ) VALUES ( ? )", "99.1%", "Latest warnings and errors in the log", "trace: record a visit", "apmapp.visits.recorded"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the resource's page has no %q: %s", want, text)
+		}
+	}
+	bars := browser.Get(t, b, chromedp.Evaluate[int](`[...document.querySelectorAll(".histogram i")].filter(bar => bar.getBoundingClientRect().height > 30).length`))
+	if bars < 3 {
+		t.Errorf("%d bars of the distribution are high, want several", bars)
+	}
+	if text := click(".histogram a:last-child"); !strings.Contains(text, "GET /api/trace") || !strings.Contains(text, " match") {
+		t.Errorf("the last bar leads to %s", text)
 	}
 	for _, e := range b.Errors() {
 		t.Errorf("error on a page: %s", e)

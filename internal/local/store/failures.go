@@ -58,6 +58,8 @@ type Failure struct {
 	First    time.Time `json:"first"`
 	Last     time.Time `json:"last"`
 	Versions []string  `json:"versions"`
+	// Resources are the first ones that had the error.
+	Resources []string `json:"resources"`
 	TraceID  string    `json:"trace_id"`
 	SpanID   uint64    `json:"span_id,string"`
 	Stack    string    `json:"stack,omitempty"`
@@ -67,6 +69,7 @@ type Failure struct {
 
 const (
 	maxFailures = 200
+	// maxVersions bounds Versions and Resources.
 	maxVersions = 10
 	// failureMinutes is the length of PerMinute.
 	failureMinutes = 30
@@ -147,9 +150,8 @@ func (g *failureGroup) add(e failure, now time.Time) {
 	if !e.at.Before(g.Last) {
 		g.Last, g.Message, g.Resource, g.Stack, g.TraceID, g.SpanID = e.at, e.message, e.resource, e.stack, e.traceID, e.spanID
 	}
-	if e.version != "" && !slices.Contains(g.Versions, e.version) && len(g.Versions) < maxVersions {
-		g.Versions = append(g.Versions, e.version)
-	}
+	keep(&g.Versions, e.version)
+	keep(&g.Resources, e.resource)
 	at := e.at.UnixNano() / int64(time.Minute)
 	oldest := now.UnixNano()/int64(time.Minute) - failureMinutes
 	for len(g.counts) > 0 && g.counts[0].at <= oldest {
@@ -164,6 +166,13 @@ func (g *failureGroup) add(e failure, now time.Time) {
 	}
 }
 
+// keep adds a text to the first different ones.
+func keep(all *[]string, text string) {
+	if text != "" && !slices.Contains(*all, text) && len(*all) < maxVersions {
+		*all = append(*all, text)
+	}
+}
+
 // list returns the groups of a service, or of all for "", the latest first.
 func (f *failures) list(service string, now time.Time) []Failure {
 	f.mu.RLock()
@@ -175,7 +184,7 @@ func (f *failures) list(service string, now time.Time) []Failure {
 			return
 		}
 		one := g.Failure
-		one.Versions = append([]string{}, g.Versions...)
+		one.Versions, one.Resources = append([]string{}, g.Versions...), append([]string{}, g.Resources...)
 		one.PerMinute = make([]int64, failureMinutes)
 		for _, c := range g.counts {
 			if i := c.at - last + failureMinutes - 1; i >= 0 && i < failureMinutes {

@@ -271,14 +271,14 @@ type Metric struct {
 	Ended bool `json:"-"`
 }
 
-// list returns the series whose names contain a text, as seen at a time, sorted by
-// name and tags.
-func (m *metrics) list(text string, now int64) []Metric {
+// list returns the series whose names and tags match, as seen at a time, sorted by name and
+// tags. Tags are separated by commas.
+func (m *metrics) list(matches func(name, tags string) bool, now int64) []Metric {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	all := []Metric{}
 	m.series.all(func(key metricKey, of *series.Metric) {
-		if !strings.Contains(key.name, text) || ended(of, now) {
+		if ended(of, now) || !matches(key.name, key.tags) {
 			return
 		}
 		if points := of.Points(series.SlotOf(m.now)-(series.MaxPoints-1)*series.SlotLength, now); len(points) > 0 {

@@ -5,6 +5,7 @@ import (
 	"iter"
 	"math"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -214,7 +215,15 @@ func (s *Store) Profile(id int64) (wire.Profile, bool) { return s.profiles.profi
 func (s *Store) LeftOut() map[string]int { return s.profiles.otherFiles() }
 
 // Metrics returns the metrics whose names contain a text, sorted by name and tags.
-func (s *Store) Metrics(text string) []Metric { return s.metrics.list(text, s.Now().Unix()) }
+func (s *Store) Metrics(text string) []Metric {
+	return s.MetricsWhere(func(name, _ string) bool { return strings.Contains(name, text) })
+}
+
+// MetricsWhere returns the series whose names and tags match, sorted by name and tags. Tags
+// are separated by commas.
+func (s *Store) MetricsWhere(matches func(name, tags string) bool) []Metric {
+	return s.metrics.list(matches, s.Now().Unix())
+}
 
 // RefusedMetrics returns why lines of DogStatsD were refused, sorted by reason.
 func (s *Store) RefusedMetrics() []Refusal { return s.metrics.refusals() }

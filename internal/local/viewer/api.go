@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"apmapp/internal/local/series"
 	"apmapp/internal/local/store"
 )
 
@@ -91,8 +92,23 @@ func (v *viewer) apiUsage(w http.ResponseWriter, _ *http.Request) { v.answer(w, 
 func (v *viewer) apiService(w http.ResponseWriter, r *http.Request) {
 	resources := v.Store.Resources(r.PathValue("service"))
 	if len(resources) == 0 {
-		http.Error(w, "no span of service "+r.PathValue("service")+" has arrived in the last half hour", http.StatusNotFound)
+		http.Error(w, scope{Service: r.PathValue("service")}.missing(), http.StatusNotFound)
 		return
 	}
 	v.answer(w, resources)
+}
+
+func (v *viewer) apiResource(w http.ResponseWriter, r *http.Request) {
+	of := scopeOf(r)
+	found, ok := v.find(of)
+	if !ok {
+		http.Error(w, of.missing(), http.StatusNotFound)
+		return
+	}
+	of.Operation = found.Operation
+	v.answer(w, struct {
+		store.Resource
+		Intervals    []series.Interval `json:"intervals"`
+		Surroundings surroundings      `json:"surroundings"`
+	}{found, found.Intervals(), surroundingsOf(v.sample(of, store.Filter{}), of, found.Rate)})
 }

@@ -25,6 +25,11 @@ var functions = template.FuncMap{
 		return strings.TrimSuffix(clock(t.Truncate(time.Second), time.Now()), ".000")
 	},
 	"percent": percent,
+	"share":   format.Percent,
+	"number":  format.Number,
+	"resource": func(service, resource string) string {
+		return scope{Service: service, Resource: resource}.page("/resource")
+	},
 	"count":   func(n reflect.Value) string { return format.Count(n.Int()) }, // of any integer type,
 	"counts":  counts,
 	"facts":   factsOf,

@@ -79,16 +79,17 @@ func newCharts(metrics []store.Metric) []chart {
 	return all
 }
 
-// rank is 0 for metrics of programs, 1 for those of tracers about themselves, 2 for
-// those of DogStatsD clients about themselves.
+// groups are the metrics that are not of the program itself, by the beginning of their names.
+// The groups are in the order of the page, after the programs' own.
+var groups = []struct{ prefix, title string }{
+	{"runtime.", "Runtimes of the languages"},
+	{"system.", "This machine"},
+	{"datadog.", "Tracers and clients about themselves"},
+}
+
+// rank returns 0 for metrics of programs, else the number of their group.
 func rank(name string) int {
-	switch {
-	case strings.HasPrefix(name, "datadog.dogstatsd.client."):
-		return 2
-	case strings.HasPrefix(name, "datadog."):
-		return 1
-	}
-	return 0
+	return 1 + slices.IndexFunc(groups, func(g struct{ prefix, title string }) bool { return strings.HasPrefix(name, g.prefix) })
 }
 
 func tagsOf(m store.Metric) []string {

@@ -3,6 +3,7 @@ package viewer
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -110,26 +111,40 @@ type happening struct {
 
 // happenings returns the latest episodes of all services, the latest first.
 func happenings(services []store.Service, now time.Time) []happening {
-	const most = 8
 	var all []happening
 	for _, s := range services {
-		intervals := s.Operations[0].Intervals()
-		add := func(e series.Episode, text, more string) {
-			window := fmt.Sprintf("&from=%d&to=%d", e.Start.UnixMilli(), e.End.UnixMilli())
-			all = append(all, happening{s.Name, e.Start, e.End, e.Ongoing, text, "/traces?service=" + url.QueryEscape(s.Name) + more + window})
-		}
-		for _, e := range series.FailingEpisodes(intervals, now) {
-			add(e, fmt.Sprintf("%s of requests failed (%s of %s)", format.Percent(e.Errors/e.Hits), format.Count(int64(e.Errors+0.5)), format.Count(int64(e.Hits+0.5))), "&errors=1")
-		}
-		for _, e := range series.SlowEpisodes(intervals, now) {
-			add(e, fmt.Sprintf("slow: p95 rose from %s to %s", format.Duration(e.Usual), format.Duration(e.P95)),
-				"&q="+url.QueryEscape(fmt.Sprintf("service:%q duration:>=%s", s.Name, (e.Usual*3).Round(time.Millisecond))))
-		}
+		all = append(all, episodesOf(scope{Service: s.Name}, s.Operations[0].Intervals(), now)...)
 	}
+	return latestOf(all)
+}
+
+// latestOf sorts happenings, the latest first, and keeps as many as a page shows.
+func latestOf(all []happening) []happening {
+	const most = 8
 	slices.SortFunc(all, func(a, b happening) int {
 		return cmp.Or(b.End.Compare(a.End), b.Start.Compare(a.Start), cmp.Compare(a.Service, b.Service), cmp.Compare(a.Text, b.Text))
 	})
 	return all[:min(len(all), most)]
+}
+
+// episodesOf returns the episodes of a scope.
+func episodesOf(of scope, intervals []series.Interval, now time.Time) []happening {
+	var all []happening
+	add := func(e series.Episode, text string, more url.Values) {
+		q := of.query()
+		maps.Copy(q, more)
+		q.Set("from", fmt.Sprint(e.Start.UnixMilli()))
+		q.Set("to", fmt.Sprint(e.End.UnixMilli()))
+		all = append(all, happening{of.Service, e.Start, e.End, e.Ongoing, text, "/traces?" + q.Encode()})
+	}
+	for _, e := range series.FailingEpisodes(intervals, now) {
+		add(e, fmt.Sprintf("%s of requests failed (%s of %s)", format.Percent(e.Errors/e.Hits), format.Count(int64(e.Errors+0.5)), format.Count(int64(e.Hits+0.5))), url.Values{"errors": {"1"}})
+	}
+	for _, e := range series.SlowEpisodes(intervals, now) {
+		add(e, fmt.Sprintf("slow: p95 rose from %s to %s", format.Duration(e.Usual), format.Duration(e.P95)),
+			url.Values{"q": {fmt.Sprintf("service:%q duration:>=%s", of.Service, (e.Usual * 3).Round(time.Millisecond))}})
+	}
+	return all
 }
 
 // healthOf is what the overview shows of a service.

@@ -64,6 +64,7 @@ func New(cfg Config) http.Handler {
 	mux.HandleFunc("GET /{$}", v.overview)
 	mux.HandleFunc("GET /errors", v.errors)
 	mux.HandleFunc("GET /services/{service}", v.service)
+	mux.HandleFunc("GET /services/{service}/resource", v.resource)
 	mux.HandleFunc("GET /map", v.calls)
 	mux.HandleFunc("GET /traces", v.traces)
 	mux.HandleFunc("GET /t/{id}", v.trace)
@@ -110,7 +111,7 @@ func (v *viewer) twins(next http.Handler) http.Handler {
 	pages := http.NewServeMux()
 	for path, of := range map[string]http.HandlerFunc{
 		"/{$}": v.apiServices, "/errors": v.apiErrors, "/map": v.apiCalls, "/traces": v.apiTraces, "/t/{id}": v.apiTrace, "/logs": v.apiLogs,
-		"/profiles": v.apiProfiles, "/metrics": v.apiMetrics, "/received": v.apiReceived, "/usage": v.apiUsage, "/services/{service}": v.apiService,
+		"/profiles": v.apiProfiles, "/metrics": v.apiMetrics, "/received": v.apiReceived, "/usage": v.apiUsage, "/services/{service}": v.apiService, "/services/{service}/resource": v.apiResource,
 	} {
 		pages.HandleFunc("GET "+path, of)
 	}
@@ -203,51 +204,6 @@ type missing struct{ Text, Wait string }
 func (v *viewer) missing(w http.ResponseWriter, r *http.Request) {
 	v.show(w, http.StatusNotFound, "missing", page{Title: "Not found", Data: missing{Text: "There is no page " + r.URL.Path + "."}})
 }
-
-func (v *viewer) service(w http.ResponseWriter, r *http.Request) {
-	now := v.Store.Now()
-	data := struct {
-		Name, Operation string
-		Chart           overTime
-		Happenings      []happening
-		Primary, Others []store.Resource
-		Errors          []store.Failure
-		From, To        []store.Call
-		Latest, Slowest []store.Summary
-	}{Name: r.PathValue("service")}
-	for _, of := range v.Store.Resources(data.Name) {
-		if of.Primary {
-			data.Operation, data.Primary = of.Operation, append(data.Primary, of)
-		} else {
-			data.Others = append(data.Others, of)
-		}
-	}
-	if len(data.Primary) == 0 {
-		v.show(w, http.StatusNotFound, "missing", page{Title: "Not found", Data: missing{Text: "No span of service " + data.Name + " has arrived in the last half hour."}})
-		return
-	}
-	for _, s := range v.Store.Services() {
-		if s.Name == data.Name {
-			data.Chart = newOverTime(s.Operations[0].Intervals(), now)
-			data.Happenings = happenings([]store.Service{s}, now)
-		}
-	}
-	data.Errors = v.Store.Failures(data.Name)
-	for _, c := range v.Store.Calls() {
-		if c.To == data.Name {
-			data.From = append(data.From, c)
-		}
-		if c.From == data.Name {
-			data.To = append(data.To, c)
-		}
-	}
-	data.Latest, _ = v.Store.Traces(store.Filter{Service: data.Name, Limit: listedOfService})
-	data.Slowest, _ = v.Store.Traces(store.Filter{Service: data.Name, Limit: listedOfService, Slowest: true})
-	v.show(w, http.StatusOK, "service", page{Title: data.Name, Section: "services", Live: true, Data: data})
-}
-
-// listedOfService is the number of traces on the page of a service.
-const listedOfService = 5
 
 func (v *viewer) calls(w http.ResponseWriter, _ *http.Request) {
 	v.show(w, http.StatusOK, "map", page{Title: "Map", Section: "map", Live: true, Data: newServiceMap(active(v.Store.Services()), v.Store.Calls())})

@@ -332,8 +332,18 @@ func TestPagesShowTheNumbersOfTheStore(t *testing.T) {
 			numbers(services[1].Numbers)[:4], numbers(services[0].Numbers)[:4]); !slices.Equal(got, want) {
 			t.Errorf("services: %q, want %q", got, want)
 		}
-		if got, want := cells("/services/web", cell)[:10], slices.Concat(numbers(s.Resources("web")[0].Numbers), []string{"3"}, numbers(s.Calls()[0].Numbers)[:4]); !slices.Equal(got, want) {
-			t.Errorf("resources: %q, want %q", got, want)
+		rate := format.Rate(services[1].Rate)
+		around := []string{"1", rate, "1.50%", "100ms", "100%", "1", rate, "99.5%", "50.2ms", "50.0%"} // of the caller and of the database
+		if got, want := cells("/services/web", cell)[:16], slices.Concat(numbers(s.Resources("web")[0].Numbers), []string{"3"}, around); !slices.Equal(got, want) {
+			t.Errorf("service: %q, want %q", got, want)
+		}
+		if got, want := cells("/services/web/resource?name=GET+/", cell)[:11], slices.Concat([]string{"3"}, around); !slices.Equal(got, want) {
+			t.Errorf("resource: %q, want %q", got, want)
+		}
+		for _, path := range []string{"/services/web", "/services/web/resource?name=GET+/"} {
+			if got := cells(path, `<dd[^>]*>([^<]*)</dd>`); !slices.Equal(got, []string{rate, "1.50%", "101ms", "192ms", "199ms"}) {
+				t.Errorf("%s: %q", path, got)
+			}
 		}
 		if got := numbers(services[0].Numbers)[1]; got != "99.5%" { // was printed as 1e+02 %
 			t.Errorf("errors of the database: %s, want 99.5%%", got)
@@ -560,8 +570,8 @@ func TestCharts(t *testing.T) {
 	want := []string{
 		"requests [env:dev] 2+0 route:/a [[1699999710,1700000000,1700000010],[null,0.1,0],[null,0.2,0.5]]",
 		"wide [] 8+2 n:0 ",
-		"datadog.tracer.y [] 1+0  [[1699999700,1700000000],[null,1]]",
 		"datadog.dogstatsd.client.x [] 1+0  [[1699999700,1700000000],[null,1]]",
+		"datadog.tracer.y [] 1+0  [[1699999700,1700000000],[null,1]]",
 	}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
@@ -817,7 +827,7 @@ func TestOverviewShowsWhatHappened(t *testing.T) {
 		"<time>" + clockOf(10) + "</time> – <time>" + clockOf(13) + `</time> <a href="/services/web">web</a>: 100% of requests failed (12 of 12), ended`,
 		"<time>" + clockOf(20) + "</time> – <time>" + clockOf(22) + `</time> <a href="/services/web">web</a>: slow: p95 rose from `,
 		`<b class="bad">sql.Error</b> no such column<br><small><a href="/services/web">web</a> · web/db.rows · GET / · 1.2</small>`, `<td class="n">12</td>`,
-		fmt.Sprintf(`href="/traces?service=web&amp;errors=1&amp;from=%d&amp;to=%d"`, begin.Add(100*time.Second).UnixMilli(), begin.Add(130*time.Second).UnixMilli()),
+		fmt.Sprintf(`href="/traces?errors=1&amp;from=%d&amp;service=web&amp;to=%d"`, begin.Add(100*time.Second).UnixMilli(), begin.Add(130*time.Second).UnixMilli()),
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %s in %s", want, got)
