@@ -67,7 +67,7 @@ web sql.Error shop/db.rows 3 row 3 [1 2] 1m1s [0 1 2]`
 	for i := range maxVersions + 2 {
 		fail(0, func(sp *span.Span) { sp.Resource = fmt.Sprint("GET /", i) })
 	}
-	if f := s.Failures("web")[0]; len(f.Resources) != maxVersions || f.Resources[0] != "GET /" || f.Resources[1] != "GET /0" || f.Resources[9] != "GET /8" {
+	if f := s.Failures("web")[4]; len(f.Resources) != maxVersions || f.Resources[0] != "GET /" || f.Resources[1] != "GET /0" || f.Resources[9] != "GET /8" {
 		t.Errorf("resources: %q, want the first %d", f.Resources, maxVersions)
 	}
 	if len(s.Failures("web")) != 5 || len(s.Failures("none")) != 0 {
