@@ -72,7 +72,7 @@ func demo(ctx context.Context, o options, stdout, stderr, live io.Writer) (err e
 	serviceLogs := io.Writer(logs)
 	warn := func(err error) { fmt.Fprintf(stderr, "demo: %v\n", err) }
 	runner := faults.New(o.faultLength)
-	local, err := startLocal(ctx, o, runner, slog.New(slog.NewTextHandler(logs, nil)), warn)
+	local, err := startLocal(ctx, o, runner, slog.New(slog.NewTextHandler(logs, nil)), stdout, warn)
 	if err != nil {
 		return err
 	}

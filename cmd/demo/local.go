@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -12,19 +13,23 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 
+	"apmapp/docs/runbooks"
 	"apmapp/internal/faults"
 	"apmapp/internal/local/checks"
+	"apmapp/internal/local/definitions"
 	"apmapp/internal/local/intake"
 	"apmapp/internal/local/received"
-	"apmapp/internal/local/store"
+	localstore "apmapp/internal/local/store"
 	"apmapp/internal/local/viewer"
 )
 
 // local is the demo's own local agent, with its pages.
 type local struct {
-	store *store.Store
+	store *localstore.Store
 	agent *intake.Agent
 	pages *viewer.Server
+	// definitions are nil without any.
+	definitions *definitions.Definitions
 	// undo restores the environment.
 	undo []func()
 }
@@ -32,11 +37,11 @@ type local struct {
 // startLocal starts the local agent and its pages, and sets the variables by
 // which the tracer, the profiler and DogStatsD find it. It returns nil if the
 // environment names another Agent.
-func startLocal(ctx context.Context, o options, runner *faults.Runner, logger *slog.Logger, warn func(error)) (_ *local, err error) {
+func startLocal(ctx context.Context, o options, runner *faults.Runner, logger *slog.Logger, stdout io.Writer, warn func(error)) (_ *local, err error) {
 	if o.agent != "" {
 		return nil, nil
 	}
-	l := &local{store: store.New(o.memory)}
+	l := &local{store: localstore.New(o.memory)}
 	counters := received.New()
 	defer func() {
 		if err != nil {
@@ -54,8 +59,11 @@ func startLocal(ctx context.Context, o options, runner *faults.Runner, logger *s
 	if err != nil {
 		return nil, err
 	}
+	if err := l.define(o, stdout, warn); err != nil {
+		return nil, err
+	}
 	waiting := "The demo's traffic makes some within seconds. To send traces from another program, set DD_TRACE_AGENT_URL=http://" + l.agent.Addr().String() + "."
-	l.pages, err = viewer.Listen(ctx, o.pages, viewer.Config{Store: l.store, Received: counters, Faults: runner, Waiting: waiting}, logger)
+	l.pages, err = viewer.Listen(ctx, o.pages, viewer.Config{Store: l.store, Received: counters, Faults: runner, Waiting: waiting, Definitions: l.definitions, Runbooks: runbooks.Files}, logger)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, fmt.Errorf("another process uses the pages' port; choose one with -pages-port: %w", err)
 	}
@@ -63,6 +71,11 @@ func startLocal(ctx context.Context, o options, runner *faults.Runner, logger *s
 		return nil, err
 	}
 	l.agent.SetPages(l.pages.Addr())
+	if l.definitions != nil {
+		if err := l.definitions.Start(l.pages.URL()); err != nil {
+			return nil, err
+		}
+	}
 	host, port, err := net.SplitHostPort(l.agent.DogStatsD().String())
 	if err != nil {
 		return nil, err
@@ -72,6 +85,26 @@ func startLocal(ctx context.Context, o options, runner *faults.Runner, logger *s
 		l.setenv("DD_DOGSTATSD_HOST", host),
 		l.setenv("DD_DOGSTATSD_PORT", port))
 	return l, err
+}
+
+// define loads the definitions of dashboards, monitors, SLOs and downtimes.
+func (l *local) define(o options, stdout io.Writer, warn func(error)) error {
+	if o.definitions == nil {
+		return nil
+	}
+	name, tags, err := checks.Host(o.checks, o.service.Telemetry.Env)
+	if err != nil {
+		return err
+	}
+	l.definitions, err = definitions.Load(definitions.Config{
+		Files: o.definitions, Env: o.service.Telemetry.Env, Service: o.service.Telemetry.Service,
+		Host: localstore.Host{Name: name, Tags: tags}, Store: l.store,
+		Changed: definitions.Report(stdout, &o.defined.Webhook, warn), Data: o.defined.Data, Warn: warn,
+	})
+	if err != nil {
+		return fmt.Errorf("-definitions: %w", err)
+	}
+	return nil
 }
 
 // startChecks runs what a Datadog Agent on this machine would run, with the environment of
@@ -110,6 +143,9 @@ func (l *local) setenv(name, value string) error {
 
 func (l *local) close() error {
 	var errs []error
+	if l.definitions != nil {
+		l.definitions.Close()
+	}
 	if l.pages != nil {
 		errs = append(errs, l.pages.Close())
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -105,13 +106,14 @@ func TestDemoWithPages(t *testing.T) {
 		}
 		return port
 	}
+	data := filepath.Join(t.TempDir(), "data")
 	service, traces, metrics, otlp, pages := port(), port(), port(), port(), port()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var stdout, stderr lockedbuffer.Buffer
 	ended := make(chan int, 1)
 	go func() {
-		args := []string{"-port", service, "-agent-port", traces, "-dogstatsd-port", metrics, "-otlp-grpc-port", "0", "-otlp-http-port", otlp, "-pages-port", pages, "-memory", "9", "-database", "embedded"}
+		args := []string{"-port", service, "-agent-port", traces, "-dogstatsd-port", metrics, "-otlp-grpc-port", "0", "-otlp-http-port", otlp, "-pages-port", pages, "-memory", "9", "-database", "embedded", "-data", data}
 		ended <- run(ctx, command.Process{Args: args, Getenv: os.Getenv, Stdout: &stdout, Stderr: &stderr})
 	}()
 	shows := func(path, want string) {
@@ -143,6 +145,13 @@ func TestDemoWithPages(t *testing.T) {
 	shows("/api/metrics?q=mysql", `"name":"mysql.performance.threads_connected","type":"g","tags":"env:demo,host:`+host+`,project:apmapp,role:database,role:web,service:apmapp-mysql,team:apm"`)
 	shows("/api/metrics?q=system", `"name":"system.mem.total","type":"g","tags":"env:demo,host:`+host+`,project:apmapp,role:database,role:web,team:apm"`)
 	shows("/api/checks", `"name":"mysql.can_connect","status":"ok","host":"`+host+`"`)
+	// Of the definitions.
+	shows("/api/monitors", `"key":"no-traffic","name":"apmapp (demo): no requests","state":"OK"`)
+	shows("/dashboards/timeboard", "apmapp timeboard (demo)")
+	shows("/runbooks/no-traffic.md", "<h1")
+	if _, err := os.Stat(filepath.Join(data, "metrics.gob")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("metrics are written before a minute is over: %v", err)
+	}
 	file := regexp.MustCompile(`logs      (\S+)`).FindStringSubmatch(stdout.String())
 	if file == nil {
 		t.Fatalf("the path of the log is not printed: %s", &stdout)
@@ -168,6 +177,11 @@ func TestDemoWithPages(t *testing.T) {
 		}
 	}
 	leaves(t, dir, 0, "")
+	for _, name := range []string{"metrics.gob", "monitors.json"} {
+		if _, err := os.Stat(filepath.Join(data, name)); err != nil {
+			t.Errorf("-data: %v", err)
+		}
+	}
 	if got := os.Getenv("DD_TRACE_AGENT_URL"); got != "" {
 		t.Errorf("after the demo, DD_TRACE_AGENT_URL is still %s", got)
 	}
@@ -257,6 +271,10 @@ func TestFailures(t *testing.T) {
 		{"-fault lok", 2, `-fault: unknown fault "lok"; did you mean lock?`},
 		{"-fault lock", 2, `-fault needs the local agent, which sees the fault: remove DD_TRACE_AGENT_URL and DD_AGENT_HOST from the environment, got "http://127.0.0.1:1"`},
 		{"-fault-length -1s", 2, "-fault-length must be at least 0s, got -1s"},
+		{"-definitions nowhere", 2, "-definitions nowhere: "},
+		{"-definitions none -data x", 2, "-data needs definitions, and -definitions gives none"},
+		{"-notify-remote", 2, "-notify-remote is for -notify-webhook, which is not given"},
+		{"-notify-webhook http://example.com/", 2, "-notify-webhook: example.com is not this machine"},
 		{"now", 2, `unexpected argument "now"`},
 	} {
 		status, stdout, stderr := execute(t, t.Context(), strings.Fields(test.args)...)
@@ -289,7 +307,7 @@ func TestPortsOfOpenTelemetryInUse(t *testing.T) {
 
 func TestHelp(t *testing.T) {
 	status, stdout, _ := execute(t, t.Context(), "--help")
-	for _, flag := range []string{"-rps", "-port", "-dsn", "-database", "-duration", "-agent-port", "-dogstatsd-port", "-otlp-grpc-port", "-otlp-http-port", "-pages-port", "-memory", "-checks", "-fault", "-fault-length"} {
+	for _, flag := range []string{"-rps", "-port", "-dsn", "-database", "-duration", "-agent-port", "-dogstatsd-port", "-otlp-grpc-port", "-otlp-http-port", "-pages-port", "-memory", "-checks", "-fault", "-fault-length", "-definitions", "-data", "-notify-webhook", "-notify-remote"} {
 		if !strings.Contains(stdout, flag) {
 			t.Errorf("no %s", flag)
 		}

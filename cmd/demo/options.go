@@ -13,12 +13,15 @@ import (
 	"time"
 
 	"apmapp/deploy/agent"
+	"apmapp/deploy/datadog"
 	"apmapp/internal/build"
 	"apmapp/internal/command"
 	"apmapp/internal/faults"
 	"apmapp/internal/local/checks"
+	"apmapp/internal/local/definitions"
 	"apmapp/internal/local/intake"
 	localstore "apmapp/internal/local/store"
+	"apmapp/internal/provision"
 	"apmapp/internal/service"
 	"apmapp/internal/telemetry"
 	"apmapp/loadgen/openloop"
@@ -46,6 +49,9 @@ type options struct {
 	faultLength time.Duration
 	// checks are the files of the Agent's checks; nil runs none.
 	checks fs.FS
+	// definitions are dashboards, monitors, SLOs and downtimes; nil has none.
+	definitions fs.FS
+	defined     *definitions.Flags
 }
 
 // given are the flags' values before they are checked.
@@ -63,6 +69,7 @@ type given struct {
 	checks                              string
 	fault                               string
 	faultLength                         time.Duration
+	defined                             definitions.Flags
 }
 
 // list is the value of -fault that prints all faults.
@@ -90,6 +97,7 @@ func (g *given) flags(fs *command.Flags) {
 	fs.UintVar(&g.otlpHTTPPort, "otlp-http-port", defaultOTLPHTTP, "`port` of the local agent for OpenTelemetry over HTTP")
 	fs.UintVar(&g.pagesPort, "pages-port", 8127, "`port` of the local agent's pages")
 	fs.UintVar(&g.memory, "memory", 64, "`MB` of telemetry that the local agent keeps; the heap is sized for it")
+	g.defined.Define(fs, embedded, "; embedded (a copy of deploy/datadog), or none")
 	fs.StringVar(&g.checks, "checks", embedded, "`directory` with the Agent's files whose checks the local agent runs (conf.d, checks.d, datadog.yaml), such as deploy/agent; embedded (a copy of deploy/agent), or none")
 	fs.StringVar(&g.fault, "fault", "", "`name` of a fault to cause: the demo exits with 0 when it was seen and undone, with 1 if it was not seen; several with commas between, all, or list, which describes them")
 	fs.DurationVar(&g.faultLength, "fault-length", 30*time.Second, "`time` that a fault lasts, also one that a button of the pages causes; it lasts longer until it is seen")
@@ -129,6 +137,20 @@ func (g *given) options(getenv func(string) string) (options, error) {
 	var err error
 	if o.memory, err = localstore.Budget(g.memory); err != nil {
 		return options{}, fmt.Errorf("-memory: %w", err)
+	}
+	if err := g.defined.Check(); err != nil {
+		return options{}, err
+	}
+	o.defined = &g.defined
+	switch g.defined.Dir {
+	case none:
+	case embedded:
+		o.definitions = datadog.Definitions
+	default:
+		o.definitions = os.DirFS(g.defined.Dir)
+		if _, err := provision.Load(o.definitions); err != nil {
+			return options{}, fmt.Errorf("-definitions %s: %w", g.defined.Dir, err)
+		}
 	}
 	switch g.checks {
 	case none:

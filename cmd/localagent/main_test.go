@@ -453,3 +453,32 @@ func TestFailures(t *testing.T) {
 		}
 	}
 }
+
+// TestDefinitions: a metric raises a monitor of a directory, and a webhook receives that.
+func TestDefinitions(t *testing.T) {
+	got := make(chan string, 10)
+	hook := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		got <- string(body)
+	}))
+	defer hook.Close()
+	dir := t.TempDir()
+	content := `{"name":"${service} in ${env}","type":"query alert","query":"max(last_1m):max:x{env:${env}} > 5","message":"{{value}}","options":{"thresholds":{"critical":5}}}`
+	if err := os.WriteFile(filepath.Join(dir, "monitor.high.json"), []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	data := filepath.Join(dir, "data")
+	a := start(t, nil, append(ports, "-definitions", dir, "-env", "prod", "-service", "shop", "-notify-webhook", hook.URL, "-data", data)...)
+	sendMetric(t, "udp", a.metrics, "x:7|g")
+	a.shows(t, "/api/monitors", `"key":"high","name":"shop in prod","state":"Alert"`)
+	if sent := <-got; !strings.Contains(sent, `"monitor":"high","group":[],"from":"waiting for first data","to":"Alert","value":7`) {
+		t.Errorf("the webhook received %s", sent)
+	}
+	poll.True(t, "a line", func() bool { return strings.Contains(a.stdout.String(), "→ Alert  [Triggered] shop in prod\n") })
+	a.quiet(t)
+
+	a = start(t, nil, append(ports, "-definitions", dir, "-env", "prod", "-service", "shop", "-data", data)...)
+	a.shows(t, "/api/monitors/high", `"state":"Alert"`) // the state and the metric survived
+	a.shows(t, "/api/monitors/high", `"values":[`)
+	a.quiet(t)
+}

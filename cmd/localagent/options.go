@@ -8,9 +8,11 @@ import (
 
 	"apmapp/internal/command"
 	"apmapp/internal/local/checks"
+	"apmapp/internal/local/definitions"
 	"apmapp/internal/local/intake"
 	"apmapp/internal/local/store"
 	"apmapp/internal/local/viewer"
+	"apmapp/internal/provision"
 )
 
 // options are the command line.
@@ -24,6 +26,8 @@ type options struct {
 	mb                           uint
 	budget                       int64 // mb in bytes
 	checks                       string
+	env, service                 string // of definitions
+	defined                      definitions.Flags
 }
 
 func (o *options) flags(fs *command.Flags) {
@@ -42,6 +46,13 @@ func (o *options) flags(fs *command.Flags) {
 		fs.StringVar(&o.replay, "replay", "", "`file` written by -record to load first")
 		fs.StringVar(&o.checks, "checks", "", "`directory` with the Agent's files whose checks to run (conf.d, checks.d, datadog.yaml), such as deploy/agent")
 		fs.UintVar(&o.mb, "memory", 128, "`MB` of telemetry to keep; the oldest is evicted")
+	})
+	fs.Group("Dashboards and monitors", func() {
+		o.defined.Define(fs, "", "")
+		fs.StringVar(&o.env, "env", "dev", "`value` of ${env} in definitions")
+		fs.Variable("env", "DD_ENV")
+		fs.StringVar(&o.service, "service", "apmapp", "`value` of ${service} in definitions")
+		fs.Variable("service", "DD_SERVICE")
 	})
 	fs.Group("Output", func() {
 		fs.StringVar(&o.pages, "pages", viewer.DefaultAddr, "`host:port` of the pages")
@@ -67,6 +78,14 @@ func (o *options) check([]string) error {
 	if o.checks != "" {
 		if err := checks.Valid(os.DirFS(o.checks)); err != nil {
 			return fmt.Errorf("-checks %s: %w", o.checks, err)
+		}
+	}
+	if err := o.defined.Check(); err != nil {
+		return err
+	}
+	if o.defined.Given() {
+		if _, err := provision.Load(os.DirFS(o.defined.Dir)); err != nil {
+			return fmt.Errorf("-definitions %s: %w", o.defined.Dir, err)
 		}
 	}
 	var err error

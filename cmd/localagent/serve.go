@@ -5,13 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/url"
 	"os"
 	"syscall"
 
+	"apmapp/docs/runbooks"
 	"apmapp/internal/local/checks"
+	"apmapp/internal/local/definitions"
 	"apmapp/internal/local/intake"
 	"apmapp/internal/local/received"
 	"apmapp/internal/local/store"
@@ -40,6 +43,11 @@ func serve(ctx context.Context, o options, stdin io.Reader, stdout, stderr io.Wr
 		return taken(err)
 	}
 	defer func() { err = errors.Join(err, agent.Close()) }()
+	// Before a recording: from here on the metrics that definitions read are kept.
+	defined, err := o.define(kept, stdout, stderr)
+	if err != nil {
+		return err
+	}
 	lines := intake.NewLogWriter(kept)
 	if o.replay != "" {
 		if err := replay(agent, o.replay, stderr); err != nil {
@@ -64,12 +72,18 @@ func serve(ctx context.Context, o options, stdin io.Reader, stdout, stderr io.Wr
 		collected = running.String()
 	}
 	waiting := "To send traces, start a program with DD_TRACE_AGENT_URL=http://" + agent.Addr().String() + ". For log lines, start localagent with -logs."
-	pages, err := viewer.Listen(ctx, o.pages, viewer.Config{Store: kept, Received: counters, Hosts: o.hosts, Waiting: waiting}, logger)
+	pages, err := viewer.Listen(ctx, o.pages, viewer.Config{Store: kept, Received: counters, Hosts: o.hosts, Waiting: waiting, Definitions: defined, Runbooks: runbooks.Files}, logger)
 	if err != nil {
 		return taken(err)
 	}
 	defer func() { err = errors.Join(err, pages.Close()) }()
 	agent.SetPages(pages.Addr())
+	if defined != nil {
+		if err := defined.Start(pages.URL()); err != nil {
+			return err
+		}
+		defer defined.Close()
+	}
 
 	fmt.Fprintf(stdout, "pages    %s\n", pages.URL())
 	fmt.Fprintf(stdout, "traces   DD_TRACE_AGENT_URL=http://%s\n", agent.Addr())
@@ -107,6 +121,30 @@ func serve(ctx context.Context, o options, stdin io.Reader, stdout, stderr io.Wr
 	}
 	fmt.Fprintf(stdout, "logs     %s\n", o.logs)
 	return follow(ctx, o.logs, stdin, intake.TapWriter{W: lines, Taps: taps})
+}
+
+// define loads the definitions; nil without any.
+func (o options) define(kept *store.Store, stdout, stderr io.Writer) (*definitions.Definitions, error) {
+	if !o.defined.Given() {
+		return nil, nil
+	}
+	var files fs.FS
+	if o.checks != "" {
+		files = os.DirFS(o.checks)
+	}
+	name, tags, err := checks.Host(files, o.env)
+	if err != nil {
+		return nil, err
+	}
+	warn := func(err error) { fmt.Fprintf(stderr, "localagent: %v\n", err) }
+	defined, err := definitions.Load(definitions.Config{
+		Files: os.DirFS(o.defined.Dir), Env: o.env, Service: o.service, Host: store.Host{Name: name, Tags: tags}, Store: kept,
+		Changed: definitions.Report(stdout, &o.defined.Webhook, warn), Data: o.defined.Data, Warn: warn,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("-definitions %s: %w", o.defined.Dir, err)
+	}
+	return defined, nil
 }
 
 // taps opens the outputs of -record and -forward and returns a function that

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path"
 	"slices"
 	"strings"
@@ -40,6 +41,22 @@ func readHost(files fs.FS, name, env string) (host, error) {
 		return host{}, err
 	}
 	return host{cmp.Or(main.Hostname, name), cmp.Or(env, main.Env), main.Tags}, nil
+}
+
+// Host returns the name of this host and its tags, as the Agent adds them to metrics: those
+// of datadog.yaml, and env. files may be nil.
+func Host(files fs.FS, env string) (name string, tags []string, err error) {
+	own, err := os.Hostname()
+	if err != nil {
+		return "", nil, fmt.Errorf("find the name of this host: %w", err)
+	}
+	h := host{name: own, env: env}
+	if files != nil {
+		if h, err = readHost(files, own, env); err != nil {
+			return "", nil, err
+		}
+	}
+	return h.name, h.tagged(nil), nil
 }
 
 // instance is one entry of a check's configuration.

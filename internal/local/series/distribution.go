@@ -81,7 +81,7 @@ func (d *Distribution) CountUpTo(bound float64) (n float64) {
 var kept = []float64{0, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1}
 
 // reduced returns a small distribution with the same number of values. Its quantiles that
-// are kept are those of d, the others are the next one above.
+// are kept are the ones of d, the others are the next one above.
 func (d *Distribution) reduced() *Distribution {
 	small := &Distribution{ddsketch.NewDDSketchFromStoreProvider(accuracy, func() store.Store { return store.NewSparseStore() })}
 	for i, q := range kept[1:] {

@@ -37,10 +37,10 @@ const (
 var (
 	// Numbers are the levels of counts and gauges.
 	NumberLevels = Levels{{SlotLength, 3600, false}, {60, HistoryLength, false}}
-	// DistributionLevels are those of distributions. These are large, and monitors read
+	// DistributionLevels are the ones of distributions. These are large, and monitors read
 	// percentiles of ten minutes at most.
 	DistributionLevels = Levels{{SlotLength, 900, false}, {60, 3600, false}, {300, HistoryLength, false}}
-	// SliceLevels are those of what SLOs read: 30 days.
+	// SliceLevels are the ones of what SLOs read: 30 days.
 	SliceLevels = Levels{{300, 3600, false}, {300, SliceLength, true}}
 )
 

@@ -16,7 +16,9 @@ const (
 	Logs
 	Profiles
 	Metrics
-	All = Traces | Statistics | Logs | Profiles | Metrics
+	// Monitors are the states of monitors. They are not in the store.
+	Monitors
+	All = Traces | Statistics | Logs | Profiles | Metrics | Monitors
 )
 
 // changes tells pages that something has arrived. Without pages, notify takes no lock.

@@ -63,9 +63,9 @@ type history struct {
 	checks         map[checkKey][]StatsdCheck // the oldest first
 	used           int64
 	// now is the start of the newest slot, in seconds since 1970. Cells before forgotten
-	// were evicted.
-	now, forgotten int64
-	refused        int
+	// were evicted; 0 if none was. since is when the keeper began.
+	now, forgotten, since int64
+	refused               int
 }
 
 type pastKey struct {
@@ -73,6 +73,17 @@ type pastKey struct {
 	kind       MetricKind
 	// slices has 30 days, with the tags env, service and version only.
 	slices bool
+}
+
+// levels returns the lengths of the cells of a series.
+func (k pastKey) levels() series.Levels {
+	switch {
+	case k.slices:
+		return series.SliceLevels
+	case k.kind == DistributionMetric:
+		return series.DistributionLevels
+	}
+	return series.NumberLevels
 }
 
 func newHistory(budget int64) *history {
@@ -97,10 +108,10 @@ type Past struct {
 }
 
 // keep sets what is kept.
-func (h *history) keep(wanted, slices []string, host Host) {
+func (h *history) keep(wanted, slices []string, host Host, now int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.host, h.wanted, h.slices = host, map[string]bool{}, map[string]bool{}
+	h.host, h.wanted, h.slices, h.since = host, map[string]bool{}, map[string]bool{}, now
 	for _, name := range wanted {
 		h.wanted[name] = true
 		if base, _, is := aggregateOf(name); is {
@@ -196,14 +207,7 @@ func (h *history) change(key pastKey, at, now int64, change func(*series.Cell)) 
 		}
 		// The texts may share the memory of a datagram.
 		key.name, key.tags = strings.Clone(key.name), strings.Clone(key.tags)
-		levels := series.NumberLevels
-		switch {
-		case key.slices:
-			levels = series.SliceLevels
-		case key.kind == DistributionMetric:
-			levels = series.DistributionLevels
-		}
-		of = series.NewHistory(levels)
+		of = series.NewHistory(key.levels())
 		h.series[key] = of
 	}
 	before := of.Size()
@@ -417,6 +421,13 @@ func (h *history) results(name string) [][]StatsdCheck {
 	return all
 }
 
+// first returns the time from which on nothing is missing, in seconds since 1970.
+func (h *history) first() int64 {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return max(h.since, h.forgotten)
+}
+
 func (h *history) usage(u *Usage) {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
@@ -428,8 +439,8 @@ func (h *history) usage(u *Usage) {
 }
 
 // clear takes over the content of an empty keeper, except for what is wanted.
-func (h *history) clear(to *history) {
+func (h *history) clear(to *history, now int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.series, h.checks, h.used, h.now, h.forgotten, h.refused = to.series, to.checks, to.used, to.now, to.forgotten, to.refused
+	h.series, h.checks, h.used, h.now, h.forgotten, h.refused, h.since = to.series, to.checks, to.used, to.now, to.forgotten, to.refused, now
 }

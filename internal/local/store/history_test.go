@@ -1,6 +1,8 @@
 package store
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -213,4 +215,76 @@ func TestHistoryIsReadBesideWriters(t *testing.T) {
 	if sum != 600 {
 		t.Errorf("%g values, want 600", sum)
 	}
+}
+
+func TestHistoryIsSaved(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		names := []string{"c", "g", "d", "check"}
+		s := New(0)
+		s.KeepHistory(names, []string{"c", "d"}, Host{Name: "vm"})
+		began := s.PastSince()
+		for i := range 800 {
+			s.AddPacket(fmt.Sprintf("c:2|c|#env:dev\ng:%d|g\nd:%d|d|#env:dev\n_sc|check|%d|m:%d", i, i%100+1, i%3, i))
+			time.Sleep(10 * time.Second)
+		}
+		var file bytes.Buffer
+		if err := s.SaveHistory(&file); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		s.AddPacket("other:1|c") // cells become older
+		again := New(0)
+		again.KeepHistory(names[:3], []string{"c", "d"}, Host{Name: "vm"})
+		content := file.Bytes()
+		if err := again.RestoreHistory(bytes.NewReader(content)); err != nil {
+			t.Fatal(err)
+		}
+		if got := again.PastSince(); !got.Equal(began) {
+			t.Errorf("kept since %s, want %s", got, began)
+		}
+		for _, name := range names[:3] {
+			for _, from := range []time.Time{time.Unix(0, 0), time.Now().Add(-3 * time.Hour)} {
+				before, after := s.Past(name, from, time.Now()), again.Past(name, from, time.Now())
+				if got, want := sums(after), sums(before); got != want || want == "" {
+					t.Errorf("%s from %s: %s, want %s", name, from, got, want)
+				}
+			}
+		}
+		if u := again.Usage(); u.HistoryBytes != s.Usage().HistoryBytes || u.HistoryBytes == 0 {
+			t.Errorf("%d bytes, want %d", u.HistoryBytes, s.Usage().HistoryBytes)
+		}
+		if again.PastChecks("check") != nil {
+			t.Error("a check that is no longer kept is restored")
+		}
+		again = New(0)
+		again.KeepHistory(names, nil, Host{})
+		if err := again.RestoreHistory(bytes.NewReader(content)); err != nil {
+			t.Fatal(err)
+		}
+		if got := again.PastChecks("check"); len(got) != 1 || len(got[0]) != maxResults || got[0][maxResults-1].Message != "799" || got[0][maxResults-1].Status != "warning" {
+			t.Errorf("checks: %+v", got)
+		}
+		for _, damaged := range [][]byte{nil, content[:len(content)/2], []byte("something else")} {
+			if err := New(0).RestoreHistory(bytes.NewReader(damaged)); !errors.Is(err, errDamaged) {
+				t.Errorf("%d bytes of a history: %v, want an error", len(damaged), err)
+			}
+		}
+	})
+}
+
+// sums writes the tags, the numbers of values and their sums.
+func sums(of []Past) string {
+	var all []string
+	for _, p := range of {
+		sum, count, p95 := 0.0, 0.0, 0.0
+		for _, c := range p.Cells {
+			sum, count = sum+c.Sum, count+c.Count
+			if c.Values != nil {
+				p95 += c.Values.Value(0.95)
+			}
+		}
+		all = append(all, fmt.Sprintf("%s %s %d cells: %.3f of %.3f, %.3f", p.Tags, p.Kind, len(p.Cells), sum, count, p95))
+	}
+	return strings.Join(all, "; ")
 }

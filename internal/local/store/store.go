@@ -87,8 +87,8 @@ func (s *Store) Clear() {
 	s.logs.clear(empty.logs)
 	s.profiles.clear(empty.profiles)
 	s.metrics.clear(empty.metrics)
-	s.history.clear(empty.history)
 	s.Live()
+	s.history.clear(empty.history, s.Now().Unix())
 	s.changes.notify(All)
 }
 
@@ -239,7 +239,7 @@ func (s *Store) StatsdChecks() []StatsdCheck { return s.metrics.checkList() }
 // days too, in intervals of five minutes with the tags env, service and version. Host is
 // what the Agent would add to them.
 func (s *Store) KeepHistory(wanted, slices []string, host Host) {
-	s.history.keep(wanted, slices, host)
+	s.history.keep(wanted, slices, host, s.Now().Unix())
 }
 
 // Past returns the series of a metric that is kept for hours, with the intervals that
@@ -247,6 +247,12 @@ func (s *Store) KeepHistory(wanted, slices []string, host Host) {
 func (s *Store) Past(metric string, from, to time.Time) []Past {
 	return s.history.past(metric, from.Unix(), to.Unix(), s.Now().Unix())
 }
+
+// PastSince returns the time from which on Past has everything.
+func (s *Store) PastSince() time.Time { return time.Unix(s.history.first(), 0) }
+
+// Changed notifies the watchers of a kind.
+func (s *Store) Changed(kinds Kind) { s.changes.notify(kinds) }
 
 // PastChecks returns the latest results of a service check that is kept, by its tags, each
 // the oldest first.

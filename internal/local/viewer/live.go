@@ -13,17 +13,20 @@ import (
 
 // kindsOf are the kinds of telemetry that a page shows, by its section.
 var kindsOf = map[string]store.Kind{
-	"services": store.Statistics,
-	"errors":   store.Traces,
-	"map":      store.Statistics,
-	"traces":   store.Traces,
-	"trace":    store.Traces | store.Logs,
-	"logs":     store.Logs,
-	"profiles": store.Profiles,
-	"metrics":  store.Metrics,
-	"received": store.All,
-	"usage":    store.All,
-	"faults":   store.All,
+	"services":   store.Statistics,
+	"errors":     store.Traces,
+	"map":        store.Statistics,
+	"traces":     store.Traces,
+	"trace":      store.Traces | store.Logs,
+	"logs":       store.Logs,
+	"profiles":   store.Profiles,
+	"metrics":    store.Metrics,
+	"received":   store.All,
+	"dashboards": store.Monitors,
+	"monitors":   store.Monitors,
+	"slos":       store.Monitors,
+	"usage":      store.All,
+	"faults":     store.All,
 }
 
 // events sends an event when data of a page has arrived, at most one a second. It names

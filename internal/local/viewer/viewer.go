@@ -8,10 +8,12 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
 
+	"apmapp/internal/local/definitions"
 	"apmapp/internal/local/origin"
 	"apmapp/internal/local/received"
 	"apmapp/internal/local/store"
@@ -33,6 +35,10 @@ type Config struct {
 	Hosts []string
 	// Waiting is the text of empty pages: how to send data.
 	Waiting string
+	// Definitions are dashboards, monitors, SLOs and downtimes; nil shows no pages of them.
+	Definitions *definitions.Definitions
+	// Runbooks are the files that messages of monitors link to.
+	Runbooks fs.FS
 	// Logger receives the reason of each answer with status 500; nil discards it.
 	Logger *slog.Logger
 }
@@ -53,8 +59,10 @@ func New(cfg Config) http.Handler {
 		cfg.Received = received.New()
 	}
 	v := &viewer{Config: cfg, pages: map[string]*template.Template{}}
-	for _, name := range []string{"overview", "errors", "service", "map", "traces", "trace", "logs", "profiles", "metrics", "received", "usage", "design", "faults", "missing"} {
-		v.pages[name] = template.Must(template.New("layout.html").Funcs(functions).ParseFS(files, "pages/layout.html", "pages/parts.html", "pages/"+name+".html"))
+	for _, name := range []string{"overview", "errors", "service", "map", "traces", "trace", "logs", "profiles", "metrics", "received", "usage", "design", "faults", "missing",
+		"dashboards", "dashboard", "monitors", "monitor", "slos", "runbook"} {
+		v.pages[name] = template.Must(template.New("layout.html").Funcs(functions).Funcs(definitionFunctions).
+			ParseFS(files, "pages/layout.html", "pages/parts.html", "pages/parts-definitions.html", "pages/"+name+".html"))
 	}
 	assets, err := fs.Sub(files, "assets")
 	if err != nil {
@@ -72,6 +80,16 @@ func New(cfg Config) http.Handler {
 	mux.HandleFunc("GET /profiles", v.profiles)
 	mux.HandleFunc("GET /profiles/{id}/{view}", v.profile)
 	mux.HandleFunc("GET /metrics", v.metrics)
+	mux.HandleFunc("GET /dashboards", v.needsDefinitions(v.dashboards))
+	mux.HandleFunc("GET /dashboards/{key}", v.needsDefinitions(v.dashboard))
+	mux.HandleFunc("GET /monitors", v.needsDefinitions(v.monitors))
+	mux.HandleFunc("GET /monitors/{key}", v.needsDefinitions(v.monitor))
+	mux.HandleFunc("GET /slos", v.needsDefinitions(v.slos))
+	mux.HandleFunc("GET /slos/{key}", func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, "/slos#"+url.PathEscape(r.PathValue("key")), http.StatusFound)
+	})
+	mux.HandleFunc("GET /runbooks/{name}", v.runbook)
+	mux.HandleFunc("GET /profiling/explorer", profilerOf)
 	mux.HandleFunc("GET /received", v.received)
 	mux.HandleFunc("GET /usage", v.usage)
 	mux.HandleFunc("GET /design", v.design)
@@ -97,6 +115,13 @@ func New(cfg Config) http.Handler {
 	mux.HandleFunc("GET /api/events", v.apiEvents)
 	mux.HandleFunc("GET /api/checks", v.apiChecks)
 	mux.HandleFunc("GET /api/received", v.apiReceived)
+	mux.HandleFunc("GET /api/dashboards", v.needsDefinitions(v.apiDashboards))
+	mux.HandleFunc("GET /api/dashboards/{key}", v.needsDefinitions(v.apiDashboard))
+	mux.HandleFunc("GET /api/monitors", v.needsDefinitions(v.apiMonitors))
+	mux.HandleFunc("GET /api/monitors/{key}", v.needsDefinitions(v.apiMonitor))
+	mux.HandleFunc("GET /api/slos", v.needsDefinitions(v.apiSLOs))
+	mux.HandleFunc("GET /api/transitions", v.needsDefinitions(v.apiTransitions))
+	mux.HandleFunc("GET /events/transitions", v.needsDefinitions(v.alerts))
 	mux.Handle("GET /assets/uplot/", http.StripPrefix("/assets/uplot/", http.FileServerFS(uplot.Files)))
 	mux.Handle("GET /assets/", http.StripPrefix("/assets/", http.FileServerFS(assets)))
 	// pprof's pages name no icon, so browsers request this one.
@@ -112,6 +137,8 @@ func (v *viewer) twins(next http.Handler) http.Handler {
 	for path, of := range map[string]http.HandlerFunc{
 		"/{$}": v.apiServices, "/errors": v.apiErrors, "/map": v.apiCalls, "/traces": v.apiTraces, "/t/{id}": v.apiTrace, "/logs": v.apiLogs,
 		"/profiles": v.apiProfiles, "/metrics": v.apiMetrics, "/received": v.apiReceived, "/usage": v.apiUsage, "/services/{service}": v.apiService, "/services/{service}/resource": v.apiResource,
+		"/dashboards": v.needsDefinitions(v.apiDashboards), "/dashboards/{key}": v.needsDefinitions(v.apiDashboard), "/slos": v.needsDefinitions(v.apiSLOs),
+		"/monitors": v.needsDefinitions(v.apiMonitors), "/monitors/{key}": v.needsDefinitions(v.apiMonitor),
 	} {
 		pages.HandleFunc("GET "+path, of)
 	}
@@ -173,6 +200,8 @@ type page struct {
 	// Part is the template to show without the layout; "" shows the whole page.
 	Part string
 	Data any
+	// Definitions is set if there are pages of them.
+	Definitions bool
 }
 
 // fail answers with status 500 and logs the reason.
@@ -182,7 +211,7 @@ func (v *viewer) fail(w http.ResponseWriter, what string, err error) {
 }
 
 func (v *viewer) show(w http.ResponseWriter, status int, name string, p page) {
-	p.Waiting, p.Faults = v.Waiting, v.Faults != nil
+	p.Waiting, p.Faults, p.Definitions = v.Waiting, v.Faults != nil, v.Definitions != nil
 	if at, is := v.Store.Recording(); is {
 		p.Recording = &at
 	}

@@ -707,7 +707,7 @@ func TestEvents(t *testing.T) {
 			t.Errorf("%s: %q, want %q", query, got, want)
 		}
 	}
-	if w := fetch(t, New(Config{Store: store.New(0)}), "/events?page=x"); w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), `page must be one of errors, faults, logs, map, metrics, profiles, received, services, trace, traces, usage, got "x"`) {
+	if w := fetch(t, New(Config{Store: store.New(0)}), "/events?page=x"); w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), `page must be one of dashboards, errors, faults, logs, map, metrics, monitors, profiles, received, services, slos, trace, traces, usage, got "x"`) {
 		t.Errorf("status %d: %s", w.Code, w.Body)
 	}
 }

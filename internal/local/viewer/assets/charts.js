@@ -115,6 +115,77 @@ const drawCharts = (() => {
     }, data, place);
   };
 
+  // unit writes a value of a definition in its unit.
+  const bytes = v => {
+    for (const unit of ["B", "kB", "MB", "GB", "TB"]) {
+      if (Math.abs(v) < 999.5) return formats.short(v) + unit;
+      v /= 1000;
+    }
+    return formats.short(v) + "PB";
+  };
+  const units = {second: v => formats.duration(v * 1000, formats.short), nanosecond: v => formats.duration(v / 1e6, formats.short), byte: bytes, percent: v => formats.short(v) + "%"};
+  const unit = name => units[name] ?? (name.endsWith("/second") ? v => formats.short(v) + "/s" : formats.short);
+
+  const palettes = {warm: ["c1", "bad", "c6", "warn"], purple: ["c3", "c4"]};
+  const severities = {error: "bad", warning: "warn", ok: "good", info: "c0"};
+
+  // lines draws the lines of a dashboard or monitor. Bars and areas are layers, the first one
+  // at the bottom. A band is drawn behind its line.
+  const lines = place => {
+    const {time, from, to, lines, markers} = JSON.parse(place.dataset.lines);
+    const rows = [time], series = [{label: "at", value: (_, at) => at == null ? "–" : new Date(at * 1000).toTimeString().slice(0, 8)}], bands = [];
+    const sums = new Map(), stacked = [], counts = {};
+    const paint = line => {
+      const colors = palettes[line.palette] ?? ["c0", "c1", "c2", "c3", "c4", "c5", "c6", "c7"];
+      counts[line.palette] = (counts[line.palette] ?? -1) + 1;
+      return color(colors[counts[line.palette] % colors.length]);
+    };
+    for (const line of lines) {
+      const stroke = paint(line), scale = line.right ? "right" : "y", write = unit(line.unit);
+      const value = (_, v, __, i) => (v = i == null ? null : line.values[i]) == null ? "–" : write(v);
+      if (line.upper) {
+        const edge = {label: "", class: "edge", scale, stroke: "transparent", points: {show: false}, value: () => ""};
+        rows.push(line.upper, line.lower);
+        series.push({...edge}, {...edge});
+        bands.push({series: [rows.length - 2, rows.length - 1], fill: color("line")});
+        const outside = line.values.map((v, i) => v != null && line.upper[i] != null && (v > line.upper[i] || v < line.lower[i]) ? v : null);
+        rows.push(outside);
+        series.push({label: "outside", scale, stroke: color("bad"), width: 3, points: {show: true, size: 5}, value: (_, v) => v == null ? "–" : write(v)});
+      }
+      if (line.kind === "line") {
+        rows.push(line.values);
+        series.push({label: line.name, scale, stroke, width: 1.5, spanGaps: true, points: lonely, value});
+        continue;
+      }
+      const below = sums.get(line.kind + scale) ?? time.map(() => 0);
+      const top = line.values.map((v, i) => v == null ? null : below[i] + v);
+      sums.set(line.kind + scale, top.map((v, i) => v ?? below[i]));
+      stacked.push([top, {label: line.name, scale, stroke, width: 1, value,
+        fill: line.kind === "area" ? stroke + "66" : stroke, ...(line.kind === "bar" ? {paths: uPlot.paths.bars({size: [0.8, 60]}), points: {show: false}} : {points: lonely})}]);
+    }
+    stacked.reverse().forEach(([top, of]) => { rows.push(top); series.push(of); }); // higher layers first: lower ones cover them
+    for (const m of markers) {
+      rows.push(time.map(() => m.value));
+      series.push({label: m.label || m.severity, scale: "y", stroke: color(severities[m.severity] ?? "quiet"), width: 1, dash: [6, 4], points: {show: false}, value: () => formats.short(m.value)});
+    }
+    const left = unit((lines.find(l => !l.right) ?? {unit: ""}).unit), right = lines.find(l => l.right);
+    const fromZero = (_, low, high) => low == null ? [0, 1] : [Math.min(0, low), high > 0 ? high * 1.05 : 1];
+    let last = time.length - 1;
+    while (last > 0 && lines.every(l => l.values[last] == null)) last--;
+    const latest = chart => chart.setLegend({idx: last}, false);
+    const legend = Math.ceil(series.slice(1).reduce((sum, s) => sum + (s.class ? 0 : 7 * s.label.length + 90), 120) / widthOf(place));
+    const chart = new uPlot({
+      width: widthOf(place), height: Math.max(110, place.clientHeight - 26 * Math.min(legend, 3)), padding: [8, 8, 0, 0],
+      scales: {x: {range: () => [Math.min(from, time[0] ?? from), to]}, y: {range: fromZero}, ...(right ? {right: {range: fromZero}} : {})},
+      axes: [axis({size: 24, space: 60, values: (_, ticks) => ticks.map(clock)}), axis({size: 62, values: (_, ticks) => ticks.map(left)}),
+        ...(right ? [axis({side: 1, scale: "right", size: 62, grid: {show: false}, values: (_, ticks) => ticks.map(unit(right.unit))})] : [])],
+      series, bands, legend: {live: true}, cursor: {drag: {x: false, y: false}},
+      hooks: {ready: [latest]},
+    }, rows, place);
+    chart.over.addEventListener("mouseleave", () => latest(chart));
+    return chart;
+  };
+
   const drawn = new Map();
   const resized = new ResizeObserver(all => all.forEach(({target}) => {
     const chart = drawn.get(target);
@@ -129,7 +200,7 @@ const drawCharts = (() => {
     drawn.clear();
     resized.disconnect();
     document.querySelectorAll(".table").forEach(table => resized.observe(table));
-    for (const [name, of] of [["chart", scatter], ["metric", metric], ["requests", requests], ["latency", latency]]) {
+    for (const [name, of] of [["chart", scatter], ["metric", metric], ["requests", requests], ["latency", latency], ["lines", lines]]) {
       for (const place of document.querySelectorAll(`[data-${name}]`)) {
         drawn.set(place, of(place));
         resized.observe(place);

@@ -1,0 +1,530 @@
+package definitions
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"apmapp/internal/format"
+	"apmapp/internal/local/query"
+)
+
+// Choice is what the user of a dashboard chose.
+type Choice struct {
+	// Span is the time frame, which ends now; 0 is the dashboard's own.
+	Span time.Duration
+	// Values are the values of template variables by name. A missing one has its default.
+	Values map[string]string
+}
+
+// Spans are the time frames to choose from: metrics are kept for the longest one.
+var Spans = []time.Duration{5 * time.Minute, 15 * time.Minute, time.Hour, 4 * time.Hour, 6 * time.Hour}
+
+// View is a dashboard with its data.
+type View struct {
+	Key         string        `json:"key"`
+	Title       string        `json:"title"`
+	Description string        `json:"description,omitempty"`
+	From        time.Time     `json:"from"`
+	To          time.Time     `json:"to"`
+	Span        time.Duration `json:"span_ns"`
+	Variables   []Variable    `json:"variables"`
+	Widgets     []Widget      `json:"widgets"`
+}
+
+// Variable is a template variable with its value and the values to choose from.
+type Variable struct {
+	Name    string   `json:"name"`
+	Value   string   `json:"value"`
+	Choices []string `json:"choices"`
+}
+
+// Widget is a widget with its data. Of the kinds of data one is set, or Problem.
+type Widget struct {
+	// Place is in a grid of twelve columns; nil if the dashboard places widgets freely.
+	Place       *Place        `json:"place,omitempty"`
+	Type        string        `json:"type"`
+	Title       string        `json:"title,omitempty"`
+	Description string        `json:"description,omitempty"`
+	Span        time.Duration `json:"span_ns,omitempty"` // of its own
+	Widgets     []Widget      `json:"widgets,omitempty"` // of a group
+	Chart       *Chart        `json:"chart,omitempty"`
+	Value       *Cell         `json:"value,omitempty"`
+	Table       *Table        `json:"table,omitempty"`
+	Bars        []Bar         `json:"bars,omitempty"`
+	SLO         *SLO          `json:"slo,omitempty"`
+	Monitors    []MonitorLine `json:"monitors,omitempty"`
+	Checks      []Count       `json:"checks,omitempty"`
+	Events      *Events       `json:"events,omitempty"`
+	Markdown    string        `json:"markdown,omitempty"`
+	// Problem is why the widget is not drawn.
+	Problem string `json:"problem,omitempty"`
+	// Notes are why Datadog might show something else.
+	Notes []string `json:"notes,omitempty"`
+}
+
+// Place is the place and the size of a widget.
+type Place struct {
+	X      int `json:"x"`
+	Y      int `json:"y"`
+	Width  int `json:"width"`
+	Height int `json:"height"`
+}
+
+// Chart is lines over time.
+type Chart struct {
+	// Time has the starts of the intervals, From and To are the time frame: in seconds since
+	// 1970.
+	Time    []int64  `json:"time"`
+	From    int64    `json:"from"`
+	To      int64    `json:"to"`
+	Lines   []Line   `json:"lines"`
+	Markers []Marker `json:"markers"`
+}
+
+// Line is a line of a chart. A value without data is nil.
+type Line struct {
+	Name    string     `json:"name"`
+	Kind    string     `json:"kind"` // line, area or bars
+	Palette string     `json:"palette"`
+	Unit    string     `json:"unit"`
+	Right   bool       `json:"right,omitempty"` // axis
+	Values  []*float64 `json:"values"`
+	// Lower and Upper are the edges of a band of expected values.
+	Lower []*float64 `json:"lower,omitempty"`
+	Upper []*float64 `json:"upper,omitempty"`
+}
+
+// Marker is a horizontal line.
+type Marker struct {
+	Value    float64 `json:"value"`
+	Severity string  `json:"severity"` // error, warning, ok or info
+	Label    string  `json:"label,omitempty"`
+}
+
+// Cell is a number.
+type Cell struct {
+	// Value is nil without data.
+	Value *float64 `json:"value"`
+	Text  string   `json:"text"`
+	// Severity is bad, warn or good, by the widget's conditional formats; "" without any.
+	Severity string `json:"severity,omitempty"`
+}
+
+// Table is numbers by group.
+type Table struct {
+	Columns []string `json:"columns"`
+	Rows    []Row    `json:"rows"`
+}
+
+// Row is a row of a table.
+type Row struct {
+	Group string `json:"group"`
+	Cells []Cell `json:"cells"`
+}
+
+// Bar is a line of a toplist. Share is its length, of the longest one.
+type Bar struct {
+	Group string  `json:"group"`
+	Cell  Cell    `json:"value"`
+	Share float64 `json:"share"`
+}
+
+// Count is the number of groups of a service check in a state.
+type Count struct {
+	State  string `json:"state"` // OK, Warning, Critical or Unknown
+	Groups int    `json:"groups"`
+}
+
+// View evaluates a dashboard; false if there is none with the key.
+func (d *Definitions) View(key string, choice Choice) (*View, bool) {
+	d.mu.Lock()
+	i := slices.IndexFunc(d.dashboards, func(b *dashboard) bool { return b.Key == key })
+	if i < 0 {
+		d.mu.Unlock()
+		return nil, false
+	}
+	board := d.dashboards[i]
+	d.mu.Unlock()
+	p := painter{d: d, variables: query.Variables{}, to: d.cfg.Store.Now()}
+	v := &View{Key: key, Title: board.Title, Description: board.Description, Variables: []Variable{}, To: p.to}
+	for _, of := range objects(board.body["template_variables"]) {
+		p.define(of, choice, v)
+	}
+	p.span = choice.Span
+	if p.span == 0 {
+		p.span = defaultSpan(board.body)
+	}
+	v.Span, v.From = p.span, p.to.Add(-p.span)
+	v.Widgets = p.widgets(board.body["widgets"])
+	return v, true
+}
+
+// painter evaluates the widgets of a dashboard.
+type painter struct {
+	d         *Definitions
+	variables query.Variables
+	to        time.Time
+	span      time.Duration
+}
+
+// define defines a template variable.
+func (p *painter) define(of map[string]any, choice Choice, v *View) {
+	name, prefix := text(of["name"]), text(of["prefix"])
+	values := textsOf(of["defaults"])
+	if one := text(of["default"]); len(values) == 0 && one != "" {
+		values = []string{one}
+	}
+	if chosen, is := choice.Values[name]; is {
+		values = []string{chosen}
+	}
+	p.variables[name] = query.Variable{Prefix: prefix, Values: values}
+	choices := textsOf(of["available_values"])
+	if len(choices) == 0 {
+		choices = p.d.seen(prefix)
+	}
+	choices = slices.Compact(slices.Sorted(slices.Values(append(append(choices, values...), "*"))))
+	v.Variables = append(v.Variables, Variable{name, strings.Join(values, " OR "), choices})
+}
+
+// seen returns the values of a tag on the metrics that are read, sorted.
+func (d *Definitions) seen(key string) []string {
+	found := map[string]bool{}
+	wanted, _ := d.metrics()
+	now := d.cfg.Store.Now()
+	for _, name := range wanted {
+		for _, past := range d.cfg.Store.Past(name, now.Add(-time.Hour), now) {
+			if value, is := query.NewTags(past.Tags...).Get(key); is {
+				found[value] = true
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(found))
+}
+
+// defaultSpan returns the time frame with which a dashboard opens.
+func defaultSpan(body map[string]any) time.Duration {
+	frame, _ := body["default_timeframe"].(map[string]any)
+	unit := map[string]time.Duration{"minute": time.Minute, "hour": time.Hour, "day": 24 * time.Hour, "week": 7 * 24 * time.Hour}[text(frame["unit"])]
+	if value, is := number(frame["value"]); is && unit != 0 && value >= 1 {
+		return min(time.Duration(value)*unit, Spans[len(Spans)-1])
+	}
+	return time.Hour
+}
+
+// liveSpans are the values of live_span.
+var liveSpans = regexp.MustCompile(`^(\d+)(m|h|d|w|mo)$`)
+
+// spanOf returns the time frame of a widget and whether it is one of its own.
+func (p *painter) spanOf(definition map[string]any) (span time.Duration, own bool) {
+	frame, _ := definition["time"].(map[string]any)
+	m := liveSpans.FindStringSubmatch(text(frame["live_span"]))
+	if m == nil {
+		return p.span, false
+	}
+	n, err := strconv.Atoi(m[1])
+	if err != nil {
+		return p.span, false
+	}
+	unit := map[string]time.Duration{"m": time.Minute, "h": time.Hour, "d": 24 * time.Hour, "w": 7 * 24 * time.Hour, "mo": 30 * 24 * time.Hour}[m[2]]
+	return time.Duration(n) * unit, true
+}
+
+func (p *painter) widgets(of any) (all []Widget) {
+	for _, w := range objects(of) {
+		definition, _ := w["definition"].(map[string]any)
+		widget := p.widget(definition)
+		if layout, is := w["layout"].(map[string]any); is {
+			widget.Place = &Place{integer(layout["x"]), integer(layout["y"]), integer(layout["width"]), integer(layout["height"])}
+		}
+		all = append(all, widget)
+	}
+	return all
+}
+
+// widget evaluates one widget.
+func (p *painter) widget(definition map[string]any) Widget {
+	w := Widget{Type: text(definition["type"]), Title: p.replaced(text(definition["title"])), Description: text(definition["description"])}
+	span, own := p.spanOf(definition)
+	if own {
+		w.Span = span
+	}
+	from := p.to.Add(-span)
+	draw, known := map[string]func(*Widget, map[string]any, time.Time) error{
+		"group": func(w *Widget, definition map[string]any, _ time.Time) error {
+			w.Widgets = p.widgets(definition["widgets"])
+			return nil
+		},
+		"note": func(w *Widget, definition map[string]any, _ time.Time) error {
+			w.Markdown = p.replaced(text(definition["content"]))
+			return nil
+		},
+		"timeseries":    p.timeseries,
+		"query_value":   p.queryValue,
+		"query_table":   p.table,
+		"toplist":       p.toplist,
+		"slo":           p.slo,
+		"manage_status": p.monitors,
+		"check_status":  p.checks,
+		"list_stream":   p.events,
+	}[w.Type]
+	if !known {
+		w.Problem = fmt.Sprintf("Widgets of type %s are not drawn here.", w.Type)
+		return w
+	}
+	if err := draw(&w, definition, from); err != nil {
+		w.Problem = fmt.Sprintf("Not drawn here: %v.", err)
+	}
+	return w
+}
+
+// replaced replaces template variables in a text: $name.value by the value, $name by the
+// tag.
+func (p *painter) replaced(s string) string {
+	for _, name := range slices.Backward(slices.Sorted(maps.Keys(p.variables))) { // longer names first
+		v := p.variables[name]
+		value := strings.Join(v.Values, ",")
+		s = strings.ReplaceAll(s, "$"+name+".value", value)
+		s = strings.ReplaceAll(s, "$"+name, v.Prefix+":"+value)
+	}
+	return s
+}
+
+// objects returns a list of objects.
+func objects(v any) (all []map[string]any) {
+	list, _ := v.([]any)
+	for _, e := range list {
+		if o, is := e.(map[string]any); is {
+			all = append(all, o)
+		}
+	}
+	return all
+}
+
+func text(v any) string {
+	s, _ := v.(string)
+	return s
+}
+
+// textsOf returns a list of strings.
+func textsOf(v any) (all []string) {
+	list, _ := v.([]any)
+	for _, e := range list {
+		all = append(all, fmt.Sprint(e))
+	}
+	return all
+}
+
+func number(v any) (float64, bool) {
+	switch v := v.(type) {
+	case json.Number:
+		f, err := v.Float64()
+		return f, err == nil
+	case float64:
+		return v, true
+	}
+	return 0, false
+}
+
+func integer(v any) int {
+	f, _ := number(v)
+	return int(f)
+}
+
+// known returns the values with nil for those that are NaN or infinite.
+func known(values []float64) []*float64 {
+	if values == nil {
+		return nil
+	}
+	all := make([]*float64, len(values))
+	for i, v := range values {
+		if !math.IsNaN(v) && !math.IsInf(v, 0) {
+			all[i] = &values[i]
+		}
+	}
+	return all
+}
+
+// managed is a tag that provision adds to monitors. The files do not have it.
+const managed = "managed-by:apmapp-provision"
+
+// MonitorLine is a monitor in one line.
+type MonitorLine struct {
+	Key   string `json:"key"`
+	Name  string `json:"name"`
+	State string `json:"state"`
+}
+
+// quoted matches the tags of a search for monitors.
+var quoted = regexp.MustCompile(`"([^"]+)"`)
+
+// monitors lists the monitors that have all tags of the widget's query.
+func (p *painter) monitors(w *Widget, definition map[string]any, _ time.Time) error {
+	search := p.replaced(text(definition["query"]))
+	tags, is := strings.CutPrefix(search, "tag:(")
+	if !is || strings.Contains(tags, " OR ") || strings.Contains(tags, "-\"") {
+		return fmt.Errorf("a search for monitors must be tag:(\"a\" AND \"b\"), got %s", search)
+	}
+	w.Monitors = []MonitorLine{}
+	p.d.Read(func(catalog *query.Catalog, _ query.Source, _ time.Time) {
+		for _, m := range catalog.Monitors {
+			has := append(slices.Clone(m.Tags), managed)
+			if !slices.ContainsFunc(quoted.FindAllStringSubmatch(tags, -1), func(t []string) bool { return !slices.Contains(has, t[1]) }) {
+				w.Monitors = append(w.Monitors, MonitorLine{m.Key, m.Name, m.State().String()})
+			}
+		}
+	})
+	slices.SortStableFunc(w.Monitors, func(a, b MonitorLine) int { return order(b.State) - order(a.State) })
+	return nil
+}
+
+// order returns how bad a state is.
+func order(state string) int {
+	for s := query.Waiting; s <= query.Alert; s++ {
+		if s.String() == state {
+			return int(s)
+		}
+	}
+	return -1
+}
+
+// checks counts the groups of a service check by their latest status.
+func (p *painter) checks(w *Widget, definition map[string]any, from time.Time) error {
+	by := textsOf(definition["group_by"])
+	var scope []string
+	for _, t := range textsOf(definition["tags"]) {
+		if tag := p.replaced(t); !strings.HasSuffix(tag, ":*") {
+			scope = append(scope, tag)
+		}
+	}
+	groups := map[string]query.Status{}
+	latest := map[string]query.CheckResult{} // of each distinct set of tags
+	for _, r := range p.d.source.Checks(text(definition["check"]), from, p.to.Add(time.Second)) {
+		if !slices.ContainsFunc(scope, func(t string) bool { return !slices.Contains(r.Tags, t) }) {
+			latest[r.Tags.String()] = r
+		}
+	}
+	for _, r := range latest {
+		var group []string
+		for _, key := range by {
+			value, _ := r.Tags.Get(key)
+			group = append(group, value)
+		}
+		name := strings.Join(group, ",")
+		if worst, is := groups[name]; !is || r.Status > worst {
+			groups[name] = r.Status
+		}
+	}
+	if len(groups) == 0 {
+		return fmt.Errorf("no result of the check %s arrived in this time", text(definition["check"]))
+	}
+	for status, name := range []string{"OK", "Warning", "Critical", "Unknown"} {
+		n := 0
+		for _, s := range groups {
+			if int(s) == status {
+				n++
+			}
+		}
+		w.Checks = append(w.Checks, Count{name, n})
+	}
+	return nil
+}
+
+// SLO is an SLO with its state in time frames.
+type SLO struct {
+	Key         string  `json:"key"`
+	Name        string  `json:"name"`
+	Description string  `json:"description,omitempty"`
+	Frames      []Frame `json:"frames"`
+	// Burning are the burn rates of the windows that monitors usually look at.
+	Burning []Burn `json:"burn_rates"`
+}
+
+// Frame is the state of an SLO in a time frame. Numbers without data are nil.
+type Frame struct {
+	Timeframe string   `json:"timeframe"`
+	Target    float64  `json:"target"`
+	SLI       *float64 `json:"sli"`
+	// Remaining is the rest of the error budget in percent.
+	Remaining *float64 `json:"error_budget_remaining"`
+	State     string   `json:"state"`
+	// Of says of what the SLI is a share.
+	Of       string        `json:"of"`
+	Recorded time.Duration `json:"recorded_ns"`
+}
+
+// Burn is how many times faster than sustainable the error budget was used in a window.
+type Burn struct {
+	Window time.Duration `json:"window_ns"`
+	Rate   *float64      `json:"burn_rate"`
+}
+
+func (p *painter) slo(w *Widget, definition map[string]any, _ time.Time) error {
+	id := text(definition["slo_id"])
+	frames := textsOf(definition["time_windows"])
+	var of *query.SLO
+	p.d.Read(func(catalog *query.Catalog, _ query.Source, _ time.Time) {
+		for _, s := range catalog.SLOs {
+			if s.ID == id {
+				of = s
+			}
+		}
+	})
+	if of == nil {
+		return fmt.Errorf("the SLO %s is not among the definitions", id)
+	}
+	slo, notes := p.d.sloAt(of, frames, p.to)
+	w.SLO, w.Notes = &slo, notes
+	return nil
+}
+
+// sloAt evaluates an SLO in time frames at a time; all of its own for none.
+func (d *Definitions) sloAt(of *query.SLO, frames []string, now time.Time) (s SLO, notes []string) {
+	s = SLO{Key: of.Key, Name: of.Name, Description: of.Description, Frames: []Frame{}, Burning: []Burn{}}
+	for _, t := range of.Targets {
+		if len(frames) > 0 && !slices.Contains(frames, t.Timeframe) {
+			continue
+		}
+		at := of.Status(d.source, t.Timeframe, now)
+		numbers := known([]float64{at.SLI, at.Remaining})
+		f := Frame{Timeframe: t.Timeframe, Target: t.Target, SLI: numbers[0], Remaining: numbers[1], State: at.State.String(), Recorded: at.Recorded}
+		switch {
+		case f.SLI == nil:
+			f.Of = "no data yet"
+		case of.Type == "time_slice":
+			f.Of = fmt.Sprintf("%d slices up, %d down, %d without data, which count as up", at.Up, at.Down, at.Missing)
+		default:
+			f.Of = fmt.Sprintf("%s good, %s bad", format.Number(at.Good), format.Number(at.Bad))
+		}
+		s.Frames = append(s.Frames, f)
+		notes = append(notes, at.Notes...)
+	}
+	slices.Sort(notes)
+	return s, slices.Compact(notes)
+}
+
+// burnWindows are the windows of the product's burn rate monitors.
+var burnWindows = []time.Duration{5 * time.Minute, 30 * time.Minute, time.Hour, 6 * time.Hour}
+
+// SLOs returns the states of all SLOs.
+func (d *Definitions) SLOs() []SLO {
+	now := d.cfg.Store.Now()
+	all := []SLO{}
+	d.Read(func(catalog *query.Catalog, source query.Source, _ time.Time) {
+		for _, of := range catalog.SLOs {
+			s, _ := d.sloAt(of, nil, now)
+			for _, window := range burnWindows {
+				rate, _ := of.BurnRate(source, of.Timeframe, window, now)
+				s.Burning = append(s.Burning, Burn{window, known([]float64{rate})[0]})
+			}
+			all = append(all, s)
+		}
+	})
+	return all
+}

@@ -1,0 +1,147 @@
+package definitions
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"apmapp/internal/command"
+	"apmapp/internal/local/query"
+)
+
+// Flags are the flags of programs that evaluate definitions.
+type Flags struct {
+	// Dir is the directory of the definitions, Data the one that keeps metrics across restarts.
+	Dir, Data string
+	Webhook   Webhook
+}
+
+// Define defines the flags. dir is the default of Dir, and help ends the help of it.
+func (f *Flags) Define(fs *command.Flags, dir, help string) {
+	fs.StringVar(&f.Dir, "definitions", dir, "`directory` with definitions of dashboards, monitors, SLOs and downtimes, as provision export writes them"+help)
+	fs.StringVar(&f.Data, "data", "", "`directory` that keeps the metrics and states of definitions across restarts; \"\" keeps nothing")
+	f.Webhook.flags(fs)
+}
+
+// Given reports whether there are definitions: none is a value of -definitions.
+func (f *Flags) Given() bool { return f.Dir != "" && f.Dir != none }
+
+const none = "none"
+
+// Check validates the flags' values. An error names its flag.
+func (f *Flags) Check() error {
+	if f.Data != "" && !f.Given() {
+		return errors.New("-data needs definitions, and -definitions gives none")
+	}
+	return f.Webhook.check()
+}
+
+// Webhook is where changes of monitors' states are posted, as JSON.
+type Webhook struct {
+	url    string
+	remote bool
+	client *http.Client
+}
+
+func (h *Webhook) flags(fs *command.Flags) {
+	fs.StringVar(&h.url, "notify-webhook", "", "`URL` that receives each change of a monitor's state as JSON; on this machine unless -notify-remote is given")
+	fs.BoolVar(&h.remote, "notify-remote", false, "allow -notify-webhook on another machine")
+}
+
+func (h *Webhook) check() error {
+	if h.url == "" {
+		if h.remote {
+			return errors.New("-notify-remote is for -notify-webhook, which is not given")
+		}
+		return nil
+	}
+	u, err := url.Parse(h.url)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return errors.New("-notify-webhook is not a URL such as http://127.0.0.1:9000/alerts") // it may have a token
+	}
+	if ip := net.ParseIP(u.Hostname()); !h.remote && u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return fmt.Errorf("-notify-webhook: %s is not this machine; allow it with -notify-remote", u.Hostname())
+	}
+	h.client = &http.Client{
+		Timeout:       5 * time.Second, // evaluations wait for it
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	return nil
+}
+
+// Notification is what a webhook receives.
+type Notification struct {
+	Time       time.Time `json:"time"`
+	Monitor    string    `json:"monitor"`
+	Group      []string  `json:"group"`
+	From       string    `json:"from"`
+	To         string    `json:"to"`
+	Value      *float64  `json:"value"`
+	Title      string    `json:"title"`
+	Message    string    `json:"message"`
+	Recipients []string  `json:"recipients"`
+	// Notify is false if Datadog notifies nobody of such a change. MutedBy names the downtimes
+	// that suppress the notification.
+	Notify  bool     `json:"notify"`
+	MutedBy []string `json:"muted_by"`
+	Notes   []string `json:"notes"`
+}
+
+// NotificationOf describes a change of a monitor's state. Its lists are never nil.
+func NotificationOf(t query.Transition) Notification {
+	list := func(of []string) []string { return append([]string{}, of...) }
+	return Notification{t.At, t.Monitor.Key, list(t.Group), t.From.String(), t.To.String(), known([]float64{t.Value})[0],
+		t.Title, t.Message, list(t.Recipients), t.Notify, list(t.MutedBy), list(t.Notes)}
+}
+
+// post sends a change. Its error does not have the URL, which may have a token.
+func (h *Webhook) post(t query.Transition) error {
+	body, err := json.Marshal(NotificationOf(t))
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), h.client.Timeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, h.url, bytes.NewReader(body))
+	if err != nil {
+		return errors.New("the URL is invalid")
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := h.client.Do(req)
+	if err != nil {
+		var failed *url.Error
+		if errors.As(err, &failed) {
+			err = failed.Err
+		}
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode/100 != 2 {
+		return fmt.Errorf("the answer is %s", resp.Status)
+	}
+	return nil
+}
+
+// Report returns a function that writes each change as a line and posts it to a webhook.
+func Report(w io.Writer, webhook *Webhook, warn func(error)) func(query.Transition) {
+	var mu sync.Mutex
+	return func(t query.Transition) {
+		mu.Lock()
+		defer mu.Unlock()
+		fmt.Fprintln(w, "monitor  "+OneLine(t))
+		if webhook.url == "" {
+			return
+		}
+		if err := webhook.post(t); err != nil {
+			warn(fmt.Errorf("-notify-webhook: monitor %s: %w", t.Monitor.Key, err))
+		}
+	}
+}

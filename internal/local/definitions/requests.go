@@ -1,0 +1,245 @@
+package definitions
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"apmapp/internal/local/query"
+)
+
+// timeseries draws lines over time.
+func (p *painter) timeseries(w *Widget, definition map[string]any, from time.Time) error {
+	w.Chart = &Chart{From: from.Unix(), To: p.to.Unix(), Time: []int64{}, Lines: []Line{}, Markers: []Marker{}}
+	var notes []string
+	for _, body := range objects(definition["requests"]) {
+		request, err := query.ParseRequest(body, p.variables)
+		if err != nil {
+			return err
+		}
+		kind := strings.TrimSuffix(text(body["display_type"]), "s") // bars
+		if kind == "" {
+			kind = "line"
+		}
+		step := query.DefaultStep(p.to.Sub(from), kind == "bar")
+		result := request.Series(p.d.source, from, p.to, step)
+		notes = append(notes, result.Notes...)
+		w.Chart.add(result, body, kind)
+	}
+	for _, m := range objects(definition["markers"]) {
+		if marker, ok := markerOf(m); ok {
+			w.Chart.Markers = append(w.Chart.Markers, marker)
+		} else {
+			notes = append(notes, "the marker "+text(m["value"])+" is not drawn: only y = NUMBER is")
+		}
+	}
+	slices.Sort(notes)
+	w.Notes = slices.Compact(notes)
+	return nil
+}
+
+// add adds the lines of a request. Requests may have intervals of different lengths.
+func (c *Chart) add(result query.Result, body map[string]any, kind string) {
+	if len(result.Lines) == 0 {
+		return
+	}
+	times := make([]int64, result.Buckets)
+	for i := range times {
+		times[i] = result.Time(i).Unix()
+	}
+	all := slices.Compact(slices.Sorted(slices.Values(append(slices.Clone(c.Time), times...))))
+	for i := range c.Lines {
+		l := &c.Lines[i]
+		l.Values, l.Lower, l.Upper = spread(c.Time, l.Values, all), spread(c.Time, l.Lower, all), spread(c.Time, l.Upper, all)
+	}
+	style, _ := body["style"].(map[string]any)
+	right, _ := body["on_right_yaxis"].(bool)
+	formulas := objects(body["formulas"])
+	for _, line := range result.Lines {
+		name := line.Name
+		if group := shown(line.Group); group != "" && len(result.Lines) > len(formulas) || name == "" {
+			name = strings.TrimSpace(aliasOf(formulas, line.Formula) + " " + group)
+		}
+		c.Lines = append(c.Lines, Line{
+			Name: name, Kind: kind, Palette: text(style["palette"]), Unit: unitOf(formulas, line.Formula, body), Right: right,
+			Values: spread(times, known(line.Values), all), Lower: spread(times, known(line.Lower), all), Upper: spread(times, known(line.Upper), all),
+		})
+	}
+	c.Time = all
+}
+
+// spread returns the values at other times, nil where there is none.
+func spread(at []int64, values []*float64, to []int64) []*float64 {
+	if values == nil {
+		return nil
+	}
+	all := make([]*float64, len(to))
+	for i, t := range at {
+		if n, found := slices.BinarySearch(to, t); found {
+			all[n] = values[i]
+		}
+	}
+	return all
+}
+
+// aliasOf returns the alias of a formula, or "".
+func aliasOf(formulas []map[string]any, of int) string {
+	if of >= len(formulas) {
+		return ""
+	}
+	return text(formulas[of]["alias"])
+}
+
+// shown writes the values of a group's tags.
+func shown(group query.Tags) string {
+	var values []string
+	for _, t := range group {
+		_, value, _ := strings.Cut(t, ":")
+		values = append(values, value)
+	}
+	return strings.Join(values, ", ")
+}
+
+// markerOf reads a marker such as "y = 500".
+func markerOf(m map[string]any) (Marker, bool) {
+	var at float64
+	if n, err := fmt.Sscanf(text(m["value"]), "y = %g", &at); n != 1 || err != nil {
+		return Marker{}, false
+	}
+	severity, _, _ := strings.Cut(text(m["display_type"]), " ")
+	return Marker{at, severity, text(m["label"])}, true
+}
+
+// scalar evaluates the only request of a widget with one value for each formula and group.
+func (p *painter) scalar(w *Widget, definition map[string]any, from time.Time) (map[string]any, query.Table, error) {
+	requests := objects(definition["requests"])
+	if len(requests) != 1 {
+		return nil, query.Table{}, fmt.Errorf("the widget has %d requests, not one", len(requests))
+	}
+	request, err := query.ParseRequest(requests[0], p.variables)
+	if err != nil {
+		return nil, query.Table{}, err
+	}
+	table := request.Values(p.d.source, from, p.to)
+	w.Notes = table.Notes
+	return requests[0], table, nil
+}
+
+// errNoData is the problem of widgets without data. It is never drawn as good.
+var errNoData = errors.New("no data in this time")
+
+func (p *painter) queryValue(w *Widget, definition map[string]any, from time.Time) error {
+	body, table, err := p.scalar(w, definition, from)
+	if err != nil {
+		return err
+	}
+	if len(table.Rows) == 0 || len(table.Rows[0].Values) == 0 {
+		w.Value = &Cell{Text: "–"}
+		return nil
+	}
+	cell := cellOf(table.Rows[0].Values[0], 0, body, definition)
+	w.Value = &cell
+	return nil
+}
+
+// cellOf returns a number as a widget shows it.
+func cellOf(value float64, formula int, body, definition map[string]any) Cell {
+	values := known([]float64{value})
+	cell := Cell{Value: values[0], Text: "–"}
+	if cell.Value == nil {
+		return cell
+	}
+	precision := -1
+	if n, is := number(definition["precision"]); is {
+		precision = int(n)
+	}
+	formulas := objects(body["formulas"])
+	cell.Text = withUnit(value, unitOf(formulas, formula, body), precision)
+	formats := objects(body["conditional_formats"])
+	if formula < len(formulas) {
+		formats = append(formats, objects(formulas[formula]["conditional_formats"])...)
+	}
+	cell.Severity = severityOf(value, formats)
+	return cell
+}
+
+// severityOf returns the severity of the first conditional format that matches.
+func severityOf(value float64, formats []map[string]any) string {
+	for _, f := range formats {
+		bound, is := number(f["value"])
+		if !is {
+			continue
+		}
+		matches, known := map[string]bool{">": value > bound, ">=": value >= bound, "<": value < bound, "<=": value <= bound, "=": value == bound}[text(f["comparator"])]
+		if !known || !matches {
+			continue
+		}
+		for color, severity := range map[string]string{"red": "bad", "yellow": "warn", "green": "good"} {
+			if strings.HasSuffix(text(f["palette"]), color) {
+				return severity
+			}
+		}
+		return ""
+	}
+	return ""
+}
+
+func (p *painter) table(w *Widget, definition map[string]any, from time.Time) error {
+	body, table, err := p.scalar(w, definition, from)
+	if err != nil {
+		return err
+	}
+	w.Table = &Table{Columns: slices.Concat([]string{}, table.Columns), Rows: []Row{}}
+	for _, r := range table.Rows {
+		row := Row{Group: shown(r.Group)}
+		for i, v := range r.Values {
+			row.Cells = append(row.Cells, cellOf(v, i, body, definition))
+		}
+		w.Table.Rows = append(w.Table.Rows, row)
+	}
+	return nil
+}
+
+func (p *painter) toplist(w *Widget, definition map[string]any, from time.Time) error {
+	body, table, err := p.scalar(w, definition, from)
+	if err != nil {
+		return err
+	}
+	if len(table.Rows) == 0 {
+		return errNoData
+	}
+	most := 0.0
+	for _, r := range table.Rows {
+		most = max(most, r.Values[0])
+	}
+	for _, r := range table.Rows {
+		w.Bars = append(w.Bars, Bar{shown(r.Group), cellOf(r.Values[0], 0, body, definition), max(r.Values[0], 0) / max(most, 1e-300)})
+	}
+	return nil
+}
+
+// ChartOf returns the value of a monitor over time, with its thresholds.
+func ChartOf(m *query.Monitor, history query.Result, from, to time.Time) *Chart {
+	c := &Chart{From: from.Unix(), To: to.Unix(), Time: []int64{}, Lines: []Line{}, Markers: []Marker{}}
+	for i := range history.Buckets {
+		c.Time = append(c.Time, history.Time(i).Unix())
+	}
+	for _, line := range history.Lines {
+		name := shown(line.Group)
+		if name == "" {
+			name = "value"
+		}
+		c.Lines = append(c.Lines, Line{Name: name, Kind: "line", Values: known(line.Values)})
+	}
+	for _, t := range []struct {
+		value           *float64
+		severity, label string
+	}{{m.Options.Critical, "error", "alert"}, {m.Options.Warning, "warning", "warning"}} {
+		if t.value != nil {
+			c.Markers = append(c.Markers, Marker{*t.value, t.severity, t.label})
+		}
+	}
+	return c
+}
