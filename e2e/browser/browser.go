@@ -2,7 +2,9 @@
 package browser
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"testing"
@@ -10,6 +12,7 @@ import (
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/performance"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 )
@@ -127,6 +130,24 @@ func Dark(dark bool) chromedp.Action[chromedp.Void] {
 			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
 		})
 		return err
+	})
+}
+
+// CPU returns the processor time that the page has used for its tasks. Unlike the time of a
+// clock, it does not depend on what else the machine does.
+func (b *Browser) CPU(t testing.TB) time.Duration {
+	t.Helper()
+	return Get(t, b, func(ctx context.Context, target *chromedp.Target) (time.Duration, error) {
+		if _, err := chromedp.Call(ctx, performance.Enable, performance.EnableParams{TimeDomain: performance.EnableTimeDomainThreadTicks}); err != nil {
+			return 0, err
+		}
+		all, err := chromedp.Call(ctx, performance.GetMetrics, chromedp.Void{})
+		for _, m := range all.Metrics {
+			if m.Name == "TaskDuration" {
+				return time.Duration(m.Value * float64(time.Second)), err
+			}
+		}
+		return 0, cmp.Or(err, errors.New("the browser has no TaskDuration"))
 	})
 }
 

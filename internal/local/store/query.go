@@ -104,6 +104,9 @@ func TagQuery(name, value string) string {
 	return "@" + name + ":" + quote(value)
 }
 
+// FieldQuery returns the query for the spans whose field has a value.
+func FieldQuery(field, value string) string { return field + ":" + quote(value) }
+
 // quote puts a text in quotes as split reads them.
 func quote(text string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(text) + `"`
@@ -287,6 +290,9 @@ func (q *Query) matches(id string, spans []span.Span) bool {
 	}
 	return true
 }
+
+// MatchesSpan reports whether a span alone matches. The ID of its trace is unknown.
+func (q *Query) MatchesSpan(s *span.Span) bool { return q.matches("", []span.Span{*s}) }
 
 // matchesOne reports whether one of the spans has all terms.
 func (q *Query) matchesOne(id string, spans []span.Span) bool {

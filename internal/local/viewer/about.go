@@ -2,7 +2,6 @@ package viewer
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"time"
 
@@ -11,40 +10,51 @@ import (
 	"apmapp/internal/local/store"
 )
 
-// notesOf returns sentences about what is odd in a trace.
-func notesOf(t store.Trace) []string {
+// odd counts what is odd in a trace.
+type odd struct{ roots, missing, outside, partial int }
+
+func oddities(t store.Trace) (o odd) {
 	at := map[uint64]*span.Span{}
 	for i := range t.Spans {
 		at[t.Spans[i].SpanID] = &t.Spans[i]
 	}
-	roots, missing, outside, partial := 0, map[uint64]bool{}, 0, 0
+	missing := map[uint64]bool{}
 	for i := range t.Spans {
 		s := &t.Spans[i]
 		parent := at[s.ParentID]
 		if s.IsPartial() {
-			partial++
+			o.partial++
 		}
 		switch {
 		case s.ParentID == 0 || s.ParentID == s.SpanID:
-			roots++
+			o.roots++
 		case parent == nil:
 			missing[s.ParentID] = true
 		case s.Start.Before(parent.Start) || s.Start.After(parent.End()) && parent.Duration > 0:
-			outside++
+			o.outside++
 		}
 	}
+	o.missing = len(missing)
+	return o
+}
+
+// notes returns sentences about what is odd.
+func (o odd) notes() []string {
 	var all []string
-	if n := len(missing); n > 0 {
-		all = append(all, fmt.Sprintf("Missing spans: %s. Others name them as their parents. Their programs may not have sent them yet, do not send here, or sampled them out.", format.Count(int64(n))))
+	add := func(n int, what, why string) {
+		all = append(all, what+": "+format.Count(int64(n))+". "+why)
 	}
-	if roots > 1 {
-		all = append(all, fmt.Sprintf("Roots: %s. Several requests share this trace ID, or a program has lost the parent.", format.Count(int64(roots))))
+	if o.missing > 0 {
+		add(o.missing, "Missing spans", "Others name them as their parents. Their programs may not have sent them yet, do not send here, or sampled them out.")
 	}
-	if outside > 0 {
-		all = append(all, fmt.Sprintf("Spans that start outside the time of their parent: %s. The clocks of their machines differ, or the work was done later.", format.Count(int64(outside))))
+	if o.roots > 1 {
+		add(o.roots, "Roots", "Several requests share this trace ID, or a program has lost the parent.")
 	}
-	if partial > 0 {
-		all = append(all, fmt.Sprintf("Spans that have not ended: %s. Their tracer sends them again.", format.Count(int64(partial))))
+	if o.outside > 0 {
+		add(o.outside, "Spans that start outside the time of their parent", "The clocks of their machines differ, or the work was done later.")
+	}
+	if o.partial > 0 {
+		add(o.partial, "Spans that have not ended", "Their tracer sends them again.")
 	}
 	return all
 }
@@ -86,6 +96,11 @@ type group struct {
 	Service, Resource string
 	Spans, Errors     int
 	Total, Self       time.Duration
+}
+
+// Query returns the query for the spans of the group.
+func (g group) Query() string {
+	return store.FieldQuery("service", g.Service) + " " + store.FieldQuery("resource", g.Resource)
 }
 
 // groupsOf returns the groups of a trace with several spans, the longest self time first.

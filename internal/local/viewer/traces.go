@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"apmapp/internal/local/span"
 	"apmapp/internal/local/store"
 )
 
@@ -149,95 +148,6 @@ func (v *viewer) traces(w http.ResponseWriter, r *http.Request) {
 		data.Traces = data.Traces[:min(listed, len(data.Traces))]
 	}
 	v.show(w, status, "traces", page{Title: "Traces", Section: "traces", Live: true, Data: data})
-}
-
-// tagLine is a tag of a span.
-type tagLine struct{ Name, Value string }
-
-// Query returns the query of traces with the tag.
-func (t tagLine) Query() string { return store.TagQuery(t.Name, t.Value) }
-
-func noTrace(id string) string {
-	return "Trace " + id + " has not arrived yet, or was evicted."
-}
-
-func (v *viewer) trace(w http.ResponseWriter, r *http.Request) {
-	t, ok := v.Store.Trace(r.PathValue("id"))
-	if !ok {
-		v.show(w, http.StatusNotFound, "missing", page{Title: "Not found", Live: true, Data: missing{
-			Text: noTrace(r.PathValue("id")) + " Tracers send every few seconds; this page shows the trace when it arrives.",
-			Wait: "/api/traces?limit=1&id=" + url.QueryEscape(r.PathValue("id")),
-		}})
-		return
-	}
-	logs, _ := v.Store.Logs(store.LogFilter{TraceID: t.ID, Limit: 1000})
-	slices.Reverse(logs)
-	root, rows := t.Root(), waterfall(t, logs)
-	data := struct {
-		ID       string
-		Root     *span.Span
-		Rows     []row
-		Selected *row
-		Tags     []tagLine
-		Logs     []wire.Log
-		Flame    string
-		Samples  samples // of the selected span
-		Notes    []string
-		Services []serviceColor
-		Ticks    []tick
-		Groups   []group
-	}{ID: t.ID, Root: root, Rows: rows, Logs: logs, Flame: v.flame(root)}
-	for i := range rows {
-		if fmt.Sprint(rows[i].SpanID) == r.URL.Query().Get("span") {
-			data.Selected = &rows[i]
-		}
-	}
-	if data.Selected == nil {
-		data.Selected = &rows[0]
-	}
-	data.Samples = v.samples(data.Selected.Span)
-	for name, value := range data.Selected.Tags {
-		data.Tags = append(data.Tags, tagLine{name, value})
-	}
-	for name, value := range data.Selected.Metrics {
-		data.Tags = append(data.Tags, tagLine{name, strconv.FormatFloat(value, 'g', -1, 64)})
-	}
-	slices.SortFunc(data.Tags, func(a, b tagLine) int {
-		// Tags with underscores are the tracer's own: they are last.
-		return strings.Compare(strings.ReplaceAll(a.Name, "_", "~"), strings.ReplaceAll(b.Name, "_", "~"))
-	})
-	if r.URL.Query().Has("part") { // the rest of the page stays
-		v.show(w, http.StatusOK, "trace", page{Part: "span", Data: data})
-		return
-	}
-	data.Notes, data.Services, data.Ticks, data.Groups = notesOf(t), colorsOf(rows), ticksOf(rows), groupsOf(rows)
-	v.show(w, http.StatusOK, "trace", page{Title: root.Resource, Section: "traces", Data: data})
-}
-
-// flame returns the URL of the flame graph of the span's endpoint in the minute of
-// the span, or "" if no profile has samples of it.
-func (v *viewer) flame(root *span.Span) string {
-	for _, p := range v.Store.Profiles(root.Service, "") {
-		if !root.Start.Before(p.Start) && root.Start.Before(p.End) && slices.Contains(p.Endpoints, root.Resource) {
-			return fmt.Sprintf("/profiles/%d/flamegraph?endpoint=%s", p.ID, url.QueryEscape(root.Resource))
-		}
-	}
-	return ""
-}
-
-// samples has the data of CPU profiles about a span.
-type samples struct {
-	CPU   time.Duration
-	Flame string // URL of its flame graph; "" if no profile has a sample of it
-}
-
-func (v *viewer) samples(s *span.Span) samples {
-	for _, p := range v.Store.Profiles("", "") {
-		if cpu := p.Spans[s.SpanID]; cpu > 0 {
-			return samples{cpu, fmt.Sprintf("/profiles/%d/flamegraph?span=%d", p.ID, s.SpanID)}
-		}
-	}
-	return samples{}
 }
 
 func (v *viewer) logs(w http.ResponseWriter, r *http.Request) {

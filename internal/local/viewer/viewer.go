@@ -108,6 +108,7 @@ func New(cfg Config) http.Handler {
 	mux.HandleFunc("GET /api/intervals", v.apiIntervals)
 	mux.HandleFunc("GET /api/traces", v.apiTraces)
 	mux.HandleFunc("GET /api/traces/{id}", v.apiTrace)
+	mux.HandleFunc("GET /api/traces/{id}/find", v.apiFind)
 	mux.HandleFunc("GET /api/logs", v.apiLogs)
 	mux.HandleFunc("GET /api/profiles", v.apiProfiles)
 	mux.HandleFunc("GET /api/metrics", v.apiMetrics)
@@ -195,8 +196,9 @@ type page struct {
 	Recording *time.Time
 	// Faults is set if there is a page for faults.
 	Faults bool
-	// Live pages refresh when data arrives.
+	// Live pages refresh when data arrives: that of the section, or of Feed.
 	Live bool
+	Feed string
 	// Part is the template to show without the layout; "" shows the whole page.
 	Part string
 	Data any

@@ -135,11 +135,41 @@ func TestLinksWork(t *testing.T) {
 	}
 }
 
+// TestFind: a query finds spans of a trace by any of their fields, tags and errors.
+func TestFind(t *testing.T) {
+	s := store.New(0)
+	web, db := spanOf(1, 0, "web", 0, 100), spanOf(2, 1, "db", 10, 50)
+	db.Error, db.Tags, db.Metrics = true, map[string]string{"error.message": "Lock wait", "db.name": "shop"}, map[string]float64{"rows": 7}
+	s.AddSpans(span.Chunk{TraceID: trace1, Spans: []span.Span{web, db}})
+	h := New(Config{Store: s})
+	for q, want := range map[string]string{
+		"":                    `{"matching":2,"span_ids":["1","2"]}`,
+		"lock":                `{"matching":1,"span_ids":["2"]}`,
+		"service:web":         `{"matching":1,"span_ids":["1"]}`,
+		"service:web lock":    `{"matching":0,"span_ids":[]}`,
+		"@db.name:shop":       `{"matching":1,"span_ids":["2"]}`,
+		"@rows:>5 error:true": `{"matching":1,"span_ids":["2"]}`,
+		"duration:>50ms":      `{"matching":1,"span_ids":["1"]}`,
+		"-lock":               `{"matching":1,"span_ids":["1"]}`,
+		"r2":                  `{"matching":1,"span_ids":["2"]}`,
+		trace1[16:]:           `{"matching":0,"span_ids":[]}`, // the ID of the trace is not in a span
+	} {
+		if got := strings.TrimSpace(fetch(t, h, "/api/traces/"+trace1+"/find?q="+url.QueryEscape(q)).Body.String()); got != want {
+			t.Errorf("%s: %s, want %s", q, got, want)
+		}
+	}
+	for path, want := range map[string]int{"/api/traces/" + trace1 + "/find?q=rows:": 400, "/api/traces/77/find?q=x": 404} {
+		if w := fetch(t, h, path); w.Code != want {
+			t.Errorf("%s: status %d, want %d", path, w.Code, want)
+		}
+	}
+}
+
 // TestSpanPart requests the details of a span without the page around it.
 func TestSpanPart(t *testing.T) {
 	h := New(Config{Store: filled(t)})
 	w := fetch(t, h, "/t/"+trace1+"?span=2&part=span")
-	if got := w.Body.String(); w.Code != http.StatusOK || !strings.HasPrefix(got, `<section id="span">`) || !strings.Contains(got, "<code>2</code>") || strings.Contains(got, "waterfall") {
+	if got := w.Body.String(); w.Code != http.StatusOK || !strings.HasPrefix(got, `<section id="span"`) || !strings.Contains(got, "<code>2</code>") || strings.Contains(got, "waterfall") {
 		t.Errorf("status %d: %s", w.Code, got)
 	}
 }
@@ -632,12 +662,14 @@ func TestChartsOfRestarts(t *testing.T) {
 	}
 }
 
-// TestLivePages: pages of lists refresh, the page of a trace stays as it is.
+// TestLivePages: pages of lists refresh, and the page of a trace that is not complete.
 func TestLivePages(t *testing.T) {
-	h := New(Config{Store: filled(t)})
+	s := filled(t)
+	s.AddSpans(span.Chunk{TraceID: trace1[1:] + "0", Spans: []span.Span{spanOf(1, 0, "web", 0, 1)}}) // years ago
+	h := New(Config{Store: s})
 	for path, want := range map[string]bool{
 		"/": true, "/errors": true, "/services/db": true, "/map": true, "/traces": true, "/logs": true, "/profiles": true, "/metrics": true, "/received": true, "/usage": true,
-		"/t/123": true, "/t/" + trace1: false, "/nonesuch": false,
+		"/t/123": true, "/t/" + trace1: true, "/t/" + trace1[1:] + "0": false, "/nonesuch": false,
 	} {
 		if got := strings.Contains(fetch(t, h, path).Body.String(), `id="live"`); got != want {
 			t.Errorf("%s is live: %t, want %t", path, got, want)
@@ -969,7 +1001,8 @@ func TestTracePageExplains(t *testing.T) {
 	for _, want := range []string{
 		"Missing spans: 1. Others name them", "Roots: 2. Several requests", "outside the time of their parent: 1.", "Spans that have not ended: 1.",
 		`<i class="c0"></i>`, `<small style="left:0%">0s</small>`, `<small style="left:100%">105ms</small>`,
-		"told as error.msg</div>", `href="/traces?q=%40%22odd%20%5c%22tag%5c%22%22%3a%22a%20b%22"`, `<td>web</td><td class="wide">`,
+		"told as error.msg</div>", `complete</span>`, `data-copy="` + trace1 + `"`, `data-copy="5"`, `data-link="/t/` + trace1 + `?span=5"`,
+		`href="/t/` + trace1 + `?find=service%3a%22web%22%20resource%3a%22r1%22"`, `href="/traces?q=%40%22odd%20%5c%22tag%5c%22%22%3a%22a%20b%22"`, `<td>web</td><td class="wide">`,
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %s in %s", want, got)

@@ -23,6 +23,10 @@ type row struct {
 	Critical bool
 	Color    int // of the service
 	Logs     []mark
+	// Below is the number of rows below in the tree, FailedBelow is set if one of them has
+	// an error.
+	Below       int
+	FailedBelow bool
 }
 
 // mark is a log line at the time it was written.
@@ -63,6 +67,7 @@ func waterfall(t store.Trace, logs []wire.Log) []row {
 	for i := range t.Spans { // spans in a circle of parents
 		w.visit(&t.Spans[i], 0)
 	}
+	w.count()
 	w.place(logs)
 	if len(roots) > 0 {
 		w.critical(roots[0])
@@ -103,6 +108,25 @@ func (w *walk) visit(s *span.Span, depth int) {
 		for _, c := range slices.Backward(below) {
 			stack = append(stack, step{c, at.depth + 1})
 		}
+	}
+}
+
+// count sets what is below each row. Rows are in the order of a walk through the tree.
+func (w *walk) count() {
+	type below struct {
+		rows   int
+		failed bool
+	}
+	var at []below // by depth: the rows seen, without those below a row seen
+	for i := len(w.rows) - 1; i >= 0; i-- {
+		r := &w.rows[i]
+		for len(at) < r.Depth+2 {
+			at = append(at, below{})
+		}
+		r.Below, r.FailedBelow = at[r.Depth+1].rows, at[r.Depth+1].failed
+		at[r.Depth+1] = below{}
+		at[r.Depth].rows += r.Below + 1
+		at[r.Depth].failed = at[r.Depth].failed || r.Error || r.FailedBelow
 	}
 }
 
@@ -150,18 +174,40 @@ func (w *walk) place(logs []wire.Log) {
 	}
 	first, last := extent(w.rows)
 	whole := max(last.Sub(first), 1)
-	of := map[string][]mark{}
+	of := map[string][]wire.Log{}
 	for _, l := range logs {
-		if at := l.Time.Sub(first); at >= 0 && at <= whole {
-			of[l.SpanID] = append(of[l.SpanID], mark{l, 100 * float64(at) / float64(whole)})
-		}
+		of[l.SpanID] = append(of[l.SpanID], l)
 	}
 	for i := range w.rows {
 		r := &w.rows[i]
-		r.Logs = of[strconv.FormatUint(r.SpanID, 10)]
+		for _, l := range of[strconv.FormatUint(r.SpanID, 10)] {
+			if at := written(l.Time, r.Span).Sub(first); at >= 0 && at <= whole {
+				r.Logs = append(r.Logs, mark{l, 100 * float64(at) / float64(whole)})
+			}
+		}
 		r.Offset = 100 * float64(r.Start.Sub(first)) / float64(whole)
 		r.Width = 100 * float64(r.Duration) / float64(whole)
 	}
+}
+
+// written returns when a log line of a span was written. Many loggers write times in whole
+// milliseconds or seconds, so the line of a short span would be before the span, or after
+// it if the logger rounds: it is then at the end of the span that is nearer.
+func written(logged time.Time, s *span.Span) time.Time {
+	unit := time.Nanosecond
+	for _, u := range []time.Duration{time.Second, time.Millisecond, time.Microsecond} {
+		if logged.Nanosecond()%int(u) == 0 {
+			unit = u
+			break
+		}
+	}
+	switch {
+	case logged.Before(s.Start) && s.Start.Sub(logged) < unit:
+		return s.Start
+	case logged.After(s.End()) && logged.Sub(s.End()) <= unit/2:
+		return s.End()
+	}
+	return logged
 }
 
 // critical marks the critical path: from the end of the root back, always the

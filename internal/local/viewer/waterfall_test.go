@@ -1,6 +1,7 @@
 package viewer
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -93,13 +94,95 @@ func TestWaterfallOfManySpans(t *testing.T) {
 
 func TestLogLinesAreMarked(t *testing.T) {
 	line := func(span string, at int) wire.Log {
-		return wire.Log{SpanID: span, Message: span, Time: begin.Add(time.Duration(at) * time.Millisecond)}
+		return wire.Log{SpanID: span, Message: span, Time: begin.Add(time.Duration(at)*time.Millisecond + 5)}
 	}
 	rows := waterfall(store.Trace{Spans: []span.Span{spanOf(1, 0, "web", 0, 100), spanOf(2, 1, "db", 10, 50)}},
 		[]wire.Log{line("1", 0), line("2", 25), line("2", 50), line("1", 101), line("3", 5), line("", 5), line("1", -1)})
-	got := fmt.Sprint(rows[0].SpanID, len(rows[0].Logs), rows[0].Logs[0].Offset, rows[1].SpanID, len(rows[1].Logs), rows[1].Logs[0].Offset, rows[1].Logs[1].Offset)
-	if want := "1 1 0 2 2 25 50"; got != want {
+	got := fmt.Sprintf("%d %d %.2f %d %d %.2f %.2f", rows[0].SpanID, len(rows[0].Logs), rows[0].Logs[0].Offset, rows[1].SpanID, len(rows[1].Logs), rows[1].Logs[0].Offset, rows[1].Logs[1].Offset)
+	if want := "1 1 0.00 2 2 25.00 50.00"; got != want {
 		t.Errorf("%s, want %s", got, want)
+	}
+}
+
+// TestTimeOfALogLine: a line whose time is cut off or rounded lands on its short span, a line
+// that was written at another time does not.
+func TestTimeOfALogLine(t *testing.T) {
+	const us = time.Microsecond
+	at := func(d time.Duration) time.Time { return time.Unix(1_700_000_000, 0).Add(12*time.Millisecond + d) }
+	s := &span.Span{Start: at(300 * us), Duration: 200 * us} // 12.300 ms to 12.500 ms
+	for name, c := range map[string]struct{ logged, want time.Time }{
+		"within the span":              {at(400*us + 1), at(400*us + 1)},
+		"cut off to ms":                {at(0), at(300 * us)},
+		"rounded up to ms":             {at(1000 * us), at(500 * us)},
+		"the ms before":                {at(-1000 * us), at(-1000 * us)},
+		"the ms after":                 {at(2000 * us), at(2000 * us)},
+		"cut off to seconds":           {time.Unix(1_700_000_000, 0), at(300 * us)},
+		"rounded up to seconds":        {time.Unix(1_700_000_001, 0), time.Unix(1_700_000_001, 0)}, // 0.0125 s are rounded down
+		"in µs, before":                {at(299 * us), at(299 * us)},
+		"in ns, less than a µs before": {at(300*us - 1), at(300*us - 1)},
+		"in ns, less than a µs after":  {at(500*us + 1), at(500*us + 1)},
+		"at the start":                 {at(300 * us), at(300 * us)},
+		"at the end":                   {at(500 * us), at(500 * us)},
+	} {
+		if got := written(c.logged, s); !got.Equal(c.want) {
+			t.Errorf("%s: %s, want %s", name, got, c.want)
+		}
+	}
+	cut := &span.Span{Start: at(300*us + 700), Duration: 100}
+	if got := written(at(300*us), cut); !got.Equal(cut.Start) {
+		t.Errorf("cut off to µs: %s", got)
+	}
+}
+
+// TestDrawing: the data of the script has each row with what is below it, and each text once.
+func TestDrawing(t *testing.T) {
+	spans := []span.Span{spanOf(1, 0, "web", 0, 100), spanOf(2, 1, "db", 10, 50), spanOf(3, 2, "db", 20, 30), spanOf(4, 1, "web", 60, 90), spanOf(18446744073709551615, 0, "jobs", 50, 60)}
+	spans[2].Error, spans[2].Resource = true, spans[1].Resource
+	spans[3].Resource = strings.Repeat("é", resourceLength+1)
+	d := newDrawing(waterfall(store.Trace{Spans: spans}, []wire.Log{{SpanID: "3", Level: "WARN", Message: "slow", Time: begin.Add(25*time.Millisecond + 1)}}))
+	got, err := json.Marshal(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `{"services":["web","db","jobs"],"resources":["r1","r2","` + strings.Repeat("é", resourceLength) + `…","r18446744073709551615"],"rows":[` +
+		`["1",0,0,0,0,100,"100ms",6,3],["2",1,1,1,10,40,"40.0ms",6,1],["3",2,1,1,20,10,"10.0ms",3,0],["4",1,0,2,60,30,"30.0ms",2,0],["18446744073709551615",0,2,3,50,10,"10.0ms",0,0]],` +
+		`"marks":[[2,25,"warn","slow"]]}`
+	if string(got) != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+// TestStateOfATrace: a trace is complete when nothing of it is missing and its last span ended
+// some time ago.
+func TestStateOfATrace(t *testing.T) {
+	partial := spanOf(2, 1, "web", 0, 50)
+	partial.Metrics = map[string]float64{"_dd.partial_version": 1}
+	whole, lost := []span.Span{spanOf(1, 0, "web", 0, 100)}, []span.Span{spanOf(1, 0, "web", 0, 100), spanOf(2, 9, "db", 0, 5), spanOf(3, 9, "db", 0, 5)}
+	for _, c := range []struct {
+		spans []span.Span
+		after time.Duration
+		want  string
+	}{
+		{whole, untilSent - 1, "the last span has just ended"},
+		{whole, untilSent, ""},
+		{lost, untilMissing - 1, "missing spans: 1"},
+		{lost, untilMissing, ""},
+		{append(whole[:1:1], partial), untilEnded - 1, "spans that have not ended: 1"},
+		{append(whole[:1:1], partial), untilEnded, ""},
+	} {
+		got := stateOf(store.Trace{Spans: c.spans}, 3, begin.Add(100*time.Millisecond+c.after))
+		if got.Arriving != c.want {
+			t.Errorf("%d spans after %s: %q, want %q", len(c.spans), c.after, got.Arriving, c.want)
+		}
+	}
+	versions := map[string]bool{}
+	for _, spans := range [][]span.Span{whole, lost, append(whole[:1:1], partial), append(whole[:1:1], spanOf(2, 1, "web", 0, 50))} {
+		for lines := range 2 {
+			versions[stateOf(store.Trace{Spans: spans}, lines, begin).Version] = true
+		}
+	}
+	if len(versions) != 8 {
+		t.Errorf("%d versions of eight states: %v", len(versions), versions)
 	}
 }
 
