@@ -116,11 +116,7 @@ func (d *doctor) name(ctx context.Context) bool {
 
 // port connects to the Agent's port.
 func (d *doctor) port(ctx context.Context) bool {
-	port := d.agent.url.Port()
-	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[d.agent.url.Scheme]
-	}
-	address := net.JoinHostPort(d.agent.url.Hostname(), port)
+	address := hostPort(d.agent.url)
 	dialer := net.Dialer{Timeout: d.patience}
 	conn, err := dialer.DialContext(ctx, "tcp", address)
 	if err != nil {
@@ -130,6 +126,19 @@ func (d *doctor) port(ctx context.Context) bool {
 	conn.Close()
 	d.add("agent port", OK, address+" accepts connections", "")
 	return true
+}
+
+// hostPort returns the address of a URL of HTTP or HTTPS.
+func hostPort(u *url.URL) string {
+	port := u.Port()
+	switch {
+	case port != "":
+	case u.Scheme == "https":
+		port = "443"
+	default:
+		port = "80"
+	}
+	return net.JoinHostPort(u.Hostname(), port)
 }
 
 // unreachable explains why a connection failed.

@@ -128,13 +128,13 @@ func Run(ctx context.Context, cfg Config, each func(Finding)) Report {
 // AtStart makes the checks that are cheap, for a service whose tracer runs, and writes
 // to logger what they found: where traces go, and a warning for each problem. It sends
 // no trace, and is silent about what was turned off.
-func AtStart(ctx context.Context, cfg Config, logger *slog.Logger) {
-	ctx, cancel := context.WithTimeout(ctx, overall)
+func AtStart(running context.Context, cfg Config, logger *slog.Logger) {
+	ctx, cancel := context.WithTimeout(running, overall)
 	defer cancel()
 	cfg.patience = cmp.Or(cfg.patience, defaultPatience)
 	cfg.Problems = nil // telemetry.Start has logged them
 	d := &doctor{Config: cfg, each: func(f Finding) {
-		if f.State != OK {
+		if f.State != OK && running.Err() == nil { // a service that stops cancels the checks
 			logger.LogAttrs(ctx, slog.LevelWarn, f.Check+": "+sentence(f))
 		}
 	}}

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -604,6 +605,20 @@ func TestNotSeen(t *testing.T) {
 	}
 }
 
+func TestHostPort(t *testing.T) {
+	for text, want := range map[string]string{
+		"http://agent": "agent:80", "https://agent": "agent:443", "http://agent:8126/": "agent:8126", "http://[::1]:1": "[::1]:1", "https://[::1]": "[::1]:443",
+	} {
+		u, err := url.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := hostPort(u); got != want {
+			t.Errorf("%s: %s, want %s", text, got, want)
+		}
+	}
+}
+
 func TestPages(t *testing.T) {
 	for _, c := range []struct{ pages, ip, socket, want string }{
 		{"127.0.0.1:80", "127.0.0.1", "", "http://127.0.0.1:80"},
@@ -798,13 +813,14 @@ func TestJSON(t *testing.T) {
 // At the start, a running service logs where its traces go, and each problem.
 func TestAtStart(t *testing.T) {
 	l := newLocal(t)
+	ctx := t.Context()
 	start := func(t *testing.T, env variables) string {
 		cfg := configure(t, env, noMySQL(t))
 		cfg.Problems = []ddenv.Problem{{Name: "DD_X", Text: "logged already"}}
 		stop := telemetry.StartProbe(cfg.Telemetry, offline{}, time.Second, slog.New(slog.DiscardHandler)) // in the place of the service's tracer
 		defer stop()
 		var b bytes.Buffer
-		AtStart(t.Context(), cfg, slog.New(slog.NewTextHandler(&b, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		AtStart(ctx, cfg, slog.New(slog.NewTextHandler(&b, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 			if a.Key == slog.TimeKey {
 				return slog.Attr{}
 			}
@@ -842,6 +858,12 @@ func TestAtStart(t *testing.T) {
 				}
 			}
 		})
+	}
+	stopped, cancel := context.WithCancel(ctx)
+	cancel()
+	ctx = stopped
+	if got := start(t, l.env); got != "" {
+		t.Errorf("a service that stops logged %s", got)
 	}
 }
 

@@ -258,7 +258,7 @@ func (d *doctor) database(diagnosis store.Diagnosis) {
 		d.skip("database schema")
 		return
 	}
-	d.add("database", OK, "MySQL "+diagnosis.Server+" accepts "+place, "")
+	d.add("database", OK, "connected to "+place+", version "+diagnosis.Server, "")
 	for _, err := range diagnosis.Problems {
 		d.add("database schema", Failed, store.Reason(err), store.Remedy(err, cfg))
 	}
