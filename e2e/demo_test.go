@@ -26,8 +26,16 @@ import (
 // database is a port.
 type demo struct{ pages, service, agent, metrics, database string }
 
-// startDemo builds the demo and runs it on free ports until the test ends.
-func startDemo(t *testing.T, rps string) demo {
+// startDemo builds the demo and runs it on free ports until the test ends. No request may
+// fail.
+func startDemo(t *testing.T, rps string) demo { return runDemo(t, ", 0 failed ", rps) }
+
+// startDisturbed is startDemo where requests may fail, with more flags.
+func startDisturbed(t *testing.T, rps string, flags ...string) demo {
+	return runDemo(t, "requests", rps, flags...)
+}
+
+func runDemo(t *testing.T, report, rps string, flags ...string) demo {
 	t.Helper()
 	dir := t.TempDir()
 	build := exec.Command("go", "build", "-o", dir, "./cmd/demo")
@@ -35,7 +43,8 @@ func startDemo(t *testing.T, rps string) demo {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	cmd := exec.Command(filepath.Join(dir, "demo"), "-database", "embedded", "-rps", rps, "-port", "0", "-agent-port", "0", "-dogstatsd-port", "0", "-otlp-grpc-port", "0", "-otlp-http-port", "0", "-pages-port", "0")
+	flags = append(flags, "-database", "embedded", "-rps", rps, "-port", "0", "-agent-port", "0", "-dogstatsd-port", "0", "-otlp-grpc-port", "0", "-otlp-http-port", "0", "-pages-port", "0")
+	cmd := exec.Command(filepath.Join(dir, "demo"), flags...)
 	cmd.Env = append(os.Environ(), "TMPDIR="+dir)
 	cmd.Stderr = os.Stderr
 	stdout, err := cmd.StdoutPipe()
@@ -48,7 +57,7 @@ func startDemo(t *testing.T, rps string) demo {
 	t.Cleanup(func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		rest, _ := io.ReadAll(stdout)
-		if err := cmd.Wait(); err != nil || !strings.Contains(string(rest), ", 0 failed ") {
+		if err := cmd.Wait(); err != nil || !strings.Contains(string(rest), report) {
 			t.Errorf("the demo ended with %v:\n%s", err, rest)
 		}
 	})

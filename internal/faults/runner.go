@@ -263,7 +263,13 @@ func (r *Runner) page(s sign, since time.Time) string {
 func (r *Runner) undo(ctx context.Context, undo func(context.Context) error) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, undoing)
 	defer cancel()
-	if ok := await(ctx, undoing, func() bool { err = undo(ctx); return err == nil }); ok {
+	if ok := await(ctx, undoing, func() bool {
+		last := undo(ctx)
+		if last == nil || ctx.Err() == nil { // else it only says that the time is over
+			err = last
+		}
+		return last == nil
+	}); ok {
 		return nil
 	}
 	return err

@@ -1,20 +1,22 @@
 // Package memdb runs an in-memory database with MySQL's protocol, for demos on
 // machines without MySQL. It is go-mysql-server on a TCP socket. It has its own error
-// numbers and no locks except those of LOCK TABLES: sessions overwrite each other's
-// changes, so that rows of INSERTs at the same moment are lost. It can replace MySQL in a demo, but not in tests
-// of the store. Each table keeps its newest MaxRows rows.
+// numbers, and of locks only LOCK TABLES and those of schema changes: sessions overwrite
+// each other's rows, so that rows of INSERTs at the same moment are lost. It can replace
+// MySQL in a demo, but not in tests of the store. Each table keeps its newest MaxRows rows.
 package memdb
 
 import (
 	"fmt"
 	"io"
 	"net"
+	"sync"
 
 	sqle "github.com/dolthub/go-mysql-server"
 	"github.com/dolthub/go-mysql-server/memory"
 	"github.com/dolthub/go-mysql-server/server"
 	"github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/go-mysql-server/sql/expression"
+	vitess "github.com/dolthub/vitess/go/mysql"
 	"github.com/go-sql-driver/mysql"
 	"github.com/sirupsen/logrus"
 )
@@ -43,9 +45,10 @@ func Start(logs io.Writer) (*Server, error) {
 	// Without this a primary key is only a constraint, not an index.
 	database.EnablePrimaryKeyIndexes()
 	// Sessions commit only to go-mysql-server's own type of database.
-	s, err := server.NewServer(server.Config{Listener: &limited{Listener: listener}, Protocol: "tcp"},
+	s, err := server.NewServerWithHandler(server.Config{Listener: &limited{Listener: listener}, Protocol: "tcp"},
 		sqle.NewDefault(memory.NewDBProvider(tables{database, new(locks)})), sql.NewContext,
-		memory.NewSessionBuilder(memory.NewDBProvider(database)), nil)
+		memory.NewSessionBuilder(memory.NewDBProvider(database)), nil,
+		func(h vitess.Handler) (vitess.Handler, error) { return orderly{h, new(sync.RWMutex)}, nil })
 	if err != nil {
 		return nil, fmt.Errorf("start database: %w", err)
 	}

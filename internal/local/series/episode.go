@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Episode is a time in which requests failed, or were slow.
+// Episode is a time in which requests failed, were slow, or did not arrive.
 type Episode struct {
 	Start, End time.Time
 	// Ongoing episodes have not ended.
@@ -50,6 +50,32 @@ func SlowEpisodes(all []Interval, now time.Time) []Episode {
 	found := episodes(all, now, func(i Interval) bool { return i.P95 >= slower*usual && i.P95 >= usual+slowerBy })
 	for i := range found {
 		found[i].Usual = usual
+	}
+	return found
+}
+
+// leastSilence is the length from which on no requests are an episode. The last interval may
+// be incomplete.
+const leastSilence = 2 * BucketLength
+
+// SilentEpisodes returns when no requests arrived, the earliest first. Before each episode
+// there were some in every interval of a minute.
+func SilentEpisodes(all []Interval, now time.Time) (found []Episode) {
+	steady := 0
+	for i, one := range all {
+		steady++
+		end, next := one.Start.Add(BucketLength), now
+		last := i == len(all)-1
+		if !last {
+			next = all[i+1].Start
+		}
+		if !next.After(end) {
+			continue
+		}
+		if steady >= leastIntervals && next.Sub(end) >= leastSilence {
+			found = append(found, Episode{Start: end, End: next, Ongoing: last})
+		}
+		steady = 0
 	}
 	return found
 }

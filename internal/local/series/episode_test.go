@@ -57,3 +57,37 @@ func TestEpisodes(t *testing.T) {
 		}
 	}
 }
+
+func TestSilentEpisodes(t *testing.T) {
+	begin := time.Unix(1_700_000_000, 0)
+	for name, test := range map[string]struct {
+		busy string // x is an interval with requests
+		now  int
+		want string
+	}{
+		"nothing":              {"", 100, "[]"},
+		"steady":               {"xxxxxx", 60, "[]"},
+		"not yet":              {"xxxxxx", 79, "[]"},
+		"ongoing":              {"xxxxxx", 80, "[60-80 true]"},
+		"ended":                {"xxxxxx--x", 90, "[60-80 false]"},
+		"one interval without": {"xxxxxx-x", 80, "[]"},
+		"too few before":       {"xxxxx---x", 90, "[]"},
+		"not steady before":    {"xxx-xxx---x", 110, "[]"},
+		"two":                  {"xxxxxx---xxxxxxx", 200, "[60-90 false 160-200 true]"},
+		"after an end":         {"xxxxxx---x---x", 140, "[60-90 false]"},
+	} {
+		var all []Interval
+		for i, c := range test.busy {
+			if c == 'x' {
+				all = append(all, Interval{Start: begin.Add(time.Duration(i) * BucketLength), Hits: 1})
+			}
+		}
+		var got []string
+		for _, e := range SilentEpisodes(all, begin.Add(time.Duration(test.now)*time.Second)) {
+			got = append(got, fmt.Sprintf("%d-%d %t", e.Start.Unix()-begin.Unix(), e.End.Unix()-begin.Unix(), e.Ongoing))
+		}
+		if fmt.Sprint(got) != test.want {
+			t.Errorf("%s: %v, want %s", name, got, test.want)
+		}
+	}
+}

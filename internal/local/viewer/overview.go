@@ -11,6 +11,7 @@ import (
 
 	"apmapp/internal/format"
 	"apmapp/internal/local/series"
+	"apmapp/internal/local/span"
 	"apmapp/internal/local/store"
 )
 
@@ -113,7 +114,16 @@ type happening struct {
 func happenings(services []store.Service, now time.Time) []happening {
 	var all []happening
 	for _, s := range services {
-		all = append(all, episodesOf(scope{Service: s.Name}, s.Operations[0].Intervals(), now)...)
+		intervals := s.Operations[0].Intervals()
+		all = append(all, episodesOf(scope{Service: s.Name}, intervals, now)...)
+		if kind := s.Operations[0].Kind; kind != span.ServerKind && kind != span.ConsumerKind {
+			continue // others are called by a service that has the episode
+		}
+		for _, e := range series.SilentEpisodes(intervals, now) {
+			// The traces are the last ones before: the episode has none.
+			q := url.Values{"service": {s.Name}, "from": {fmt.Sprint(e.Start.Add(-time.Minute).UnixMilli())}, "to": {fmt.Sprint(e.Start.UnixMilli())}}
+			all = append(all, happening{s.Name, e.Start, e.End, e.Ongoing, "no requests", "/traces?" + q.Encode()})
+		}
 	}
 	return latestOf(all)
 }

@@ -3,9 +3,12 @@ package viewer
 import (
 	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"apmapp/internal/local/series"
+	"apmapp/internal/local/span"
+	"apmapp/internal/local/store"
 )
 
 // TestLayers: the layers of a chart are the requests by the class of their status, those
@@ -51,4 +54,31 @@ func TestHealthBars(t *testing.T) {
 	if want := "0.0 1.0 false, 90.0 1.0 false, 90.0 1.0 true, 96.7 23.0 false, 96.7 1.0 true, "; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
+}
+
+// TestSilenceIsShown: a service whose requests have stopped is on the overview. The database
+// that it calls has no episode of its own.
+func TestSilenceIsShown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := store.New(0)
+		id := uint64(0)
+		for range 60 {
+			time.Sleep(time.Second)
+			for service, kind := range map[string]string{"web": "server", "db": "client"} {
+				id++
+				s.AddSpans(span.Chunk{TraceID: fmt.Sprintf("%032x", id), Spans: []span.Span{{SpanID: id, Service: service, Start: time.Now(), Duration: time.Millisecond, Tags: map[string]string{"span.kind": kind}}}})
+			}
+		}
+		last := s.Now().Truncate(series.BucketLength).Add(series.BucketLength)
+		shown := func() []happening { return happenings(s.Services(), s.Now()) }
+		if got := shown(); len(got) != 0 {
+			t.Errorf("while requests arrive: %+v", got)
+		}
+		time.Sleep(30 * time.Second)
+		want := happening{Service: "web", Start: last, End: s.Now(), Ongoing: true, Text: "no requests",
+			Traces: fmt.Sprintf("/traces?from=%d&service=web&to=%d", last.Add(-time.Minute).UnixMilli(), last.UnixMilli())}
+		if got := shown(); len(got) != 1 || !got[0].Start.Equal(want.Start) || !got[0].End.Equal(want.End) || got[0].Text != want.Text || got[0].Traces != want.Traces || !got[0].Ongoing || got[0].Service != "web" {
+			t.Errorf("%+v, want %+v", got, want)
+		}
+	})
 }

@@ -1,0 +1,90 @@
+package e2e
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+
+	"apmapp/e2e/browser"
+	"apmapp/internal/testing/poll"
+)
+
+// TestButtonsOfFaults presses the button of each fault, finds its cause from the overview
+// with at most two more clicks, and undoes it. It does not run beside other tests: some
+// faults slow the machine down.
+func TestButtonsOfFaults(t *testing.T) {
+	t.Setenv("DD_LOGGING_RATE", "5") // the tracer reports what it lost
+	d := startDisturbed(t, "20", "-fault-length", "10m")
+	b := browser.Start(t)
+	b.Do(t, chromedp.EmulateViewport(1280, 900))
+	open := func(path string) { b.Do(t, chromedp.Navigate(d.pages+path)) }
+	// click clicks the first element with a selector in whose row is a text.
+	click := func(selector, row string) bool {
+		return browser.Get(t, b, chromedp.Evaluate[bool](fmt.Sprintf(
+			`(e => { if (e) e.click(); return !!e })([...document.querySelectorAll(%q)].find(e => (e.closest("tr, li, form") ?? e).innerText.includes(%q)))`, selector, row)))
+	}
+	type link struct{ selector, row string }
+	for _, tc := range []struct {
+		fault  string
+		clicks []link // from the overview
+		cause  []string
+	}{
+		{"bad-migration", []link{{`td a[href^="/t/"]`, "route"}}, []string{"MySQLError", "route"}},
+		{"slow-statement", []link{{`td a[href^="/traces"]`, "GET /api/trace"}, {`td a[href^="/t/"]`, "GET /api/trace"}}, []string{"INSERT INTO visits", "1.20s"}},
+		{"lock", []link{{`td a[href^="/t/"]`, "record a visit"}}, []string{"INSERT INTO visits", "deadline exceeded"}},
+		{"table-gone", []link{{`td a[href^="/t/"]`, "visits"}}, []string{"MySQLError", "visits", "503"}},
+		{"database-down", []link{{`td a[href^="/t/"]`, "connection refused"}}, []string{"connection refused"}},
+		{"connections", []link{{`td a[href^="/t/"]`, "Too many connections"}}, []string{"Too many connections"}},
+		{"spike", []link{{"nav a", "Metrics"}}, []string{"apmapp.requests.refused"}},
+		{"no-traffic", nil, []string{"apmapp: no requests"}},
+		{"agent-away", []link{{"nav a", "Logs"}}, []string{"connection refused", "ERROR: lost"}},
+	} {
+		open("/faults")
+		if !click("button", tc.fault) {
+			t.Fatalf("no button %s:\n%s", tc.fault, b.Text(t))
+		}
+		poll.True(t, tc.fault+" is running", func() bool { return strings.Contains(b.Text(t), tc.fault+", running") })
+		poll.Within(t, 3*time.Minute, func() error {
+			open("/")
+			for i, l := range tc.clicks {
+				before := browser.Get(t, b, chromedp.Location())
+				if !click(l.selector, l.row) {
+					return fmt.Errorf("%s: no link for click %d:\n%s", tc.fault, i+1, b.Text(t))
+				}
+				poll.True(t, "the next page", func() bool {
+					b.Text(t)
+					return browser.Get(t, b, chromedp.Location()) != before
+				})
+			}
+			text := strings.Join(strings.Fields(b.Text(t)), " ")
+			for _, want := range tc.cause {
+				if !strings.Contains(text, want) {
+					return fmt.Errorf("%s: no %q after %d clicks:\n%s", tc.fault, want, len(tc.clicks), text)
+				}
+			}
+			return nil
+		})
+		shoot(t, b, "/fault-"+tc.fault, 1280)
+		open("/faults")
+		shoot(t, b, "/faults-"+tc.fault, 1280)
+		if !click("button", "Undo now") {
+			t.Fatalf("%s: no button to undo it:\n%s", tc.fault, b.Text(t))
+		}
+		// The page follows by itself.
+		poll.True(t, tc.fault+" is undone", func() bool {
+			text := b.Text(t)
+			return strings.Contains(text, "undone after") && !strings.Contains(text, "Undo now")
+		})
+		for _, e := range b.Errors() {
+			t.Errorf("%s: error on a page: %s", tc.fault, e)
+		}
+	}
+	b.Do(t, chromedp.EmulateViewport(400, 900))
+	if browser.Get(t, b, chromedp.Evaluate[bool](`document.documentElement.scrollWidth > innerWidth`)) {
+		t.Error("the page Faults is wider than 400 pixels")
+	}
+	shoot(t, b, "/faults", 400)
+}
