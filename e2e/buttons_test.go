@@ -87,4 +87,16 @@ func TestButtonsOfFaults(t *testing.T) {
 		t.Error("the page Faults is wider than 400 pixels")
 	}
 	shoot(t, b, "/faults", 400)
+	// Another button: everything is forgotten.
+	open("/usage")
+	if !click("main button", "Clear everything") {
+		t.Errorf("no button to clear:\n%s", b.Text(t))
+	}
+	poll.True(t, "the overview after clearing", func() bool {
+		b.Text(t)
+		return browser.Get(t, b, chromedp.Location()) == d.pages+"/"
+	})
+	for _, e := range b.Errors() {
+		t.Errorf("error on a page: %s", e)
+	}
 }

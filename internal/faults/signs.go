@@ -73,12 +73,21 @@ func line(text, level string, has ...string) sign {
 		for _, h := range has {
 			for _, l := range first(d.Store.Logs(store.LogFilter{Level: level, Text: h, Limit: 1})) {
 				if l.Time.After(since) {
-					return quoted(l.Message)
+					return quoted(shortened(l.Message))
 				}
 			}
 		}
 		return ""
 	}}
+}
+
+// shortened returns the beginning of a message.
+func shortened(text string) string {
+	const most = 60
+	if runes := []rune(text); len(runes) > most {
+		return string(runes[:most]) + "…"
+	}
+	return text
 }
 
 func first[T any](of T, _ int) T { return of }
@@ -118,7 +127,7 @@ func cannotConnect() sign {
 	return sign{text: "service check mysql.can_connect critical", page: "/metrics?q=mysql", checks: true, seen: func(d *Demo, since time.Time) string {
 		for _, c := range d.Store.StatsdChecks() {
 			if c.Name == "mysql.can_connect" && c.Status == "critical" && c.At.After(since) {
-				return quoted(c.Message)
+				return quoted(shortened(c.Message))
 			}
 		}
 		return ""

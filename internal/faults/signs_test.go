@@ -70,7 +70,7 @@ func TestSigns(t *testing.T) {
 			[]telemetry{packet("apmapp.requests.refused:0|c"), packet("apmapp.requests:20|c")},
 		},
 		{
-			cannotConnect(), packet("_sc|mysql.can_connect|2|m:no way"), `"no way"`,
+			cannotConnect(), packet("_sc|mysql.can_connect|2|m:no way " + strings.Repeat("é", 60)), `"no way ` + strings.Repeat("é", 53) + `…"`,
 			[]telemetry{packet("_sc|mysql.can_connect|0"), packet("_sc|mysql.can_connect|1"), packet("_sc|other.can_connect|2")},
 		},
 	} {
