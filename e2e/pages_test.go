@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -105,6 +106,16 @@ func TestNumbersOfCharts(t *testing.T) {
 			t.Errorf("%g per second: %s, want %s", r, got, want)
 		}
 	}
+	for _, n := range []int64{0, 999, 1000, 1234567, 999_499, 999_500, 999_600, 1e12, -5_000} {
+		if got, want := written(fmt.Sprintf("formats.bytes(%d)", n)), format.Bytes(n); got != want {
+			t.Errorf("%d bytes: %s, want %s", n, got, want)
+		}
+	}
+	for _, v := range []float64{0, 1, 999, 1234567, 0.5, -3.14159, 1e15, 123456.7} {
+		if got, want := written(fmt.Sprintf("formats.number(%g)", v)), format.Number(v); got != want {
+			t.Errorf("the number %g: %s, want %s", v, got, want)
+		}
+	}
 	for v, want := range map[float64]string{0: "0", 0.5: "0.5", 200: "200", 1500: "1.5K", 999.99: "1K", 1e6: "1M", 12345678: "12.3M", 0.00123: "0.00123", -50: "-50"} {
 		if got := written(fmt.Sprintf("formats.short(%g)", v)); got != want {
 			t.Errorf("a tick at %g: %s, want %s", v, got, want)
@@ -123,6 +134,7 @@ func TestRequestsByStatus(t *testing.T) {
 	t.Parallel()
 	pages, b := startRecording(t), browser.Start(t)
 	b.Do(t, chromedp.EmulateViewport(1280, 900), chromedp.Navigate(pages+"/services/apmapp"))
+	poll.True(t, "charts are drawn", func() bool { return strings.Contains(b.Text(t), "5xx") })
 	text := strings.Join(strings.Fields(b.Text(t)), " ")
 	for _, want := range []string{"67.3% of requests failed (101 of 150), ended", "2xx5.00/s5xx0/s", "p9919.2ms"} {
 		if !strings.Contains(text, want) {
@@ -173,6 +185,61 @@ func TestSlowResource(t *testing.T) {
 	}
 	if text := click(".histogram a:last-child"); !strings.Contains(text, "GET /api/trace") || !strings.Contains(text, " match") {
 		t.Errorf("the last bar leads to %s", text)
+	}
+	for _, e := range b.Errors() {
+		t.Errorf("error on a page: %s", e)
+	}
+}
+
+// TestMetricsPage: the programs' own metrics are first, a query finds the others by name and
+// tag, counts are rates, one point is drawn, and pointing at a time shows its values.
+func TestMetricsPage(t *testing.T) {
+	t.Parallel()
+	pages, b := startRecording(t), browser.Start(t)
+	open := func(path string) string {
+		b.Do(t, chromedp.EmulateViewport(1280, 900), chromedp.Navigate(pages+path))
+		return strings.Join(strings.Fields(b.Text(t)), " ")
+	}
+	titles := func() string {
+		return browser.Get(t, b, chromedp.Evaluate[string](`[...document.querySelectorAll("h2, figcaption > b")].map(e => e.innerText).join(" ")`))
+	}
+	text := open("/metrics")
+	if got, want := titles(), "apmapp apmapp.logs.dropped apmapp.requests.refused apmapp.visits.recorded loadgen loadgen.errors loadgen.requests loadgen.response_time"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	for _, want := range []string{"Also: Runtimes of the languages (", "apmapp.visits.recorded per second 2.00/s", "1.60/s / 2xx"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in %s", want, text)
+		}
+	}
+	open("/metrics?q=" + url.QueryEscape("runtime enabled -limiter service:apmapp"))
+	if got := titles(); got != "Runtimes of the languages runtime.go.metrics.enabled" {
+		t.Error(got)
+	}
+	if text := open("/metrics?q=service:none"); !strings.Contains(text, "No metric matches.") {
+		t.Error(text)
+	}
+	open("/metrics?q=cgo_go_to_c") // has one value, that of the start
+	poll.True(t, "one point is drawn", func() bool {
+		return browser.Get(t, b, chromedp.Evaluate[int](`(() => {
+			const canvas = document.querySelector("[data-metric] canvas");
+			if (!canvas) return 0;
+			const data = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+			let n = 0;
+			for (let i = 0; i < data.length; i += 4) if (data[i + 3] > 128 && data[i + 2] - data[i] > 100) n++; // blue
+			return n;
+		})()`)) > 10
+	})
+	open("/metrics?q=visits")
+	poll.True(t, "the chart is drawn", func() bool { return browser.Get(t, b, chromedp.Evaluate[bool](`!!document.querySelector(".u-over")`)) })
+	for _, at := range []struct{ event, want string }{{"mousemove", "–"}, {"mouseleave", "2.00/s"}} {
+		poll.True(t, "after "+at.event+" the legend shows "+at.want, func() bool {
+			return browser.Get(t, b, chromedp.Evaluate[string](`(() => {
+				const over = document.querySelector(".u-over"), box = over.getBoundingClientRect();
+				over.dispatchEvent(new MouseEvent("`+at.event+`", {clientX: box.left + 2, clientY: box.top + 5, bubbles: true}));
+				return document.querySelector(".line").innerText;
+			})()`)) == at.want
+		})
 	}
 	for _, e := range b.Errors() {
 		t.Errorf("error on a page: %s", e)

@@ -84,7 +84,7 @@ func (v *viewer) apiProfiles(w http.ResponseWriter, r *http.Request) {
 }
 
 func (v *viewer) apiMetrics(w http.ResponseWriter, r *http.Request) {
-	v.answer(w, v.Store.Metrics(r.URL.Query().Get("q")))
+	v.answer(w, v.Store.MetricsWhere(metricQuery(r.URL.Query().Get("q"))))
 }
 
 func (v *viewer) apiUsage(w http.ResponseWriter, _ *http.Request) { v.answer(w, v.Store.Usage()) }

@@ -622,7 +622,7 @@ func TestMetricsPageShowsWhatIsNotAChart(t *testing.T) {
 		"<td>value is not finite</td><td class=\"n\">2</td><td><code>boom:1e308|c|@0.001</code></td>",
 		"<b>deploy</b> version 2 <small> env:dev </small>", `<li class="error">`,
 		"<td>db.up</td><td>critical</td>", "<td>refused</td>",
-		"<b>h</b> <small>mean</small>", "4, median 4, p95 4, max 4", "<b>c</b> <small>per second</small>", "</i>2</span>",
+		"<b>h</b> <small>mean</small>", "<b>4</b>", "median 4, p95 4, max 4", "<b>c</b> <small>per second</small>", "</i><b>2.00/s</b></span>",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %q in %s", want, got)

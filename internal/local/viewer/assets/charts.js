@@ -25,7 +25,17 @@ const formats = (() => {
   const rate = (v, write = digits) => write(v) + "/s";
   // short is for the ticks of an axis: it has no zeros at the end.
   const short = new Intl.NumberFormat("en", {notation: "compact", maximumSignificantDigits: 3}).format;
-  return {duration, rate, short};
+  const bytes = (v, write = digits) => {
+    for (const unit of ["B", "kB", "MB", "GB", "TB", "PB"]) {
+      if (Math.abs(v) < 999.5) return (unit === "B" ? Math.trunc(v) : write(v)) + unit;
+      v /= 1000;
+    }
+    return write(v) + "EB";
+  };
+  const number = v => Number.isInteger(v) && Math.abs(v) < 1e15 ? v.toLocaleString("en") : digits(v);
+  // of returns how values of a unit are written.
+  const of = unit => ({"/s": rate, s: (v, write) => duration(v * 1000, write), ms: duration, B: bytes})[unit] ?? ((v, write = number) => write(v));
+  return {duration, rate, short, bytes, number, of};
 })();
 
 const drawCharts = (() => {
@@ -72,6 +82,8 @@ const drawCharts = (() => {
     }, [data.time, data.served, data.failed], place);
   };
 
+  const fromZero = (_, low, high) => [Math.min(0, low), high > 0 ? high * 1.05 : low < 0 ? 0 : 1];
+
   // overTime draws lines or bars over the same time axis. The legend shows the values at the
   // time that the pointer is at, else the latest ones.
   const overTime = (place, rows, write, lines) => {
@@ -79,7 +91,7 @@ const drawCharts = (() => {
     const latest = chart => chart.setLegend({idx: last}, false);
     const chart = new uPlot({
       width: widthOf(place), height: 130,
-      scales: {x: {range: (_, first, last) => [first - 5, last + 5]}, y: {range: (_, low, high) => [0, high > 0 ? high * 1.05 : 1]}},
+      scales: {x: {range: (_, first, last) => [first - 5, last + 5]}, y: {range: fromZero}},
       axes: [axis({size: 24, space: 60, values: (_, ticks) => ticks.map(clock)}), axis({size: 62, values: (_, ticks) => ticks.map(v => write(v, formats.short))})],
       series: [{label: "at", value: (_, at) => at == null ? "–" : new Date(at * 1000).toTimeString().slice(0, 8)},
         ...lines.map(line => ({value: (_, v, __, i) => (v = i == null ? null : line.of ? line.of[i] : v) == null ? "–" : write(v), ...line}))],
@@ -105,13 +117,20 @@ const drawCharts = (() => {
     return overTime(place, [data.time, data.p50, data.p95, data.p99], formats.duration, [line("p50", "c2"), line("p95", "c1"), line("p99", "c4")]);
   };
 
+  // metric draws a line for each series. Pointing at a time shows the values in the legend,
+  // which has the last ones.
   const metric = place => {
-    const data = JSON.parse(place.dataset.metric);
+    const data = JSON.parse(place.dataset.metric), write = formats.of(place.dataset.unit);
+    const legend = [...place.parentElement.querySelectorAll(".line b")], last = legend.map(b => b.textContent);
+    const pointed = ({cursor: {idx}}) => legend.forEach((b, i) => {
+      const v = idx == null ? null : data[i + 1][idx];
+      b.textContent = idx == null ? last[i] : v == null ? "–" : write(v);
+    });
     return new uPlot({
-      width: widthOf(place), height: 110,
-      axes: [axis({size: 24, space: 60, values: (_, ticks) => ticks.map(clock)}), axis({size: 56, values: (_, ticks) => ticks.map(formats.short)})],
+      width: widthOf(place), height: 110, scales: {y: {range: fromZero}},
+      axes: [axis({size: 24, space: 60, values: (_, ticks) => ticks.map(clock)}), axis({size: 62, values: (_, ticks) => ticks.map(v => write(v, formats.short))})],
       series: [{}, ...data.slice(1).map((_, i) => ({stroke: color("c" + i), width: 1.5, points: lonely}))],
-      legend: {show: false}, cursor: {show: false},
+      legend: {show: false}, cursor: {y: false, drag: {x: false, y: false}}, hooks: {setCursor: [pointed]},
     }, data, place);
   };
 
@@ -186,6 +205,7 @@ const drawCharts = (() => {
     return chart;
   };
 
+  const kinds = {chart: scatter, metric, requests, latency, lines};
   const drawn = new Map();
   const resized = new ResizeObserver(all => all.forEach(({target}) => {
     const chart = drawn.get(target);
@@ -194,18 +214,20 @@ const drawCharts = (() => {
     if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
     else if (!chart) target.removeAttribute("tabindex");
   }));
+  // A chart is drawn when the window is near it: a page may have hundreds.
+  const near = new IntersectionObserver(all => all.forEach(({target, isIntersecting}) => {
+    if (!isIntersecting || drawn.has(target)) return;
+    drawn.set(target, kinds[Object.keys(kinds).find(name => name in target.dataset)](target));
+    resized.observe(target);
+  }), {rootMargin: "1500px"});
   // draw replaces all charts by those of the page as it is now.
   const draw = () => {
     drawn.forEach(chart => chart.destroy());
     drawn.clear();
     resized.disconnect();
+    near.disconnect();
     document.querySelectorAll(".table").forEach(table => resized.observe(table));
-    for (const [name, of] of [["chart", scatter], ["metric", metric], ["requests", requests], ["latency", latency], ["lines", lines]]) {
-      for (const place of document.querySelectorAll(`[data-${name}]`)) {
-        drawn.set(place, of(place));
-        resized.observe(place);
-      }
-    }
+    document.querySelectorAll(Object.keys(kinds).map(name => `[data-${name}]`)).forEach(place => near.observe(place));
   };
   draw();
   document.querySelector("nav [aria-current]")?.scrollIntoView({block: "nearest", inline: "nearest"}); // in a narrow window
