@@ -9,7 +9,7 @@ import (
 	"apmapp/internal/command"
 )
 
-// The tests of the product's monitors, of which each has some.
+// Every monitor of the product has tests, and they pass.
 func TestMonitors(t *testing.T) {
 	t.Parallel()
 	r := runWith(t, "", "test")

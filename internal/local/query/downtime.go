@@ -145,6 +145,9 @@ func newRecurrence(o object, zone *time.Location) (recurrence, error) {
 			return recurrence{}, fmt.Errorf("start %q is not a local time without an offset, such as 2026-11-25T19:00:00", start)
 		}
 	}
+	if y := begin.Year(); y < 2000 || y > 2200 {
+		return recurrence{}, fmt.Errorf("start %q is not between the years 2000 and 2200", start)
+	}
 	for _, name := range []string{"DTSTART", "DTEND", "DURATION"} {
 		if strings.Contains(strings.ToUpper(text), name) {
 			return recurrence{}, fmt.Errorf("rrule %q contains %s; the API refuses it: start and duration are fields", text, name)
@@ -154,19 +157,22 @@ func newRecurrence(o object, zone *time.Location) (recurrence, error) {
 	if err != nil {
 		return recurrence{}, fmt.Errorf("rrule %q: %w", text, err)
 	}
-	if option.Freq > rrule.HOURLY {
-		return recurrence{}, fmt.Errorf("rrule %q repeats more often than hourly; this is not evaluated here", text)
+	if option.Freq > rrule.DAILY {
+		return recurrence{}, fmt.Errorf("rrule %q repeats more often than daily; this is not evaluated here", text)
 	}
 	option.Dtstart = begin
 	rule, err := rrule.NewRRule(*option)
 	if err != nil {
 		return recurrence{}, fmt.Errorf("rrule %q: %w", text, err)
 	}
+	if _, ok := rule.Iterator()(); !ok {
+		return recurrence{}, fmt.Errorf("rrule %q never occurs after %s", text, start)
+	}
 	return recurrence{rule, time.Duration(n) * unit}, nil
 }
 
-// mostOccurrences bounds a search: a rule may never occur again.
-const mostOccurrences = 10_000
+// mostOccurrences bounds a search: 100 years of days.
+const mostOccurrences = 36_525
 
 // Next returns at most n occurrences that end after now, the running one first, as the
 // recurrences define them.

@@ -162,7 +162,10 @@ func TestDowntimesThatAreRefused(t *testing.T) {
 		{"UTC", "2026-11-23T19:00:00", "0h", "FREQ=DAILY", `duration "0h"`},
 		{"UTC", "2026-11-23T19:00:00", "1h", "FREQ=NEVER", `rrule "FREQ=NEVER"`},
 		{"UTC", "2026-11-23T19:00:00", "1h", "FREQ=DAILY;DTSTART=20261123T190000", "contains DTSTART"},
-		{"UTC", "2026-11-23T19:00:00", "1h", "FREQ=MINUTELY", "more often than hourly"},
+		{"UTC", "2026-11-23T19:00:00", "1h", "FREQ=HOURLY", "more often than daily"},
+		{"UTC", "1999-11-23T19:00:00", "1h", "FREQ=DAILY", "not between the years 2000 and 2200"},
+		{"UTC", "2201-11-23T19:00:00", "1h", "FREQ=DAILY", "not between the years 2000 and 2200"},
+		{"UTC", "2026-11-23T19:00:00", "1h", "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30", "never occurs after 2026-11-23T19:00:00"},
 		{"UTC", "2026-11-23T19:00:00", "1h", "FREQ=DAILY;BYHOUR=25", `rrule "FREQ=DAILY;BYHOUR=25"`},
 	} {
 		if _, err := recurring(t, c.zone, c.start, c.duration, c.rule); err == nil || !strings.Contains(err.Error(), c.want) {

@@ -447,13 +447,13 @@ func arithmetic(op byte, a, b frame, e *evaluator) frame {
 		for _, side := range []*line{x, y} {
 			if side != nil {
 				l.last, l.step = max(l.last, side.last), max(l.step, side.step)
-				if len(side.group) > 0 || l.group == nil {
+				if len(l.group) == 0 {
 					l.group = side.group
 				}
 			}
 		}
 		for i := range l.values {
-			l.values[i] = operate(op, operand(x, a.counts, i), operand(y, b.counts, i), absent(a, x, i) && absent(b, y, i))
+			l.values[i] = operate(op, operand(x, a.counts, i), operand(y, b.counts, i), !f.constant && absent(a, x, i) && absent(b, y, i))
 		}
 		f.lines = append(f.lines, l)
 	}

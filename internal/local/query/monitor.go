@@ -286,7 +286,7 @@ func (m *Monitor) parseMetricRule(windows object) (rule, error) {
 		m.grouped = m.grouped || len(q.by) > 0
 		r.counts = r.counts && (q.asCount || q.asRate)
 		if r.aggregation == "percentile" && q.aggregator != "percentile" {
-			return nil, errors.New("percentile(…) is evaluated here only for percentiles of distributions, such as p99:")
+			return nil, errors.New("percentile(…) needs a percentile of a distribution, such as p99:latency{*}")
 		}
 	}
 	r.zero = callOf(r.root, "default_zero") != nil
