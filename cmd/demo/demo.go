@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"apmapp/internal/build"
+	_ "apmapp/internal/ddenv/noreports" // a demo reports nothing to Datadog
 	"apmapp/internal/faults"
 	"apmapp/internal/local/intake"
 	"apmapp/internal/mysqld"
@@ -33,8 +34,6 @@ var settings = map[string]string{
 	"DD_ENV": "demo",
 	// The tracer's startup banner is noise here.
 	"DD_TRACE_STARTUP_LOGS": "false",
-	// Do not report usage to Datadog.
-	"DD_INSTRUMENTATION_TELEMETRY_ENABLED": "false",
 }
 
 // demo starts the local agent, the database, the service and traffic. It stops

@@ -80,6 +80,13 @@ func TestDemo(t *testing.T) {
 	}
 }
 
+// A demo reports nothing to Datadog: the tracer reads the variable before main.
+func TestNoReports(t *testing.T) {
+	if got := os.Getenv("DD_INSTRUMENTATION_TELEMETRY_ENABLED"); got != "false" {
+		t.Errorf("DD_INSTRUMENTATION_TELEMETRY_ENABLED is %q, want false", got)
+	}
+}
+
 func TestDemoOnMySQL(t *testing.T) {
 	server := mysqltest.Start(t)
 	dsn := server.Database(t)

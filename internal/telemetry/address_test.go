@@ -110,12 +110,14 @@ func TestAddressesAreTheTracers(t *testing.T) {
 type sentBy struct {
 	mu    sync.Mutex
 	paths []string
+	keys  []string
 }
 
 func (s *sentBy) RoundTrip(r *http.Request) (*http.Response, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.paths = append(s.paths, r.Method+" "+r.URL.Path)
+	s.keys = append(s.keys, r.Header.Values("DD-API-KEY")...)
 	return http.DefaultTransport.RoundTrip(r)
 }
 
@@ -124,6 +126,8 @@ func TestProbe(t *testing.T) {
 	a := newAgent(t)
 	t.Setenv("DD_TRACE_SAMPLE_RATE", "0")
 	t.Setenv("DD_TRACE_SEND_RETRIES", "5")
+	t.Setenv("DD_INSTRUMENTATION_TELEMETRY_ENABLED", "true")
+	t.Setenv("DD_API_KEY", "0123456789abcdef0123456789abcdef") // with it, the tracer would report to Datadog
 	var sent sentBy
 	cfg := Config{Service: "shop", Env: "prod", Version: "7", Tracing: true, Profiling: true}
 	stop := StartProbe(cfg, &sent, time.Second, slog.New(slog.DiscardHandler))
@@ -150,6 +154,9 @@ func TestProbe(t *testing.T) {
 		if path != "GET /info" && path != "POST /v0.4/traces" && path != "POST /v0.6/stats" {
 			t.Errorf("the tracer sent %s", path)
 		}
+	}
+	if len(sent.keys) != 0 {
+		t.Error("the key was sent")
 	}
 	if len(a.files) != 0 {
 		t.Errorf("the profiler sent %q", a.files)

@@ -2,9 +2,11 @@ package telemetry
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"gopkg.in/DataDog/dd-trace-go.v1/ddtrace"
@@ -18,7 +20,8 @@ import (
 const ProbeOperation = "doctor.check"
 
 // StartProbe starts the tracer of cfg for test traces. Their requests go through
-// transport, each for at most timeout. Nothing else is sent: no metrics, no profiles.
+// transport, each for at most timeout. Nothing else is sent: no metrics, no profiles, no
+// reports about the tracer, no key.
 // The tracer's messages go to logger. Call stop to send the traces.
 func StartProbe(cfg Config, transport http.RoundTripper, timeout time.Duration, logger *slog.Logger) (stop func()) {
 	cfg.prepareEnvironment(build.Revision())
@@ -29,15 +32,32 @@ func StartProbe(cfg Config, transport http.RoundTripper, timeout time.Duration, 
 		os.Setenv(name, "false")
 	}
 	os.Unsetenv("DD_TRACE_SEND_RETRIES") // one attempt shows enough
+	os.Unsetenv("DD_API_KEY")
 	ddtrace.UseLogger(&tracerLog{logger: logger})
 	tracer.Start(
 		tracer.WithService(cfg.Service),
 		tracer.WithEnv(cfg.Env),
 		tracer.WithUniversalVersion(cfg.Version),
 		tracer.WithTraceEnabled(cfg.Tracing),
-		tracer.WithHTTPClient(&http.Client{Transport: transport, Timeout: timeout}),
+		tracer.WithHTTPClient(&http.Client{Transport: tracesOnly{transport}, Timeout: timeout}),
 	)
 	return StopTracer
+}
+
+// errNotSent is the error of requests that are not about traces.
+var errNotSent = errors.New("not sent: it is not about traces")
+
+// tracesOnly is a transport that sends only what is about traces. The tracer also reports
+// about itself, to Datadog if the environment has a key.
+type tracesOnly struct{ next http.RoundTripper }
+
+func (t tracesOnly) RoundTrip(r *http.Request) (*http.Response, error) {
+	for _, path := range []string{"/info", "/traces", "/v0.6/stats"} {
+		if strings.HasSuffix(r.URL.Path, path) {
+			return t.next.RoundTrip(r)
+		}
+	}
+	return nil, errNotSent
 }
 
 // StartTestTrace starts a trace that is kept at every sampling rate. Its operation is not
