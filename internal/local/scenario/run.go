@@ -171,7 +171,11 @@ func (want State) check(m *query.Monitor) (failures []string) {
 		failures = append(failures, fmt.Sprintf("%s: got the state %s, want %s%s", at, state, want.State, because(skipped)))
 	}
 	if want.Value != nil && !(math.Abs(value-*want.Value) <= 0.01*math.Abs(*want.Value)) {
-		failures = append(failures, fmt.Sprintf("%s: got the value %g, want %g%s", at, value, *want.Value, because(skipped)))
+		got := "no value"
+		if !math.IsNaN(value) {
+			got = fmt.Sprintf("the value %g", value)
+		}
+		failures = append(failures, fmt.Sprintf("%s: got %s, want %g%s", at, got, *want.Value, because(skipped)))
 	}
 	if want.Skipped != "" && !strings.Contains(skipped, want.Skipped) {
 		failures = append(failures, fmt.Sprintf("%s: the evaluation was skipped for %q, want %q", at, skipped, want.Skipped))
