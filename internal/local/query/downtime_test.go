@@ -161,7 +161,7 @@ func TestDowntimesThatAreRefused(t *testing.T) {
 		{"UTC", "2026-11-23T19:00:00", "14", "FREQ=DAILY", `duration "14" is not a number with m, h, d or w`},
 		{"UTC", "2026-11-23T19:00:00", "0h", "FREQ=DAILY", `duration "0h"`},
 		{"UTC", "2026-11-23T19:00:00", "1h", "FREQ=NEVER", `rrule "FREQ=NEVER"`},
-		{"UTC", "2026-11-23T19:00:00", "1h", "FREQ=DAILY;DTSTART=20261123T190000", "contains DTSTART"},
+		{"UTC", "2026-11-23T19:00:00", "1h", "FREQ=DAILY;DTSTART=20261123T190000", "contains DTSTART; the API refuses it: start and duration are fields"},
 		{"UTC", "2026-11-23T19:00:00", "1h", "FREQ=HOURLY", "more often than daily"},
 		{"UTC", "1999-11-23T19:00:00", "1h", "FREQ=DAILY", "not between the years 2000 and 2200"},
 		{"UTC", "2201-11-23T19:00:00", "1h", "FREQ=DAILY", "not between the years 2000 and 2200"},

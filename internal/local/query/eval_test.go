@@ -567,3 +567,20 @@ func FuzzParseMetric(f *testing.F) {
 		scalars(q.root, e, "avg", zero)
 	})
 }
+
+func TestQuery(t *testing.T) {
+	q, err := ParseMetric("per_second(avg:g{*}) + avg:g{host:a} / sum:hits{*}.as_count()", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(q.Metrics(), ","); got != "g,hits" {
+		t.Errorf("metrics %s", got)
+	}
+	q, err = ParseMetric("avg:g{*} by {host}", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := q.Series(record(t, "gauge g{host:a} 10 1 2"), at(0), at(20), 0).written(), "avg:g{*} by {host} host:a 1 2"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}

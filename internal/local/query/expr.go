@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // node is part of an expression.
@@ -62,6 +63,21 @@ type (
 type Query struct {
 	Text string
 	root node
+}
+
+// Series evaluates the query in buckets of step, or of [DefaultStep] if it is 0.
+func (q *Query) Series(src Source, from, to time.Time, step time.Duration) Result {
+	r := Request{Formulas: []Formula{{Text: q.Text, root: q.root}}}
+	return r.Series(src, from, to, step)
+}
+
+// Metrics returns the names of the metrics that the query reads, each once.
+func (q *Query) Metrics() []string {
+	n := notes{}
+	for _, m := range metricsOf(q.root) {
+		n.add(m.name)
+	}
+	return n
 }
 
 // ParseMetric parses an expression such as

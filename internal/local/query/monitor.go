@@ -43,6 +43,8 @@ type Monitor struct {
 	// Notes are the reasons for which Datadog's states may differ. A monitor that cannot be
 	// evaluated has [Monitor.Unevaluated].
 	Notes []string
+	// LastNotes are further reasons that the last evaluation found in the data.
+	LastNotes []string
 	// Unevaluated is the reason for which this monitor is never evaluated, empty for others.
 	// Its state stays Waiting.
 	Unevaluated string

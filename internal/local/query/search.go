@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -42,6 +43,9 @@ func (anyEvent) match(Event) bool { return true }
 
 func (c attributeIs) match(e Event) bool {
 	v, ok := e.Attribute(c.name)
+	if many, isList := v.([]string); isList {
+		return slices.ContainsFunc(many, c.pattern.MatchString)
+	}
 	return ok && c.pattern.MatchString(textOf(v))
 }
 
@@ -99,8 +103,8 @@ func numberOf(v any) (float64, bool) {
 	return 0, false
 }
 
-// ParseSearch parses a search of "spans" or "logs". Words without a key search the text of
-// logs.
+// ParseSearch parses a search of "spans", "logs" or "monitors". Words without a key search the
+// text of logs or the titles of monitors.
 // https://docs.datadoghq.com/tracing/trace_explorer/query_syntax/
 func ParseSearch(source, text string, v Variables) (*Search, error) {
 	p := &searchParser{text: text, source: source, variables: v}
@@ -232,13 +236,13 @@ func (p *searchParser) term(depth int) (condition, error) {
 	}
 	if p.at < len(p.text) && p.text[p.at] == ':' && !quoted {
 		p.at++
-		return p.value(word, depth)
+		return p.value(word)
 	}
 	if word == "*" && !quoted {
 		return anyEvent{}, nil
 	}
-	if p.source != "logs" {
-		return nil, fmt.Errorf("%q has no key: words without one are not searched in %s here", word, p.source)
+	if p.source == "spans" {
+		return nil, fmt.Errorf("%q has no key: words without one are not searched in spans here", word)
 	}
 	return attributeIs{"message", pattern("(?is)", wildcards(word, quoted), "")}, nil
 }
@@ -281,14 +285,14 @@ func (p *searchParser) token(key bool) (text string, quoted bool, err error) {
 
 // value reads what follows key: a text, a comparison, a range, or several texts in
 // parentheses.
-func (p *searchParser) value(key string, depth int) (condition, error) {
+func (p *searchParser) value(key string) (condition, error) {
 	if p.at == len(p.text) || strings.IndexByte(" \t\r\n)", p.text[p.at]) >= 0 {
 		return nil, fmt.Errorf("%s: lacks a value", key)
 	}
 	switch rest := p.text[p.at:]; {
 	case rest[0] == '(':
 		p.at++
-		return p.values(key, depth+1)
+		return p.values(key)
 	case rest[0] == '[':
 		inner, _, closed := strings.Cut(rest[1:], "]")
 		low, high, ok := strings.Cut(inner, " TO ")
@@ -330,25 +334,37 @@ func (p *searchParser) value(key string, depth int) (condition, error) {
 	return attributeIs{key, pattern("(?s)^", wildcards(word, quoted), "$")}, nil
 }
 
-// values reads the rest of key:(a OR b).
-func (p *searchParser) values(key string, depth int) (condition, error) {
-	if depth > maxDepth {
-		return nil, errors.New("nested too deeply")
-	}
-	var any oneOf
+// values reads the rest of key:(a OR b) or key:(a AND b).
+func (p *searchParser) values(key string) (condition, error) {
+	var all []condition
+	operator := ""
 	for {
-		if p.next() == ')' && len(any) > 0 {
+		if p.next() == ')' && len(all) > 0 {
 			p.at++
-			return any, nil
+			if operator == "AND" {
+				return everyOf(all), nil
+			}
+			return oneOf(all), nil
 		}
-		if len(any) > 0 && !p.word("OR") {
-			return nil, fmt.Errorf("%s:( ): only OR is evaluated here between values", key)
+		if len(all) > 0 {
+			before := operator
+			switch {
+			case p.word("OR"):
+				operator = "OR"
+			case p.word("AND"):
+				operator = "AND"
+			default:
+				return nil, fmt.Errorf("%s:( ): AND or OR is missing between values", key)
+			}
+			if before != "" && before != operator {
+				return nil, fmt.Errorf("%s:( ): AND and OR between values need parentheses, which are not evaluated here", key)
+			}
 		}
 		word, quoted, err := p.token(false)
 		if err != nil {
 			return nil, err
 		}
-		any = append(any, attributeIs{key, pattern("(?s)^", wildcards(word, quoted), "$")})
+		all = append(all, attributeIs{key, pattern("(?s)^", wildcards(word, quoted), "$")})
 	}
 }
 

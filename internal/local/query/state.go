@@ -70,6 +70,7 @@ func (m *Monitor) evaluate(src Source, c *Catalog, now time.Time) []Transition {
 	}
 	n := &notes{}
 	readings := m.rule.readings(src, c, m, now, n)
+	m.LastNotes = *n
 	for _, r := range readings {
 		if m.find(r.group) == nil {
 			m.groups = append(m.groups, &group{Group: Group{Tags: r.group, Value: math.NaN()}, first: now})

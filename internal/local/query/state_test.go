@@ -205,6 +205,9 @@ func TestGroupsAreForgotten(t *testing.T) {
 	if m.State() != Alert {
 		t.Errorf("the state is %s, want that of the worst group", m.State())
 	}
+	if got := strings.Join(m.LastNotes, ""); got != "some points of g are for 60 s, longer than the intervals of 10 s here" {
+		t.Errorf("the last notes are %q", got)
+	}
 	c.Evaluate(src, at(60+24*3600-1))
 	if len(m.Groups()) != 2 {
 		t.Errorf("%d groups before a day", len(m.Groups()))
@@ -536,11 +539,17 @@ func TestSaveAndRestore(t *testing.T) {
 	if got, want := string(second.SaveState()), string(whole.SaveState()); got != want {
 		t.Errorf("saved again:\n%s\nwant\n%s", got, want)
 	}
+	for _, state := range []State{Waiting, Alert} {
+		c := build(query)
+		if err := c.RestoreState([]byte(fmt.Sprintf(`[{"Monitor": "m", "Query": %q, "State": %d}]`, query, state))); err != nil || c.Monitors[0].Groups()[0].State != state {
+			t.Errorf("the state %s is not restored: %v", state, err)
+		}
+	}
 	other := build("avg(last_1m):avg:g{*} by {host} > 5.0") // another query: nothing to restore
 	if err := other.RestoreState(saved); err != nil || len(other.Monitors[0].Groups()) > 0 {
 		t.Errorf("states of another query are restored: %v", err)
 	}
-	for text, want := range map[string]string{"x": "states of monitors: ", `[{"Monitor": "m", "State": 9}]`: "m has the unknown state 9", `[{"Monitor": "m", "State": -1}]`: "unknown state -1"} {
+	for text, want := range map[string]string{"x": "states of monitors: ", `[{"Monitor": "m", "State": 9}]`: "m has the unknown state 9", `[{"Monitor": "m", "State": -1}]`: "unknown state -1", `[{"Monitor": "m", "State": 6}]`: "unknown state 6"} {
 		if err := other.RestoreState([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", text, err, want)
 		}
