@@ -101,17 +101,22 @@ func (d *doctor) name(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, d.patience)
 	defer cancel()
 	addresses, err := net.DefaultResolver.LookupHost(ctx, host)
-	var dns *net.DNSError
-	switch {
-	case err == nil:
-		d.add("agent name", OK, host+" is "+strings.Join(addresses, ", "), "")
-		return true
-	case errors.As(err, &dns) && dns.IsNotFound:
-		d.add("agent name", Failed, "the host name "+host+" does not resolve", "correct "+d.agent.From+"; a name of Docker or Kubernetes resolves only in its network")
-	default:
-		d.add("agent name", Failed, "the name server does not answer for "+host, "check /etc/resolv.conf, or use an IP address")
+	if err != nil {
+		found, do := d.unresolved(host, err)
+		d.add("agent name", Failed, found, do)
+		return false
 	}
-	return false
+	d.add("agent name", OK, host+" is "+strings.Join(addresses, ", "), "")
+	return true
+}
+
+// unresolved explains why a host name has no address.
+func (d *doctor) unresolved(host string, err error) (found, do string) {
+	var dns *net.DNSError
+	if errors.As(err, &dns) && dns.IsNotFound {
+		return "the host name " + host + " does not resolve", "correct " + d.agent.From + "; a name of Docker or Kubernetes resolves only in its network"
+	}
+	return "the name server does not answer for " + host, "check /etc/resolv.conf, or use an IP address"
 }
 
 // port connects to the Agent's port.
@@ -171,7 +176,7 @@ func cause(err error) error {
 // start is what to do if the Agent does not answer.
 func (d *doctor) start() string {
 	host := d.agent.url.Hostname()
-	if ip := net.ParseIP(host); inContainer() && (host == "localhost" || ip != nil && ip.IsLoopback()) {
+	if ip := net.ParseIP(host); inContainer(os.Getenv, exists) && (host == "localhost" || ip != nil && ip.IsLoopback()) {
 		return "start the Agent there; in a container, " + host + " is the container itself: set DD_AGENT_HOST to the Agent's host"
 	}
 	return "start the Agent there, or without an account go run ./cmd/localagent; a firewall may also be between"
@@ -179,13 +184,13 @@ func (d *doctor) start() string {
 
 // inContainer reports whether this process runs in a container of Docker, Podman or
 // Kubernetes.
-func inContainer() bool {
-	for _, path := range []string{"/.dockerenv", "/run/.containerenv"} {
-		if _, err := os.Stat(path); err == nil {
-			return true
-		}
-	}
-	return os.Getenv("KUBERNETES_SERVICE_HOST") != ""
+func inContainer(getenv func(string) string, exists func(path string) bool) bool {
+	return exists("/.dockerenv") || exists("/run/.containerenv") || getenv("KUBERNETES_SERVICE_HOST") != ""
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // unixSocket checks a UNIX socket by connecting to it.

@@ -605,6 +605,81 @@ func TestNotSeen(t *testing.T) {
 	}
 }
 
+func TestUnresolved(t *testing.T) {
+	d := &doctor{agent: agent{Address: telemetry.Address{From: "DD_AGENT_HOST"}}}
+	for _, c := range []struct {
+		err  error
+		want string
+	}{
+		{&net.DNSError{Err: "no such host", IsNotFound: true}, "the host name agent does not resolve → correct DD_AGENT_HOST; a name of Docker"},
+		{&net.DNSError{Err: "i/o timeout", IsTimeout: true}, "the name server does not answer for agent → check /etc/resolv.conf"},
+		{&net.DNSError{Err: "server misbehaving", IsTemporary: true}, "the name server does not answer for agent → "},
+		{context.DeadlineExceeded, "the name server does not answer for agent → "},
+	} {
+		if found, do := d.unresolved("agent", fmt.Errorf("lookup: %w", c.err)); !strings.HasPrefix(found+" → "+do, c.want) {
+			t.Errorf("%v: %s → %s, want %s", c.err, found, do, c.want)
+		}
+	}
+}
+
+func TestInContainer(t *testing.T) {
+	for _, c := range []struct {
+		file, kubernetes string
+		want             bool
+	}{
+		{"/.dockerenv", "", true}, {"/run/.containerenv", "", true}, {"", "10.0.0.1", true}, {"", "", false}, {"/etc/hosts", "", false},
+	} {
+		got := inContainer(func(name string) string { return map[string]string{"KUBERNETES_SERVICE_HOST": c.kubernetes}[name] }, func(path string) bool { return path == c.file })
+		if got != c.want {
+			t.Errorf("%+v: %t", c, got)
+		}
+	}
+}
+
+// alone returns a doctor for checks that are called one at a time.
+func alone() *doctor { return &doctor{each: func(Finding) {}} }
+
+// An address that is not a URL. Package ddenv removes those, because the tracer would crash.
+func TestMalformedAddress(t *testing.T) {
+	d := alone()
+	d.Getenv = func(name string) string { return map[string]string{"DD_AGENT_HOST": "a b"}[name] }
+	d.reach(t.Context())
+	d.report.expect(t, "agent address", failed("is not a URL", "want http://host:port"))
+	if want := []string{"agent port", "agent", "clock"}; !slices.Equal(d.report.NotChecked, want) {
+		t.Errorf("not checked %q, want %q", d.report.NotChecked, want)
+	}
+}
+
+// TestClock has the limits. The Agent's date has whole seconds, so the true difference is
+// between two values, and the smaller one counts.
+func TestClock(t *testing.T) {
+	date := time.Date(2026, 11, 26, 7, 0, 0, 0, time.UTC)
+	const took = 10 * time.Millisecond
+	for _, c := range []struct {
+		sent time.Duration // after date; the answer arrived 10 ms later
+		want Finding
+	}{
+		{0, ok("agrees")},
+		{time.Second, ok("agrees")},
+		{-took, ok("agrees")},
+		{5 * time.Second, ok("agrees")},
+		{5*time.Second + 1, warning("5s later", "NTP")},
+		{-took - 5*time.Second, ok("agrees")},
+		{-took - 5*time.Second - 1, warning("5s earlier", "NTP")},
+		{2 * time.Minute, warning("2m0s later", "NTP")},
+		{2*time.Minute + time.Second, warning("2m0s later", "NTP")},
+		{90 * time.Second, warning("1m30s later", "NTP")},
+		{2 * time.Hour, warning("2h0m0s later", "NTP")},
+		{2*time.Hour + 1, failed("2h0m0s later", "NTP")},
+		{-took - 18*time.Hour, warning("18h0m0s earlier", "NTP")},
+		{-took - 18*time.Hour - 1, failed("18h0m0s earlier", "NTP")},
+	} {
+		d := alone()
+		d.clock(date.Format(http.TimeFormat), date.Add(c.sent), date.Add(c.sent+took))
+		t.Run(c.sent.String(), func(t *testing.T) { d.report.expect(t, "clock", c.want) })
+	}
+}
+
 func TestHostPort(t *testing.T) {
 	for text, want := range map[string]string{
 		"http://agent": "agent:80", "https://agent": "agent:443", "http://agent:8126/": "agent:8126", "http://[::1]:1": "[::1]:1", "https://[::1]": "[::1]:443",
