@@ -459,7 +459,7 @@ type Frame struct {
 	Recorded time.Duration `json:"recorded_ns"`
 }
 
-// Burn is how many times faster than sustainable the error budget was used in a window.
+// Burn is the speed at which the error budget was used in a window: 1 is sustainable.
 type Burn struct {
 	Window time.Duration `json:"window_ns"`
 	Rate   *float64      `json:"burn_rate"`

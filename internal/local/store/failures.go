@@ -60,9 +60,9 @@ type Failure struct {
 	Versions []string  `json:"versions"`
 	// Resources are the first ones that had the error.
 	Resources []string `json:"resources"`
-	TraceID  string    `json:"trace_id"`
-	SpanID   uint64    `json:"span_id,string"`
-	Stack    string    `json:"stack,omitempty"`
+	TraceID   string   `json:"trace_id"`
+	SpanID    uint64   `json:"span_id,string"`
+	Stack     string   `json:"stack,omitempty"`
 	// PerMinute has the errors of each of the last thirty minutes, the oldest first.
 	PerMinute []int64 `json:"per_minute"`
 }
