@@ -193,13 +193,19 @@ const drawCharts = (() => {
     while (last > 0 && lines.every(l => l.values[last] == null)) last--;
     const latest = chart => chart.setLegend({idx: last}, false);
     const legend = Math.ceil(series.slice(1).reduce((sum, s) => sum + (s.class ? 0 : 7 * s.label.length + 90), 120) / widthOf(place));
+    // incomplete shades the time for which statistics may still arrive.
+    const incomplete = chart => {
+      const {ctx, bbox} = chart, x = Math.max(bbox.left, chart.valToPos(to - 30, "x", true));
+      ctx.fillStyle = color("line") + "80";
+      ctx.fillRect(x, bbox.top, bbox.left + bbox.width - x, bbox.height);
+    };
     const chart = new uPlot({
-      width: widthOf(place), height: Math.max(110, place.clientHeight - 26 * Math.min(legend, 3)), padding: [8, 8, 0, 0],
+      width: widthOf(place), height: Math.max(76, place.clientHeight - 26 * Math.min(legend, 3)), padding: [8, 8, 0, 0],
       scales: {x: {range: () => [Math.min(from, time[0] ?? from), to]}, y: {range: fromZero}, ...(right ? {right: {range: fromZero}} : {})},
       axes: [axis({size: 24, space: 60, values: (_, ticks) => ticks.map(clock)}), axis({size: 62, values: (_, ticks) => ticks.map(left)}),
         ...(right ? [axis({side: 1, scale: "right", size: 62, grid: {show: false}, values: (_, ticks) => ticks.map(unit(right.unit))})] : [])],
       series, bands, legend: {live: true}, cursor: {drag: {x: false, y: false}},
-      hooks: {ready: [latest]},
+      hooks: {ready: [latest], drawClear: [incomplete]},
     }, rows, place);
     chart.over.addEventListener("mouseleave", () => latest(chart));
     return chart;
