@@ -421,11 +421,18 @@ func (h *history) results(name string) [][]StatsdCheck {
 	return all
 }
 
-// first returns the time from which on nothing is missing, in seconds since 1970.
+// first returns the time from which on nothing is missing, in seconds since 1970. A recording
+// is older than the keeper.
 func (h *history) first() int64 {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	return max(h.since, h.forgotten)
+	first := h.since
+	for key, of := range h.series {
+		if at, is := of.First(); is && !key.slices { // five minutes begin before their data
+			first = min(first, at)
+		}
+	}
+	return max(first, h.forgotten)
 }
 
 func (h *history) usage(u *Usage) {

@@ -273,6 +273,20 @@ func TestHistoryIsSaved(t *testing.T) {
 	})
 }
 
+// TestHistoryOfARecording begins with the recording, not with the program.
+func TestHistoryOfARecording(t *testing.T) {
+	t.Parallel()
+	s := New(0)
+	s.KeepHistory(nil, []string{"c"}, Host{})
+	at := time.Unix(1_700_000_000, 0)
+	s.Replay(at)
+	s.AddPacket("c:1|c")
+	s.Replay(at.Add(time.Hour))
+	if got := s.PastSince(); !got.Equal(at) {
+		t.Errorf("the history begins at %s, want %s", got, at)
+	}
+}
+
 // sums writes the tags, the numbers of values and their sums.
 func sums(of []Past) string {
 	var all []string

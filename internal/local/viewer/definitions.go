@@ -9,6 +9,7 @@ import (
 	"math"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -35,7 +36,9 @@ var definitionFunctions = template.FuncMap{
 }
 
 // markdown renders text of definitions. It leaves out HTML and links that run scripts.
-var markdown = goldmark.New(goldmark.WithExtensions(extension.GFM))
+// URLs are links, also those of this machine, whose host has no domain.
+var markdown = goldmark.New(goldmark.WithExtensions(extension.Table, extension.Strikethrough, extension.NewLinkify(
+	extension.WithLinkifyURLRegexp(regexp.MustCompile(`^https?://[^\s<>"]+`)))))
 
 func rendered(text string) (template.HTML, error) {
 	var out bytes.Buffer

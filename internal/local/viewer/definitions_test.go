@@ -60,7 +60,7 @@ func TestDefinitionsPages(t *testing.T) {
 		"/dashboards":       {`<a href="/dashboards/board">Board</a>`, "of x"},
 		"/dashboards/board": {"<h1>Board</h1>", "--x:1;--y:1;--w:6;--h:3", "x &lt;by&gt; host", "data-lines=", "<strong>bold</strong>", "Widgets of type treemap are not drawn here.", `<option value="15m" selected>`, `name="tpl_var_host"`},
 		"/monitors":         {"x is high", `class="state bad">Alert`, "muted by night", "Europe/Berlin", "At night"},
-		"/monitors/high":    {"avg(last_5m):avg:x{*} by {host} &gt; 8", "x is <strong>9</strong>", "http://127.0.0.1:8127/dashboards/board", "Would be sent to @you@example.com", "data-lines=", "host:vm"},
+		"/monitors/high":    {"avg(last_5m):avg:x{*} by {host} &gt; 8", "x is <strong>9</strong>", `<a href="http://127.0.0.1:8127/dashboards/board">`, "Would be sent to @you@example.com", "data-lines=", "host:vm"},
 		"/slos":             {"Good", "x is low", "99%", "burn rate"},
 		"/runbooks/high.md": {"<h1>When x is high</h1>", "Lower it."},
 		"/":                 {`<a href="/dashboards">`, `<a href="/monitors">`, `<a href="/slos">`},
