@@ -11,6 +11,8 @@ require (
 	gopkg.in/DataDog/dd-trace-go.v1 v1.74.8
 )
 
+require github.com/yuin/goldmark v1.8.7 // indirect
+
 require (
 	filippo.io/edwards25519 v1.2.0 // indirect
 	github.com/DataDog/datadog-agent/comp/core/tagger/origindetection v0.85.2 // indirect

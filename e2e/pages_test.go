@@ -245,3 +245,46 @@ func TestMetricsPage(t *testing.T) {
 		t.Errorf("error on a page: %s", e)
 	}
 }
+
+// TestProfilesOfATime: the form leads to the flame graph of a time compared with another one,
+// in dark colors, and back.
+func TestProfilesOfATime(t *testing.T) {
+	t.Parallel()
+	pages, b := startRecording(t), browser.Start(t)
+	b.Do(t, browser.Dark(true), chromedp.EmulateViewport(1280, 900), chromedp.Navigate(pages+"/profiles?service=apmapp"))
+	b.Text(t)
+	do := func(script string) {
+		t.Helper()
+		if !browser.Get(t, b, chromedp.Evaluate[bool](script)) {
+			t.Fatalf("%s does not find its element", script)
+		}
+	}
+	do(`(form => {
+		const times = [...form.elements.from.options].map(o => o.value).slice(1); // the latest first
+		form.elements.from.value = times[1];
+		form.elements.base_to.value = times[1];
+		form.elements.endpoint.value = "GET /api/trace";
+		form.querySelector("button").click();
+		return times.length === 4;
+	})(document.forms[0])`)
+	poll.True(t, "the flame graph is shown", func() bool { return strings.Contains(b.Text(t), "handlers.decodedPath") })
+	type seen struct {
+		Ground        string
+		Red, Green    int
+		Title, Target string
+	}
+	s := browser.Get(t, b, chromedp.Evaluate[seen](`({
+		Ground: getComputedStyle(document.body).backgroundColor,
+		Red: document.querySelectorAll(".positive").length, Green: document.querySelectorAll(".negative").length,
+		Title: document.querySelector(".title a").innerText, Target: document.querySelector(".title a").getAttribute("href"),
+	})`))
+	if s.Ground != "rgb(15, 19, 24)" || s.Red == 0 || s.Green == 0 || s.Title != "← profiles" || s.Target != "/profiles?service=apmapp" {
+		t.Errorf("%+v", s)
+	}
+	shoot(t, b, "/profiles-compared", 1280)
+	do(`(a => { a?.click(); return !!a; })(document.querySelector(".title a"))`)
+	poll.True(t, "the list is shown again", func() bool { return strings.Contains(b.Text(t), "changes since before") })
+	for _, e := range b.Errors() {
+		t.Errorf("error on a page: %s", e)
+	}
+}

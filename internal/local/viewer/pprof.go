@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"html"
 	"io"
 	"net/http"
 	"net/url"
@@ -27,7 +28,7 @@ var views = []string{"flamegraph", "top", "peek"}
 // parameters are the query parameters of views: the pages' own, and those of the
 // menus that remain in pprof's pages (focus, ignore, hide, show, show from, sample,
 // pivot).
-var parameters = []string{"endpoint", "span", "f", "i", "h", "s", "sf", "si", "p"}
+var parameters = []string{"endpoint", "span", "f", "i", "h", "s", "sf", "si", "p", "service", "kind", "from", "to", "base_from", "base_to"}
 
 func checkParameters(q url.Values) error {
 	for name := range q {
@@ -38,40 +39,63 @@ func checkParameters(q url.Values) error {
 	return nil
 }
 
-// render returns pprof's answer to a request for a view. It changes the profile.
-func render(p *profile.Profile, view string, r *http.Request) (*answerBuffer, error) {
-	handler, err := pprofHandler(p, view)
+// render returns pprof's answer to a request for a view, also of what changed since a base;
+// nil is none. It changes the profiles. Back is the URL of the list of profiles.
+func render(p, base *profile.Profile, view, back string, r *http.Request) (*answerBuffer, error) {
+	handler, err := pprofHandler(p, base, view)
 	if err != nil {
 		return nil, err
 	}
 	out := &answerBuffer{header: http.Header{}, status: http.StatusOK}
 	handler.ServeHTTP(out, r)
-	out.body = bytes.Replace(out.body, []byte("</head>"), []byte(withoutDeadLinks+"</head>"), 1)
-	out.body = bytes.Replace(out.body, []byte(`<a href="./">pprof</a>`), []byte(`<a href="/profiles">profiles</a>`), 1)
+	out.body = bytes.Replace(out.body, []byte("</head>"), []byte(withoutDeadLinks+darkStyle+"</head>"), 1)
+	out.body = bytes.Replace(out.body, []byte(`<a href="./">pprof</a>`), []byte(`<a href="`+html.EscapeString(back)+`">← profiles</a>`), 1)
 	return out, nil
 }
 
 // withoutDeadLinks hides links of pprof's pages to views that are not served. The
 // elements must exist: pprof's scripts use them.
-const withoutDeadLinks = `<style>#graphbtn, #list, #disasm, #config, #action-source, #action-source-tab, #action-source-tab + hr { display: none }</style>`
+const withoutDeadLinks = `<style>.header .title { white-space: nowrap } #graphbtn, #list, #disasm, #config, #action-source, #action-source-tab, #action-source-tab + hr { display: none }</style>`
+
+// darkStyle gives pprof's pages dark colors, except the boxes of flame graphs.
+const darkStyle = `<style>@media (prefers-color-scheme: dark) {
+:root { color-scheme: dark; }
+body { background: #0f1318; color: #e4e8ee; }
+a { color: #8ab4f8; }
+.header, .submenu, #detailsbox, #stack-holder, #current-details { background-color: #181d24; color: #e4e8ee; }
+.header .title a, .menu-name a, .submenu a { color: #e4e8ee; }
+.header input { background-color: #0f1318; color: #e4e8ee; }
+th, #topcontainer th { background-color: #303844 !important; color: #e4e8ee; }
+tr:hover, #toptable tr:hover { background-color: #1f2b3f !important; }
+.boxtext { color: #111; } .hilite, .hilite2 { box-shadow: 0 0 0 2px #fff; }
+}</style>`
 
 // starting is held while a driver starts: it writes global variables.
 var starting sync.Mutex
 
-// pprofHandler returns google/pprof's handler of a view of a profile. It changes the
-// profile. The driver also reads the user's own pprof settings, for a menu that is
+// pprofHandler returns google/pprof's handler of a view of a profile, or of what changed since a
+// base. It changes both. The driver also reads the user's own pprof settings, for a menu that is
 // hidden; no part of a profile or a request is in the name of that file.
-func pprofHandler(p *profile.Profile, view string) (http.Handler, error) {
-	for _, m := range p.Mapping { // the driver would search directories for these
-		m.File, m.BuildID = path.Base(m.File), ""
+func pprofHandler(p, base *profile.Profile, view string) (http.Handler, error) {
+	args := []string{"-http=localhost:0", "-no_browser", "-symbolize=none", "profile"}
+	if base != nil {
+		args = append([]string{"-diff_base=base"}, args...)
 	}
-	p.DocURL = "" // would be the link of "Help"
+	for _, p := range []*profile.Profile{p, base} {
+		if p == nil {
+			continue
+		}
+		for _, m := range p.Mapping { // the driver would search directories for these
+			m.File, m.BuildID = path.Base(m.File), ""
+		}
+		p.DocURL = "" // would be the link of "Help"
+	}
 	starting.Lock()
 	defer starting.Unlock()
 	var handler http.Handler
 	err := driver.PProf(&driver.Options{
-		Flagset: &arguments{args: []string{"-http=localhost:0", "-no_browser", "-symbolize=none", "profile"}},
-		Fetch:   fetched{p},
+		Flagset: &arguments{args: args},
+		Fetch:   fetched{"profile": p, "base": base},
 		Sym:     noSymbols{},
 		Obj:     noBinaries{},
 		UI:      &silent{},
@@ -86,11 +110,11 @@ func pprofHandler(p *profile.Profile, view string) (http.Handler, error) {
 	return handler, err
 }
 
-// fetched is a Fetcher of a profile in memory.
-type fetched struct{ p *profile.Profile }
+// fetched is a Fetcher of profiles in memory, by the names in the arguments.
+type fetched map[string]*profile.Profile
 
-func (f fetched) Fetch(string, time.Duration, time.Duration) (*profile.Profile, string, error) {
-	return f.p, "", nil
+func (f fetched) Fetch(name string, _, _ time.Duration) (*profile.Profile, string, error) {
+	return f[name], "", nil
 }
 
 // noSymbols is a Symbolizer that looks up nothing: profiles of programs have the

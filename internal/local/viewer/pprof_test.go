@@ -115,7 +115,7 @@ func TestHostileProfile(t *testing.T) {
 	}
 	for _, parameter := range []string{"source_path", "trim_path", "output", "divide_by", "config", "tools", "g", "nf", "n", "unit", "tagroot", "symbolize", "base", "x"} {
 		w := fetch(t, h, "/profiles/1/top?"+parameter+"=1")
-		if want := fmt.Sprintf("unknown parameter %q, must be one of endpoint, span, f, i, h, s, sf, si, p", parameter); w.Code != http.StatusBadRequest || strings.TrimSpace(w.Body.String()) != want {
+		if want := fmt.Sprintf("unknown parameter %q, must be one of endpoint, span, f, i, h, s, sf, si, p, service, kind, from, to, base_from, base_to", parameter); w.Code != http.StatusBadRequest || strings.TrimSpace(w.Body.String()) != want {
 			t.Errorf("%s: status %d, want 400: %s", parameter, w.Code, w.Body)
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -166,19 +165,17 @@ func (v *viewer) linesOf(of scope, traces []store.Trace) (lines []wire.Log, seve
 // profileLink is a kind of profile of a scope.
 type profileLink struct{ Kind, URL string }
 
-// profilesOf returns the kinds of profiles of a scope, each with the URL of its flame graph of
-// the last half hour.
+// profiled is the time of the flame graphs on the page of a service.
+const profiled = 10 * time.Minute
+
+// profilesOf returns the kinds of profiles of a scope, each with the URL of its flame graph.
 func (v *viewer) profilesOf(of scope, now time.Time) []profileLink {
 	var all []profileLink
 	for _, p := range v.Store.Profiles(of.Service, "") {
 		if of.Resource != "" && !slices.Contains(p.Endpoints, of.Resource) || slices.ContainsFunc(all, func(l profileLink) bool { return l.Kind == p.Kind }) {
 			continue
 		}
-		q := url.Values{}
-		if of.Resource != "" {
-			q.Set("endpoint", of.Resource)
-		}
-		all = append(all, profileLink{p.Kind, fmt.Sprintf("/profiles/%d/flamegraph?%s", p.ID, q.Encode())})
+		all = append(all, profileLink{p.Kind, profileRange{Service: of.Service, Kind: p.Kind, Endpoint: of.Resource, From: now.Add(-profiled)}.url()})
 	}
 	slices.SortFunc(all, func(a, b profileLink) int { return strings.Compare(a.Kind, b.Kind) })
 	return all

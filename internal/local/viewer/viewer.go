@@ -79,6 +79,7 @@ func New(cfg Config) http.Handler {
 	mux.HandleFunc("GET /logs", v.logs)
 	mux.HandleFunc("GET /profiles", v.profiles)
 	mux.HandleFunc("GET /profiles/{id}/{view}", v.profile)
+	mux.HandleFunc("GET /profiles/merged/{view}", v.merged)
 	mux.HandleFunc("GET /metrics", v.metrics)
 	mux.HandleFunc("GET /dashboards", v.needsDefinitions(v.dashboards))
 	mux.HandleFunc("GET /dashboards/{key}", v.needsDefinitions(v.dashboard))

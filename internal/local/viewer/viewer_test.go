@@ -268,8 +268,8 @@ func TestProfiles(t *testing.T) {
 	h := New(Config{Store: s})
 	for _, c := range []struct{ path, want, not string }{
 		{"/profiles", `href="/profiles/1/flamegraph?endpoint=r1">r1</a>`, "No profiles"},
-		{"/profiles?service=web&kind=cpu", "<td>cpu</td>", "No profiles"},
-		{"/profiles?service=web&kind=heap", "No profiles", "<td>cpu</td>"},
+		{"/profiles?service=web&kind=cpu", `<a href="/profiles/1/flamegraph">cpu</a>`, "No profiles"},
+		{"/profiles?service=web&kind=heap", "No profiles", `/profiles/1/flamegraph`},
 		{"/profiles", "<code>.jfr</code> (1)", ""},
 		{"/t/" + trace1, `id="flame" href="/profiles/1/flamegraph?endpoint=r1"`, ""},
 		{"/t/" + trace1, `id="samples" href="/profiles/1/flamegraph?span=1">flame graph of this span: 20.0ms of CPU`, ""},
