@@ -235,6 +235,18 @@ func TestPercentiles(t *testing.T) {
 	}
 }
 
+func TestQuantilesOfAggregators(t *testing.T) {
+	for aggregator, want := range map[string]float64{"p50": 0.5, "p75": 0.75, "p95": 0.95, "p99": 0.99, "p99.9": 0.999, "p5": 0.05} {
+		q, err := ParseMetric(aggregator+":d{*}", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := metricsOf(q.root)[0].quantile; math.Abs(got-want) > 1e-12 {
+			t.Errorf("%s is the quantile %g", aggregator, got)
+		}
+	}
+}
+
 // What Datadog might show otherwise has a note.
 func TestNotes(t *testing.T) {
 	src := record(t,

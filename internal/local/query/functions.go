@@ -97,6 +97,9 @@ func functionOf(name string) (function, bool) {
 	}
 	if ranked.MatchString(name) {
 		return function{apply: top, valid: func(c *call) error {
+			if len(c.numbers)+len(c.texts) > 0 {
+				return errors.New("takes no arguments after the query")
+			}
 			m := ranked.FindStringSubmatch(c.name)
 			n, _ := strconv.Atoi(m[2])
 			c.numbers = []float64{float64(n)}

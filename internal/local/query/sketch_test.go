@@ -9,13 +9,13 @@ import (
 
 // A sketch that somebody else counted in nanoseconds is read in seconds.
 func TestSketchOf(t *testing.T) {
-	theirs := ddsketch.NewDDSketchFromStoreProvider(accuracy, bins)
+	counted := ddsketch.NewDDSketchFromStoreProvider(accuracy, bins)
 	for i := range 100 {
-		if err := theirs.Add(float64(i+1) * 1e9); err != nil {
+		if err := counted.Add(float64(i+1) * 1e9); err != nil {
 			t.Fatal(err)
 		}
 	}
-	s := SketchOf(theirs, 1e-9)
+	s := SketchOf(counted, 1e-9)
 	near := func(what string, got, want float64) {
 		t.Helper()
 		if math.Abs(got-want) > 0.011*want {

@@ -161,7 +161,7 @@ func TestBurnRate(t *testing.T) {
 	}
 }
 
-// Both windows have to be above the threshold.
+// Both windows must be above the threshold.
 func TestBurnRateMonitor(t *testing.T) {
 	m, err := NewMonitor("m", "7", body(t, `{"name": "n", "type": "slo alert", "query": "burn_rate(\"s\").over(\"7d\").long_window(\"4m\").short_window(\"1m\") > 2",
 		"message": "{{long_window_burn_rate}} {{short_window_burn_rate}} {{timeframe}} {{threshold}}", "options": {"thresholds": {"critical": 2, "warning": 1}}}`))
