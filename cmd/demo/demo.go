@@ -146,11 +146,15 @@ func demo(ctx context.Context, o options, stdout, stderr, live io.Writer) (err e
 	traffic := newFlow(o.schedule.Profile.Rate(0), o.schedule.Duration, ctx.Done())
 	seen := make(chan error, 1)
 	if local != nil {
+		var monitor func(string) string
+		if local.definitions != nil {
+			monitor = local.monitor
+		}
 		runner.Attach(faults.Demo{
 			Database: db.mysql, Network: network, Stop: db.stop, Start: db.start,
 			Rate: o.schedule.Profile.Rate(0), SetRate: traffic.Set,
 			Leave: local.agent.Leave, Return: local.agent.Return,
-			Ready: func() (int, string) { return ready(context.Background(), target) }, Name: o.service.Telemetry.Service, Store: local.store, Checks: collected != "",
+			Ready: func() (int, string) { return ready(context.Background(), target) }, Name: o.service.Telemetry.Service, Store: local.store, Checks: collected != "", Monitor: monitor,
 		})
 		defer runner.Close()
 		defer context.AfterFunc(ctx, runner.End)()

@@ -20,7 +20,7 @@ func causing(t *testing.T, args []string, pattern string, then func()) (status i
 	t.Setenv("TMPDIR", t.TempDir())
 	t.Setenv("DD_TRACE_AGENT_URL", "")
 	t.Setenv("DD_AGENT_HOST", "")
-	args = append([]string{"-port", "0", "-agent-port", "0", "-dogstatsd-port", "0", "-otlp-grpc-port", "0", "-otlp-http-port", "0", "-pages-port", "0", "-checks", "none"}, args...)
+	args = append([]string{"-port", "0", "-agent-port", "0", "-dogstatsd-port", "0", "-otlp-grpc-port", "0", "-otlp-http-port", "0", "-pages-port", "0", "-checks", "none", "-definitions", "none"}, args...)
 	ctx, interrupt := context.WithCancel(t.Context())
 	defer interrupt()
 	var out, errs lockedbuffer.Buffer

@@ -11,7 +11,7 @@ import (
 // flow is the rate of the traffic. It can change while the traffic runs, and be 0.
 type flow struct {
 	start time.Time
-	// length is that of the schedule, 0 if it does not end.
+	// length is the length of the schedule, 0 if it does not end.
 	length time.Duration
 	ended  <-chan struct{} // the traffic ends early
 

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"syscall"
+	"time"
 
 	"github.com/go-sql-driver/mysql"
 
@@ -18,6 +19,7 @@ import (
 	"apmapp/internal/local/checks"
 	"apmapp/internal/local/definitions"
 	"apmapp/internal/local/intake"
+	"apmapp/internal/local/query"
 	"apmapp/internal/local/received"
 	localstore "apmapp/internal/local/store"
 	"apmapp/internal/local/viewer"
@@ -127,6 +129,18 @@ func (l *local) startChecks(o options, cfg *mysql.Config, warn func(error)) (nam
 		running.Close()
 		return db.Close()
 	}, nil
+}
+
+// monitor returns the state of a monitor, "" if there is no such monitor.
+func (l *local) monitor(key string) (state string) {
+	l.definitions.Read(func(c *query.Catalog, _ query.Source, _ time.Time) {
+		for _, m := range c.Monitors {
+			if m.Key == key && m.Unevaluated == "" {
+				state = m.State().String()
+			}
+		}
+	})
+	return state
 }
 
 func (l *local) setenv(name, value string) error {

@@ -42,6 +42,7 @@ var catalog = []fault{
 			traces("GET /api/apm answers 500", `service:SERVICE resource:"GET /api/apm" status:500`),
 			traces("spans of statements have MySQL's error about the column route", `type:sql error:true @error.message:*route*`),
 			line("log: an error about the column", "ERROR", "unknown column", `column \"route\"`),
+			alert("error-rate", time.Minute),
 		},
 	},
 	{
@@ -51,6 +52,7 @@ var catalog = []fault{
 		signs: []sign{
 			slow("GET /api/trace", 200*time.Millisecond),
 			traces("spans of INSERT take more than a second", "type:sql resource:INSERT* duration:>1s"),
+			alert("p99-latency", time.Minute),
 		},
 	},
 	{
@@ -61,6 +63,7 @@ var catalog = []fault{
 			traces("GET /api/trace answers 503", `service:SERVICE resource:"GET /api/trace" status:503`),
 			traces("spans of INSERT end after more than 4 s with an error", "type:sql resource:INSERT* error:true duration:>4s"),
 			line("log: a deadline exceeded", "ERROR", "deadline exceeded"),
+			alert("p99-latency", time.Minute),
 		},
 	},
 	{
@@ -71,6 +74,7 @@ var catalog = []fault{
 			traces("GET / answers 503", `service:SERVICE resource:"GET /" status:503`),
 			line("log: the table is missing", "WARN", "the table visits is missing"),
 			readyz("/readyz names the missing table", 503, "the table visits is missing"),
+			alert("error-rate", time.Minute),
 		},
 	},
 	{
@@ -83,6 +87,7 @@ var catalog = []fault{
 			line("log: connection refused", "ERROR", "refused"),
 			readyz("/readyz: nothing listens at MySQL's address", 503, "nothing listens"),
 			cannotConnect(),
+			alert("mysql-down", time.Minute),
 		},
 	},
 	{
@@ -95,19 +100,20 @@ var catalog = []fault{
 			line("log: too many connections", "ERROR", "too many connections", "max_user_connections"),
 			readyz("/readyz: too many connections", 503, "too many connections"),
 			cannotConnect(),
+			alert("mysql-down", time.Minute),
 		},
 	},
 	{
 		name:  "spike",
 		why:   "Traffic grows beyond what the service can serve, so it refuses some requests before it traces them, and serves the others.",
 		cause: spike, do: "1,000 requests per second, then twice as many every 2 s until some are refused",
-		signs: []sign{refused(), refusedRequests},
+		signs: []sign{refused(), refusedRequests, alert("overload", time.Minute)},
 	},
 	{
 		name:  "no-traffic",
 		why:   "The traffic's source stops, so the service gets no requests although it is ready.",
 		cause: stopTraffic, do: "the traffic is stopped",
-		signs: []sign{silence(5 * time.Second), readyz("/readyz: ready", 200)},
+		signs: []sign{silence(5 * time.Second), readyz("/readyz: ready", 200), alert("no-traffic", 10*time.Minute)},
 	},
 	{
 		name:  "agent-away",
@@ -117,6 +123,7 @@ var catalog = []fault{
 			silence(5 * time.Second),
 			line("log: the tracer cannot reach the Agent", "WARN", "lost", "unable to", "failed", "refused"),
 			readyz("/readyz: ready", 200),
+			alert("no-traffic", 10*time.Minute),
 		},
 	},
 }

@@ -28,6 +28,9 @@ type Demo struct {
 	// of its /readyz, 0 and an error without an answer.
 	Name  string
 	Ready func() (status int, body string)
+	// Monitor returns the state of a monitor by its key, "" if there is no such monitor. Nil
+	// means that no monitors are evaluated.
+	Monitor func(key string) (state string)
 	// Store has the telemetry. Checks means that it has the results of service checks.
 	Store  *store.Store
 	Checks bool

@@ -179,6 +179,7 @@ func (r *Runner) prove(ctx context.Context, run *run, say func(Line)) error {
 	} else if !ok {
 		return errors.New("not caused, because requests fail or are slow already")
 	}
+	signs := r.expected(f, say)
 	// An interrupt does not stop the statement that causes the fault: it could be executed
 	// all the same.
 	causing, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoing)
@@ -194,7 +195,7 @@ func (r *Runner) prove(ctx context.Context, run *run, say func(Line)) error {
 	}
 	say(Line{Text: text})
 
-	unseen := r.watch(ctx, f, since, say)
+	unseen := r.watch(ctx, signs, since, say)
 	undone := context.WithoutCancel(ctx)
 	if err := r.undo(undone, undo); err != nil {
 		if f.byHand != "" {
@@ -219,15 +220,26 @@ func (r *Runner) prove(ctx context.Context, run *run, say func(Line)) error {
 	return nil
 }
 
-// watch says what is seen of a fault, until its length is over and all is seen. It returns
-// what was not seen.
-func (r *Runner) watch(ctx context.Context, f *fault, since time.Time, say func(Line)) (unseen []string) {
-	var waiting []sign
+// expected returns the signs that must be seen. It reports why a monitor cannot be one.
+func (r *Runner) expected(f *fault, say func(Line)) (all []sign) {
+	d := r.demo
 	for _, s := range f.signs {
-		if !s.checks || r.demo.Checks {
-			waiting = append(waiting, s)
+		switch {
+		case s.checks && !d.Checks, s.monitor != "" && (d.Monitor == nil || d.Monitor(s.monitor) == ""):
+		case s.monitor != "" && d.Monitor(s.monitor) == alerting:
+			say(Line{Text: s.text + " already, because of what happened before", Page: s.page})
+		case s.window > max(r.length, patience):
+			say(Line{Text: fmt.Sprintf("%s: not awaited, because it takes %.0f min; -fault-length %.0fm awaits it", s.text, s.window.Minutes(), s.window.Minutes()+1), Page: s.page})
+		default:
+			all = append(all, s)
 		}
 	}
+	return all
+}
+
+// watch reports what is seen of a fault, until its length is over and all is seen. It
+// returns what was not seen.
+func (r *Runner) watch(ctx context.Context, waiting []sign, since time.Time, say func(Line)) (unseen []string) {
 	await(ctx, max(r.length, patience), func() bool {
 		var left []sign
 		for _, s := range waiting {
@@ -236,7 +248,11 @@ func (r *Runner) watch(ctx context.Context, f *fault, since time.Time, say func(
 				left = append(left, s)
 				continue
 			}
-			say(Line{Text: fmt.Sprintf("%s after %s ✓ (%s)", s.text, seconds(since), found), Page: r.page(s, since)})
+			text := fmt.Sprintf("%s after %s ✓", s.text, seconds(since))
+			if found != s.text {
+				text += " (" + found + ")"
+			}
+			say(Line{Text: text, Page: r.page(s, since)})
 		}
 		waiting = left
 		return len(waiting) == 0 && time.Since(since) >= r.length

@@ -177,6 +177,57 @@ func TestSignsOfChecks(t *testing.T) {
 	})
 }
 
+// A monitor is a sign if it is evaluated, is not in Alert before the fault, and can be in
+// Alert within its time.
+func TestMonitors(t *testing.T) {
+	watched := func(_ *world, f *fault) {
+		f.signs = append(f.signs, alert("error-rate", time.Minute), alert("no-traffic", 10*time.Minute), alert("unknown", time.Minute))
+	}
+	with := func(w *world, state map[string]string) {
+		w.runner.demo.Monitor = func(key string) string { return state[key] }
+	}
+	within(t, 20*time.Second, watched, func(t *testing.T, w *world) {
+		state := map[string]string{"error-rate": "OK", "no-traffic": "OK"}
+		with(w, state)
+		w.runner.demo.Monitor = func(key string) string {
+			if key == "error-rate" && w.failing.Load() {
+				return "Alert"
+			}
+			return state[key]
+		}
+		lines, err := w.run(t.Context())
+		if err != nil {
+			t.Error(err)
+		}
+		matches(t, lines, `(?s).*
+monitor no-traffic in Alert: not awaited, because it takes 10 min; -fault-length 11m awaits it
+caused: .*
+monitor error-rate in Alert after 0 s ✓
+.*
+undone after 20 s
+.*`)
+	})
+	within(t, 0, watched, func(t *testing.T, w *world) {
+		with(w, map[string]string{"error-rate": "Warn", "no-traffic": "OK"})
+		if _, err := w.run(t.Context()); err == nil || err.Error() != "fault outage: not seen: monitor error-rate in Alert" {
+			t.Errorf("error %v", err)
+		}
+	})
+	within(t, 0, watched, func(t *testing.T, w *world) {
+		with(w, map[string]string{"error-rate": "Alert"})
+		lines, err := w.run(t.Context())
+		if err != nil || !strings.Contains(lines, "monitor error-rate in Alert already, because of what happened before\ncaused") {
+			t.Errorf("%v\n%s", err, lines)
+		}
+	})
+	within(t, 11*time.Minute, watched, func(t *testing.T, w *world) {
+		with(w, map[string]string{"no-traffic": "OK"})
+		if _, err := w.run(t.Context()); err == nil || err.Error() != "fault outage: not seen: monitor no-traffic in Alert" {
+			t.Errorf("error %v", err)
+		}
+	})
+}
+
 func TestFaultThatDoesNotEnd(t *testing.T) {
 	lasting := func(w *world, f *fault) {
 		f.cause = func(context.Context, *Demo) (func(context.Context) error, error) {

@@ -14,12 +14,17 @@ import (
 // sign is something that shows a fault.
 type sign struct {
 	text string
-	// seen returns what shows the fault since a time, "" if nothing does yet.
+	// seen returns what shows the fault since a time, "" if nothing does yet. It returns the
+	// text if there is nothing to add.
 	seen func(d *Demo, since time.Time) string
 	// page is the path of the page that shows it, without the time.
 	page string
 	// checks means that the Agent's checks must run.
 	checks bool
+	// monitor is the key of the monitor whose state is the sign, or "". It needs data of a
+	// window.
+	monitor string
+	window  time.Duration
 }
 
 // enough is the number of traces from which on a sign is no accident.
@@ -133,6 +138,19 @@ func cannotConnect() sign {
 		return ""
 	}}
 }
+
+// alert is a sign that a monitor is in Alert, which takes as long as a window at most.
+func alert(key string, window time.Duration) sign {
+	text := "monitor " + key + " in Alert"
+	return sign{text: text, page: "/monitors/" + key, monitor: key, window: window, seen: func(d *Demo, _ time.Time) string {
+		if d.Monitor(key) != alerting {
+			return ""
+		}
+		return text
+	}}
+}
+
+const alerting = "Alert"
 
 // silence is a sign that no trace arrives.
 func silence(length time.Duration) sign {

@@ -151,7 +151,17 @@ func (a *Agent) serve() {
 
 // Leave closes the addresses for traces and metrics, and the socket for traces, as if the
 // Agent had ended. Return opens them again. The caller calls no other method meanwhile.
-func (a *Agent) Leave() error { return errors.Join(a.server.Close(), a.packets.Close()) }
+func (a *Agent) Leave() error {
+	errs := []error{a.server.Close(), a.packets.Close()}
+	for _, l := range []net.Listener{a.front, a.socket} {
+		if l != nil { // the server closes those that it serves already
+			if err := l.Close(); !errors.Is(err, net.ErrClosed) {
+				errs = append(errs, err)
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
 
 // Return ends what Leave began. It may be called again after an error.
 func (a *Agent) Return() (err error) {
