@@ -152,6 +152,8 @@ func TestStore(t *testing.T) {
 		{"damaged table", testDamagedTable},
 		{"privileges", testPrivileges},
 		{"row that cannot be read", testUnreadableRow},
+		{"diagnosis", testDiagnose},
+		{"received statements", testReceived},
 		{"deadlock", testDeadlock},
 		{"caller that leaves", testCallerLeaves},
 		{"server that hangs", testServerHangs},
