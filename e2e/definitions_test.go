@@ -45,7 +45,7 @@ func TestDefinitions(t *testing.T) {
 		return browser.Get(t, b, chromedp.Evaluate[int](fmt.Sprintf(`document.querySelectorAll(%q).length`, selector)))
 	}
 
-	b.Do(t, chromedp.Navigate(pages))
+	b.Do(t, chromedp.EmulateViewport(1280, 3000), chromedp.Navigate(pages)) // charts in view are drawn
 	b.Text(t)
 	follow("Monitors")
 	shows("apmapp (demo): high error rate")
@@ -59,8 +59,8 @@ func TestDefinitions(t *testing.T) {
 	follow("/dashboards/apm-overview")
 	shows("apmapp APM overview (demo)")
 	shows("Failed requests")
-	drawn := func() bool { return charts(".widget .u-wrap canvas") >= 4 }
-	poll.True(t, "at least four charts", drawn)
+	drawn := func() bool { return charts(".widget .u-wrap canvas") >= 6 }
+	poll.True(t, "at least six charts", drawn)
 	// Another time frame, and a template variable without data.
 	browser.Get(t, b, chromedp.Evaluate[bool](`document.querySelector("select[name=span]").value = "15m", document.querySelector("form.filter").requestSubmit(), true`))
 	poll.True(t, "the time frame is in the URL", func() bool {

@@ -376,7 +376,7 @@ func (p *painter) monitors(w *Widget, definition map[string]any, _ time.Time) er
 		for _, m := range catalog.Monitors {
 			has := append(slices.Clone(m.Tags), managed)
 			if !slices.ContainsFunc(quoted.FindAllStringSubmatch(tags, -1), func(t []string) bool { return !slices.Contains(has, t[1]) }) {
-				w.Monitors = append(w.Monitors, MonitorLine{m.Key, m.Name, m.State().String()})
+				w.Monitors = append(w.Monitors, MonitorLine{m.Key, PlainName(m.Name), m.State().String()})
 			}
 		}
 	})

@@ -325,3 +325,15 @@ func OneLine(t query.Transition) string {
 	}
 	return line
 }
+
+// PlainName returns a monitor's name without its variables.
+func PlainName(name string) string {
+	for {
+		before, rest, found := strings.Cut(name, "{{")
+		if !found {
+			return strings.TrimSuffix(strings.TrimSpace(name), " on")
+		}
+		_, after, _ := strings.Cut(rest, "}}")
+		name = before + after
+	}
+}

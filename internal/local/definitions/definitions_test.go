@@ -92,11 +92,11 @@ func stateOf(d *Definitions, key string) (state query.State) {
 	return state
 }
 
-// TestMonitorFiresAndRecovers: the time of synctest begins on a Saturday, so the weekend
-// mutes my_metric.
+// TestMonitorFiresAndRecovers begins on a Saturday, so the weekend mutes my_metric.
 func TestMonitorFiresAndRecovers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(4 * 7 * 24 * time.Hour) // the time of synctest begins on the first day of 2000
 		s := store.New(0)
 		var reported []query.Transition
 		d := load(t, s, func(c *Config) { c.Changed = func(t query.Transition) { reported = append(reported, t) } })
@@ -467,5 +467,14 @@ func TestAttributes(t *testing.T) {
 	}
 	if got, _ := (Span{Span: &span.Span{}}).Attribute("status"); got != "ok" {
 		t.Errorf("status %v, want ok", got)
+	}
+}
+
+func TestNamesWithoutVariables(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]string{"a is high on {{host.name}}": "a is high", "{{a}}b{{c}} d": "b d", "a {{b": "a", "on": "on"} {
+		if got := PlainName(name); got != want {
+			t.Errorf("%q: %q, want %q", name, got, want)
+		}
 	}
 }

@@ -167,7 +167,7 @@ func stateClass(state string) string {
 
 // lineOf describes a monitor.
 func lineOf(m *query.Monitor, catalog *query.Catalog, now time.Time) monitorLine {
-	l := monitorLine{Key: m.Key, Name: plainName(m.Name), State: m.State().String(), Priority: m.Priority, Why: m.Unevaluated, MutedBy: []string{}}
+	l := monitorLine{Key: m.Key, Name: definitions.PlainName(m.Name), State: m.State().String(), Priority: m.Priority, Why: m.Unevaluated, MutedBy: []string{}}
 	l.Class = stateClass(l.State)
 	for _, g := range m.Groups() {
 		l.Groups++
@@ -184,18 +184,6 @@ func lineOf(m *query.Monitor, catalog *query.Catalog, now time.Time) monitorLine
 		}
 	}
 	return l
-}
-
-// plainName leaves the variables of a name out.
-func plainName(name string) string {
-	for {
-		before, rest, found := strings.Cut(name, "{{")
-		if !found {
-			return strings.TrimSuffix(strings.TrimSpace(name), " on")
-		}
-		_, after, _ := strings.Cut(rest, "}}")
-		name = before + after
-	}
 }
 
 // finite returns nil for a number that JSON does not have.

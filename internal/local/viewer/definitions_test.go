@@ -146,12 +146,3 @@ func TestTransitionsAreEvents(t *testing.T) {
 		t.Errorf("event %q (%v)", lines.Text(), err)
 	}
 }
-
-func TestNamesWithoutVariables(t *testing.T) {
-	t.Parallel()
-	for name, want := range map[string]string{"a is high on {{host.name}}": "a is high", "{{a}}b{{c}} d": "b d", "a {{b": "a", "on": "on"} {
-		if got := plainName(name); got != want {
-			t.Errorf("%q: %q, want %q", name, got, want)
-		}
-	}
-}

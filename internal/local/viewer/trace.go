@@ -142,7 +142,7 @@ func stateOf(t store.Trace, lines int, now time.Time) traceState {
 // trace may have 20,000 spans.
 type drawing struct {
 	Services []string `json:"services"`
-	// Resources are those of rows, each once, with at most resourceLength characters.
+	// Resources are the ones of rows, each once, with at most resourceLength characters.
 	Resources []string `json:"resources"`
 	// Rows have: span ID, depth, index of service and of resource, offset and width in
 	// percent, duration, flags, and the number of rows below in the tree.
