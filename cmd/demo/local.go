@@ -65,7 +65,7 @@ func startLocal(ctx context.Context, o options, runner *faults.Runner, logger *s
 		return nil, err
 	}
 	waiting := "The demo's traffic makes some within seconds. To send traces from another program, set DD_TRACE_AGENT_URL=http://" + l.agent.Addr().String() + "."
-	l.pages, err = viewer.Listen(ctx, o.pages, viewer.Config{Store: l.store, Received: counters, Faults: runner, Waiting: waiting, Definitions: l.definitions, Runbooks: runbooks.Files}, logger)
+	l.pages, err = viewer.Listen(ctx, o.pages, viewer.Config{Store: l.store, Received: counters, Faults: runner, Waiting: waiting, Inputs: viewer.NewInputs(l.agent.Addr(), l.agent.DogStatsD(), l.agent.OTLPHTTP()), Definitions: l.definitions, Runbooks: runbooks.Files}, logger)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, fmt.Errorf("another process uses the pages' port; choose one with -pages-port: %w", err)
 	}

@@ -72,7 +72,7 @@ func serve(ctx context.Context, o options, stdin io.Reader, stdout, stderr io.Wr
 		collected = running.String()
 	}
 	waiting := "To send traces, start a program with DD_TRACE_AGENT_URL=http://" + agent.Addr().String() + ". For log lines, start localagent with -logs."
-	pages, err := viewer.Listen(ctx, o.pages, viewer.Config{Store: kept, Received: counters, Hosts: o.hosts, Waiting: waiting, Definitions: defined, Runbooks: runbooks.Files}, logger)
+	pages, err := viewer.Listen(ctx, o.pages, viewer.Config{Store: kept, Received: counters, Hosts: o.hosts, Waiting: waiting, Inputs: viewer.NewInputs(agent.Addr(), agent.DogStatsD(), agent.OTLPHTTP()), Definitions: defined, Runbooks: runbooks.Files}, logger)
 	if err != nil {
 		return taken(err)
 	}

@@ -35,6 +35,8 @@ type Config struct {
 	Hosts []string
 	// Waiting is the text of empty pages: how to send data.
 	Waiting string
+	// Inputs are the addresses in the lines to copy on empty pages.
+	Inputs Inputs
 	// Definitions are dashboards, monitors, SLOs and downtimes; nil shows no pages of them.
 	Definitions *definitions.Definitions
 	// Runbooks are the files that messages of monitors link to.
@@ -194,6 +196,7 @@ func (v *viewer) safe(next http.Handler) http.Handler {
 type page struct {
 	Title, Section string
 	Waiting        string
+	Recipes        []recipe // for empty pages
 	// Recording is the time of the recording that is shown; nil without one.
 	Recording *time.Time
 	// Faults is set if there is a page for faults.
@@ -215,6 +218,7 @@ func (v *viewer) fail(w http.ResponseWriter, what string, err error) {
 }
 
 func (v *viewer) show(w http.ResponseWriter, status int, name string, p page) {
+	p.Recipes = v.Inputs.recipes(p.Section)
 	p.Waiting, p.Faults, p.Definitions = v.Waiting, v.Faults != nil, v.Definitions != nil
 	if at, is := v.Store.Recording(); is {
 		p.Recording = &at
