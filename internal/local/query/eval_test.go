@@ -153,6 +153,8 @@ func TestWorkedExamples(t *testing.T) {
 		{"sum:hits{*} by {path}.as_count() / sum:hits{*}.as_count()", 0, 10, 10, "path:a 0.9091 | path:b 0.09091", queryingPage},
 		{"avg:gap{*} + avg:g{*}", 0, 60, 10, "2 _ _ 8 _ 12", noDataPage}, // gauges: missing makes missing
 		{"avg:g{*} / (avg:g{*} - 3)", 0, 60, 10, "-0.5 -2 _ 4 2.5 2", sparsePage},
+		{"avg:wave{*} / (avg:g{*} - 1)", 0, 20, 10, "_ -1", sparsePage}, // -2/0
+		{"diff(max:d{path:a})", 0, 40, 10, "_ 1 _ 16", ratePage},
 		{"2 + 3 * avg:g{*}", 0, 30, 10, "5 8 11", queryingPage},
 		{"(2 + 3) * avg:g{*}", 0, 30, 10, "5 10 15", queryingPage},
 		{"-avg:g{*} - -1", 0, 30, 10, "0 -1 -2", queryingPage},

@@ -16,6 +16,7 @@ type events struct {
 	search  *Search
 	compute computation
 	by      []facet
+	notes   []string
 }
 
 // computation reduces events to a number.
@@ -42,6 +43,12 @@ func parseEvents(o object, v Variables) (*events, error) {
 	}
 	if q.compute, err = parseComputation(o.object("compute")); err != nil {
 		return nil, fmt.Errorf("compute: %w", err)
+	}
+	if n := o.object("compute").number("interval"); n != nil {
+		q.notes = append(q.notes, fmt.Sprintf("the interval of %g ms of a query of %s is not evaluated here", *n, q.source))
+	}
+	if indexes := o.texts("indexes"); len(indexes) > 0 && !slices.Contains(indexes, "*") {
+		q.notes = append(q.notes, fmt.Sprintf("indexes do not exist here: a query of %s reads all", q.source))
 	}
 	for _, g := range o.objects("group_by") {
 		f := facet{name: g.text("facet"), limit: 10, rank: q.compute}
@@ -147,6 +154,9 @@ type selection struct {
 }
 
 func (q *events) eval(e *evaluator) frame {
+	for _, note := range q.notes {
+		e.notes.add(note)
+	}
 	top := &selection{}
 	for ev := range q.src(e) {
 		i := (ev.Time().Unix() - e.start) / e.step

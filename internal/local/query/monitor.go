@@ -168,8 +168,16 @@ func NewMonitor(key, id string, body map[string]any) (*Monitor, error) {
 	}
 	options := o.object("options")
 	m.Options = parseOptions(options)
+	for _, name := range ignoredOptions {
+		if v := options.fields[name]; v != nil && compact(v) != "0" && compact(v) != "{}" && compact(v) != "[]" {
+			m.Notes = append(m.Notes, fmt.Sprintf("options.%s is not evaluated here", name))
+		}
+	}
 	if err != nil {
 		return nil, err
+	}
+	if !slices.Contains([]string{"", "default", "show_no_data", "show_and_notify_no_data", "resolve"}, m.Options.OnMissingData) {
+		return nil, fmt.Errorf("options.on_missing_data %q is not default, show_no_data, show_and_notify_no_data or resolve", m.Options.OnMissingData)
 	}
 	if m.Name == "" || m.Query == "" {
 		return nil, errors.New("name or query is empty")
@@ -188,6 +196,9 @@ func NewMonitor(key, id string, body map[string]any) (*Monitor, error) {
 	}
 	return m, nil
 }
+
+// ignoredOptions change when a monitor notifies, and are not evaluated.
+var ignoredOptions = []string{"renotify_interval", "group_retention_duration", "min_failure_duration", "new_host_delay", "notification_preset_name", "notify_by", "scheduling_options", "silenced"}
 
 func parseOptions(o object) Options {
 	t := o.object("thresholds")

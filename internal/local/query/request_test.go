@@ -247,6 +247,13 @@ func TestEvents(t *testing.T) {
 	if got := request(t, query(count, "")).Values(src, at(10), at(30)).written(); got != "2" {
 		t.Errorf("in another time frame: %s, want 2", got)
 	}
+	odd := request(t, `{"queries": [{"data_source": "spans", "name": "s", "search": {"query": "service:web"}, "indexes": ["main"], "compute": {"aggregation": "count", "interval": 60000}}]}`)
+	if got := strings.Join(odd.Values(src, at(0), at(100)).Notes, "; "); got != "the interval of 60000 ms of a query of spans is not evaluated here; indexes do not exist here: a query of spans reads all" {
+		t.Errorf("notes %q", got)
+	}
+	if got := request(t, query(count, "")).Values(src, at(0), at(100)).Notes; len(got) > 0 {
+		t.Errorf("notes %q", got)
+	}
 	weighted := spans(t, map[string]any{"service": "web", "weight": 4.0, "@duration": 1.0}, map[string]any{"service": "web", "@duration": 11.0})
 	for compute, want := range map[string]string{count: "5", `{"aggregation": "avg", "metric": "@duration"}`: "3", `{"aggregation": "sum", "metric": "@duration"}`: "15"} {
 		if got := request(t, query(compute, "")).Values(weighted, at(0), at(100)).written(); got != want {

@@ -344,6 +344,35 @@ func TestHolding(t *testing.T) {
 	}
 }
 
+// Options that would change what is notified have a note.
+func TestIgnoredOptions(t *testing.T) {
+	for options, want := range map[string]string{
+		`"renotify_interval": 60`:                           "options.renotify_interval is not evaluated here",
+		`"renotify_interval": 0, "silenced": {}`:            "",
+		`"renotify_interval": null, "notify_by": []`:        "",
+		`"silenced": {"*": null}, "notify_by": ["service"]`: "options.notify_by is not evaluated here; options.silenced is not evaluated here",
+		`"scheduling_options": {"custom_schedule": {}}`:     "options.scheduling_options is not evaluated here",
+		`"group_retention_duration": "2d"`:                  "options.group_retention_duration is not evaluated here",
+		`"min_failure_duration": 60, "new_host_delay": 300`: "options.min_failure_duration is not evaluated here; options.new_host_delay is not evaluated here",
+		`"locked": true, "notify_audit": true`:              "", // who may edit it
+	} {
+		m, err := NewMonitor("m", "7", body(t, `{"name": "n", "type": "query alert", "query": "avg(last_5m):avg:g{*} > 5", "options": {%s}}`, options))
+		if err != nil {
+			t.Errorf("%s: %v", options, err)
+			continue
+		}
+		if got := strings.Join(m.Notes, "; "); got != want {
+			t.Errorf("%s: notes %q, want %q", options, got, want)
+		}
+	}
+	for window, want := range map[string]string{"last_1h": "", "last_61m": "is read in steps of 60 s", "last_6h": "in steps of 60 s", "last_7h": "in steps of 300 s"} {
+		m := metricMonitor(t, "avg("+window+"):avg:g{*} > 5", "", "")
+		if got := strings.Join(m.Notes, ""); !strings.Contains(got, want) || want == "" && got != "" {
+			t.Errorf("%s: %q, want %q", window, got, want)
+		}
+	}
+}
+
 func TestMonitorsThatAreNotEvaluated(t *testing.T) {
 	for _, c := range []struct{ kind, query, want string }{
 		{"composite", "1 && 2", `monitors of the type "composite" are not evaluated here`},
@@ -399,6 +428,7 @@ func TestMonitorsThatAreNotEvaluated(t *testing.T) {
 		`{"name": "n", "query": "q", "options": {"notify_no_data": 1}}`:                                   "options.notify_no_data is not true or false: 1",
 		`{"name": "{{#x}}", "query": "q"}`:                                                                "name: {{#x}} is not a condition",
 		`{"name": "n", "query": "q", "message": "{{"}`:                                                    "message: {{ lacks a closing }}",
+		`{"name": "n", "query": "q", "options": {"on_missing_data": "zero"}}`:                             `options.on_missing_data "zero" is not default`,
 		`{"name": "n", "query": "q", "options": {"on_missing_data": "default", "notify_no_data": true}}`:  "on_missing_data cannot be beside notify_no_data",
 		`{"name": "n", "query": "q", "options": {"on_missing_data": "default", "no_data_timeframe": 10}}`: "on_missing_data cannot be beside notify_no_data",
 	} {
