@@ -361,27 +361,20 @@ type MonitorLine struct {
 	State string `json:"state"`
 }
 
-// quoted matches the tags of a search for monitors.
-var quoted = regexp.MustCompile(`"([^"]+)"`)
-
-// monitors lists the monitors that have all tags of the widget's query.
-func (p *painter) monitors(w *Widget, definition map[string]any, _ time.Time) error {
-	search := p.replaced(text(definition["query"]))
-	tags, is := strings.CutPrefix(search, "tag:(")
-	if !is || strings.Contains(tags, " OR ") || strings.Contains(tags, "-\"") {
-		return fmt.Errorf("a search for monitors must be tag:(\"a\" AND \"b\"), got %s", search)
-	}
+// monitors lists the monitors that the widget's query selects.
+func (p *painter) monitors(w *Widget, definition map[string]any, _ time.Time) (err error) {
 	w.Monitors = []MonitorLine{}
 	p.d.Read(func(catalog *query.Catalog, _ query.Source, _ time.Time) {
-		for _, m := range catalog.Monitors {
-			has := append(slices.Clone(m.Tags), managed)
-			if !slices.ContainsFunc(quoted.FindAllStringSubmatch(tags, -1), func(t []string) bool { return !slices.Contains(has, t[1]) }) {
-				w.Monitors = append(w.Monitors, MonitorLine{m.Key, PlainName(m.Name), m.State().String()})
-			}
+		var found []*query.Monitor
+		if found, err = catalog.Search(p.replaced(text(definition["query"]))); err != nil {
+			return
+		}
+		for _, m := range found {
+			w.Monitors = append(w.Monitors, MonitorLine{m.Key, PlainName(m.Name), m.State().String()})
 		}
 	})
 	slices.SortStableFunc(w.Monitors, func(a, b MonitorLine) int { return order(b.State) - order(a.State) })
-	return nil
+	return err
 }
 
 // order returns how bad a state is.
@@ -396,38 +389,17 @@ func order(state string) int {
 
 // checks counts the groups of a service check by their latest status.
 func (p *painter) checks(w *Widget, definition map[string]any, from time.Time) error {
-	by := textsOf(definition["group_by"])
-	var scope []string
-	for _, t := range textsOf(definition["tags"]) {
-		if tag := p.replaced(t); !strings.HasSuffix(tag, ":*") {
-			scope = append(scope, tag)
-		}
-	}
-	groups := map[string]query.Status{}
-	latest := map[string]query.CheckResult{} // of each distinct set of tags
-	for _, r := range p.d.source.Checks(text(definition["check"]), from, p.to.Add(time.Second)) {
-		if !slices.ContainsFunc(scope, func(t string) bool { return !slices.Contains(r.Tags, t) }) {
-			latest[r.Tags.String()] = r
-		}
-	}
-	for _, r := range latest {
-		var group []string
-		for _, key := range by {
-			value, _ := r.Tags.Get(key)
-			group = append(group, value)
-		}
-		name := strings.Join(group, ",")
-		if worst, is := groups[name]; !is || r.Status > worst {
-			groups[name] = r.Status
-		}
+	groups, err := query.CheckStatuses(p.d.source, text(definition["check"]), textsOf(definition["tags"]), textsOf(definition["group_by"]), p.variables, from, p.to.Add(time.Second))
+	if err != nil {
+		return err
 	}
 	if len(groups) == 0 {
 		return fmt.Errorf("no result of the check %s arrived in this time", text(definition["check"]))
 	}
 	for status, name := range []string{"OK", "Warning", "Critical", "Unknown"} {
 		n := 0
-		for _, s := range groups {
-			if int(s) == status {
+		for _, g := range groups {
+			if int(g.Status) == status {
 				n++
 			}
 		}

@@ -122,6 +122,9 @@ func (d *Definitions) fill(base string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.catalog, d.dashboards = query.NewCatalog(documents), dashboards
+	for _, m := range d.catalog.Monitors {
+		m.Tags = query.NewTags(append(m.Tags, managed)...)
+	}
 	d.catalog.HostIP = func(host string) string {
 		if host == d.cfg.Host.Name {
 			return d.cfg.HostIP

@@ -292,7 +292,7 @@ func TestUnknownWidgetsSayWhy(t *testing.T) {
 	d := load(t, store.New(0), func(c *Config) { c.Files = files })
 	v, _ := d.View("x", Choice{})
 	for i, want := range []string{"Widgets of type sunburst are not drawn here.", "x{*", "lists of rum_stream are not kept", "the SLO 0123 is not among the definitions",
-		"a search for monitors", "the widget has 0 requests", "no result of the check never"} {
+		"monitors are searched here by tag", "the widget has 0 requests", "no result of the check never"} {
 		if got := v.Widgets[i]; !strings.Contains(got.Problem, want) || got.Place != nil {
 			t.Errorf("widget %d: %q, want %q", i, got.Problem, want)
 		}

@@ -145,8 +145,8 @@ func newRecurrence(o object, zone *time.Location) (recurrence, error) {
 			return recurrence{}, fmt.Errorf("start %q is not a local time without an offset, such as 2026-11-25T19:00:00", start)
 		}
 	}
-	if y := begin.Year(); y < 2000 || y > 2200 {
-		return recurrence{}, fmt.Errorf("start %q is not between the years 2000 and 2200", start)
+	if y := begin.Year(); y < 1970 || y > 2200 {
+		return recurrence{}, fmt.Errorf("start %q is not between the years 1970 and 2200", start)
 	}
 	for _, name := range []string{"DTSTART", "DTEND", "DURATION"} {
 		if strings.Contains(strings.ToUpper(text), name) {

@@ -163,8 +163,8 @@ func TestDowntimesThatAreRefused(t *testing.T) {
 		{"UTC", "2026-11-23T19:00:00", "1h", "FREQ=NEVER", `rrule "FREQ=NEVER"`},
 		{"UTC", "2026-11-23T19:00:00", "1h", "FREQ=DAILY;DTSTART=20261123T190000", "contains DTSTART; the API refuses it: start and duration are fields"},
 		{"UTC", "2026-11-23T19:00:00", "1h", "FREQ=HOURLY", "more often than daily"},
-		{"UTC", "1999-11-23T19:00:00", "1h", "FREQ=DAILY", "not between the years 2000 and 2200"},
-		{"UTC", "2201-11-23T19:00:00", "1h", "FREQ=DAILY", "not between the years 2000 and 2200"},
+		{"UTC", "1969-11-23T19:00:00", "1h", "FREQ=DAILY", "not between the years 1970 and 2200"},
+		{"UTC", "2201-11-23T19:00:00", "1h", "FREQ=DAILY", "not between the years 1970 and 2200"},
 		{"UTC", "2026-11-23T19:00:00", "1h", "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30", "never occurs after 2026-11-23T19:00:00"},
 		{"UTC", "2026-11-23T19:00:00", "1h", "FREQ=DAILY;BYHOUR=25", `rrule "FREQ=DAILY;BYHOUR=25"`},
 	} {

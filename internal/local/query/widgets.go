@@ -14,6 +14,11 @@ func (c *Catalog) Search(text string) ([]*Monitor, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, key := range attributesOf(s.root) {
+		if !slices.Contains(searchable, key) {
+			return nil, fmt.Errorf("search %q: monitors are searched here by %s, not by %s", text, strings.Join(searchable[:5], ", "), key)
+		}
+	}
 	var all []*Monitor
 	for _, m := range c.Monitors {
 		if s.Match(searched{m}) {
@@ -21,6 +26,30 @@ func (c *Catalog) Search(text string) ([]*Monitor, error) {
 		}
 	}
 	return all, nil
+}
+
+// searchable are the keys of searches for monitors. Words without a key have the last one.
+var searchable = []string{"tag", "title", "type", "status", "priority", "message"}
+
+// attributesOf returns the names of the attributes that a condition reads.
+func attributesOf(c condition) (names []string) {
+	var parts []condition
+	switch c := c.(type) {
+	case attributeIs:
+		return []string{c.name}
+	case attributeIn:
+		return []string{c.name}
+	case everyOf:
+		parts = c
+	case oneOf:
+		parts = c
+	case noneOf:
+		parts = []condition{c.of}
+	}
+	for _, part := range parts {
+		names = append(names, attributesOf(part)...)
+	}
+	return names
 }
 
 // searched is a monitor as a search reads it.

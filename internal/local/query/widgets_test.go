@@ -23,7 +23,8 @@ func TestMonitorSearch(t *testing.T) {
 		`type:"slo alert"`:                     "b",
 		`status:Alert`:                         "b",
 		`priority:p2`:                          "a",
-		`nothing:x`:                            "",
+		`web`:                                  "ab",
+		`WEB -requests`:                        "a",
 	} {
 		all, err := c.Search(search)
 		got := ""
@@ -38,6 +39,9 @@ func TestMonitorSearch(t *testing.T) {
 		`tag:("a" AND "b" OR "c")`: "AND and OR between values need parentheses",
 		`tag:("a" "b")`:            "AND or OR is missing between values",
 		`(`:                        "a term is missing",
+		`nothing:x`:                "monitors are searched here by tag, title, type, status, priority, not by nothing",
+		`-(tag:a OR nothing:x)`:    "not by nothing",
+		`tag:a nothing:>5`:         "not by nothing",
 	} {
 		if _, err := c.Search(search); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", search, err, want)
