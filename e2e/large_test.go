@@ -289,3 +289,45 @@ func TestMissingTraceArrives(t *testing.T) {
 		}
 	}
 }
+
+// TestCompareTraces goes from a trace to its comparison with the slowest one of its resource.
+func TestCompareTraces(t *testing.T) {
+	t.Parallel()
+	s := store.New(0)
+	add := func(id int, statement, total time.Duration, more bool) {
+		now := time.Now().Add(-time.Minute)
+		spans := []span.Span{
+			{SpanID: 1, Service: "web", Operation: "http.request", Resource: "GET /", Type: "web", Start: now, Duration: total},
+			{SpanID: 2, ParentID: 1, Service: "db", Operation: "query", Resource: "SELECT 1 FROM orders", Type: "sql", Start: now, Duration: statement},
+		}
+		if more {
+			spans = append(spans, span.Span{SpanID: 3, ParentID: 1, Service: "mail", Operation: "http.request", Resource: "POST /send", Type: "http", Start: now, Duration: time.Millisecond})
+		}
+		s.AddSpans(span.Chunk{TraceID: fmt.Sprintf("%032x", id), Spans: spans})
+	}
+	add(1, 10*time.Millisecond, 20*time.Millisecond, false)
+	add(2, 200*time.Millisecond, 220*time.Millisecond, true)
+	pages := pagesOf(t, s)
+	b := browser.Start(t)
+	b.Do(t, chromedp.EmulateViewport(1280, 900), chromedp.Navigate(pages+fmt.Sprintf("/t/%032x", 1)))
+	b.Text(t)
+	b.Do(t, chromedp.Click(`a[href$="with=slowest"]`))
+	text := ""
+	poll.True(t, "the comparison is shown", func() bool {
+		text = b.Text(t)
+		return strings.Contains(text, "b was 200ms faster than a.")
+	})
+	for _, want := range []string{"The largest difference: 190ms less in db SELECT 1 FROM orders.", "Only a has 1 of these spans.", "only in a", "-190ms", "Statements"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	shoot(t, b, "/compare", 1280)
+	b.Do(t, chromedp.EmulateViewport(400, 900))
+	if eval[bool](t, b, `document.documentElement.scrollWidth > innerWidth`) {
+		t.Error("the page is wider than 400 pixels")
+	}
+	for _, e := range b.Errors() {
+		t.Errorf("error on the page: %s", e)
+	}
+}

@@ -56,7 +56,7 @@ func mouse(t *testing.T, b *browser.Browser, typ input.DispatchMouseEventType, x
 }
 
 // TestListsDoNotWorkAgainstTheUser: a live list stays as it is while the user points at it,
-// scrolls or selects in it, and tells how many rows are new. Typing does not stop it.
+// scrolls or selects in it, and shows how many rows are new. Typing does not stop it.
 func TestListsDoNotWorkAgainstTheUser(t *testing.T) {
 	t.Parallel()
 	s := store.New(0)

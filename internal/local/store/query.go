@@ -61,7 +61,9 @@ var aliases = map[string]string{
 const statusTag = "http.status_code"
 
 // ParseQuery parses a query. An error names what is wrong.
-func ParseQuery(text string) (Query, error) {
+func ParseQuery(text string) (Query, error) { return parseQuery(text, newTerm) }
+
+func parseQuery(text string, newTerm func(name, value string, literal bool) (term, error)) (Query, error) {
 	var q Query
 	excluded := false // by NOT before
 	for _, w := range split(text) {
@@ -106,6 +108,14 @@ func TagQuery(name, value string) string {
 
 // FieldQuery returns the query for the spans whose field has a value.
 func FieldQuery(field, value string) string { return field + ":" + quote(value) }
+
+// Quoted returns a value for a query, in quotes if it needs them.
+func Quoted(value string) string {
+	if value == "" || strings.ContainsAny(value, "\"\\: \t\n*?<>=([") {
+		return quote(value)
+	}
+	return value
+}
 
 // quote puts a text in quotes as split reads them.
 func quote(text string) string {

@@ -203,6 +203,12 @@ func (s *Store) Calls() []Call { return s.statistics.callList(s.Now()) }
 // of all that match.
 func (s *Store) Logs(f LogFilter) (listed []wire.Log, matching int) { return s.logs.search(f) }
 
+// Log returns the log line with an ID, and at most some lines of its service before and
+// after it; false if it does not exist, or was evicted.
+func (s *Store) Log(id int64, around int) (line wire.Log, before, after []wire.Log, found bool) {
+	return s.logs.around(id, around, func(line, other *wire.Log) bool { return line.Service == other.Service })
+}
+
 // Profiles returns the profiles of a service and a kind ("" matches all), the latest
 // first.
 func (s *Store) Profiles(service, kind string) []wire.Profile { return s.profiles.list(service, kind) }

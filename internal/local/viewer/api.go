@@ -1,7 +1,6 @@
 package viewer
 
 import (
-	"apmapp/internal/local/wire"
 	"bytes"
 	"encoding/json"
 	"net/http"
@@ -67,16 +66,6 @@ func (v *viewer) apiTrace(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	v.answer(w, t)
-}
-
-func (v *viewer) apiLogs(w http.ResponseWriter, r *http.Request) {
-	q := r.URL.Query()
-	lines, matching := v.Store.Logs(store.LogFilter{
-		Service: q.Get("service"), Level: q.Get("level"), Text: q.Get("q"), TraceID: q.Get("trace_id"), Limit: limit(r)})
-	v.answer(w, struct {
-		Matching int        `json:"matching"`
-		Lines    []wire.Log `json:"lines"`
-	}{matching, lines})
 }
 
 func (v *viewer) apiProfiles(w http.ResponseWriter, r *http.Request) {

@@ -18,6 +18,7 @@ import (
 // functions are the functions of templates.
 var functions = template.FuncMap{
 	"duration": format.Duration,
+	"change":   change,
 	"rate":     format.Rate,
 	"bytes":    format.Bytes,
 	"clock":    func(t time.Time) string { return clock(t, time.Now()) },
@@ -32,7 +33,7 @@ var functions = template.FuncMap{
 	},
 	"count":   func(n reflect.Value) string { return format.Count(n.Int()) }, // of any integer type,
 	"counts":  counts,
-	"facts":   factsOf,
+	"facts":   func(l wire.Log) string { return factsOf(l).String() },
 	"failure": func(s *span.Span) span.Failure { f, _ := s.Failure(); return f },
 	"spark":   spark,
 	"add":     func(a, b int) int { return a + b },
@@ -43,7 +44,19 @@ var functions = template.FuncMap{
 	"columns": columnsOf,
 	"bars":    barsOf,
 	"json":    encode,
-	"levels":  func() []string { return []string{wire.Debug, wire.Info, wire.Warn, wire.Error, wire.Critical} },
+	"levels":  levels,
+}
+
+// change writes the difference of two durations with its sign.
+func change(d time.Duration) string {
+	if d > 0 {
+		return "+" + format.Duration(d)
+	}
+	return format.Duration(d)
+}
+
+func levels() []string {
+	return []string{wire.Debug, wire.Info, wire.Warn, wire.Error, wire.Critical}
 }
 
 // clock writes a time in this machine's zone, with its date if that is not today's.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,45 +12,46 @@ import (
 	"apmapp/internal/local/wire"
 )
 
-// factsOf returns what a log line tells about a request, besides its message: method,
-// path, status, duration and the error's message, from Datadog's standard attributes.
+// facts is what a log line tells about a request, besides its message.
+type facts struct{ Method, Path, Status, Duration, Error string }
+
+// String returns the facts in one line.
+func (f facts) String() string {
+	all := []string{f.Method, f.Path, f.Status, f.Duration, f.Error}
+	return strings.Join(slices.DeleteFunc(all, func(fact string) bool { return fact == "" }), " ")
+}
+
+// factsOf returns the facts of a line from Datadog's standard attributes.
 // https://docs.datadoghq.com/standard-attributes/
-func factsOf(l wire.Log) string {
-	if !strings.HasPrefix(l.Raw, "{") {
-		return ""
-	}
+func factsOf(l wire.Log) facts {
 	var attributes map[string]any
-	if json.Unmarshal([]byte(l.Raw), &attributes) != nil {
-		return ""
+	if !strings.HasPrefix(l.Raw, "{") || json.Unmarshal([]byte(l.Raw), &attributes) != nil {
+		return facts{}
 	}
 	text := func(names ...string) string {
 		for _, name := range names {
+			found := ""
 			switch v := attribute(attributes, name).(type) {
 			case string:
-				if v != "" {
-					return v
-				}
+				found = v
 			case float64:
 				if v == math.Trunc(v) && math.Abs(v) < 1e15 {
-					return fmt.Sprintf("%.0f", v)
+					found = fmt.Sprintf("%.0f", v)
 				}
+			}
+			if found != "" && found != l.Message {
+				return found
 			}
 		}
 		return ""
 	}
-	var facts []string
-	for _, fact := range []string{
-		text("http.method"),
-		text("http.url_details.path", "http.route", "http.target", "http.url"),
-		text("http.status_code", "http.response.status_code"),
-		durationOf(attribute(attributes, "duration")),
-		text("error.message", "error", "err"),
-	} {
-		if fact != "" && fact != l.Message {
-			facts = append(facts, fact)
-		}
+	return facts{
+		Method:   text("http.method"),
+		Path:     text("http.url_details.path", "http.route", "http.target", "http.url"),
+		Status:   text("http.status_code", "http.response.status_code"),
+		Duration: durationOf(attribute(attributes, "duration")),
+		Error:    text("error.message", "error", "err"),
 	}
-	return strings.Join(facts, " ")
 }
 
 // durationOf writes a duration in nanoseconds.

@@ -18,7 +18,7 @@ func TestFactsOf(t *testing.T) {
 		`plain text http.method=GET`:                       "",
 		`{"cut`:                                            "",
 	} {
-		if got := factsOf(wire.DecodeLog([]byte(line), time.Now())); got != want {
+		if got := factsOf(wire.DecodeLog([]byte(line), time.Now())).String(); got != want {
 			t.Errorf("%s: %q, want %q", line, got, want)
 		}
 	}

@@ -1,7 +1,6 @@
 package viewer
 
 import (
-	"apmapp/internal/local/wire"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -148,16 +147,4 @@ func (v *viewer) traces(w http.ResponseWriter, r *http.Request) {
 		data.Traces = data.Traces[:min(listed, len(data.Traces))]
 	}
 	v.show(w, status, "traces", page{Title: "Traces", Section: "traces", Live: true, Data: data})
-}
-
-func (v *viewer) logs(w http.ResponseWriter, r *http.Request) {
-	q := r.URL.Query()
-	data := struct {
-		Service, Level, Text string
-		Lines                []wire.Log
-		Matching             int
-		Services             []string
-	}{Service: q.Get("service"), Level: q.Get("level"), Text: q.Get("q"), Services: v.Store.ServiceNames()}
-	data.Lines, data.Matching = v.Store.Logs(store.LogFilter{Service: data.Service, Level: data.Level, Text: data.Text, Limit: listed})
-	v.show(w, http.StatusOK, "logs", page{Title: "Logs", Section: "logs", Live: true, Data: data})
 }

@@ -61,7 +61,7 @@ func New(cfg Config) http.Handler {
 		cfg.Received = received.New()
 	}
 	v := &viewer{Config: cfg, pages: map[string]*template.Template{}}
-	for _, name := range []string{"overview", "errors", "service", "map", "traces", "trace", "logs", "profiles", "metrics", "received", "usage", "design", "faults", "missing",
+	for _, name := range []string{"overview", "errors", "service", "map", "traces", "trace", "compare", "logs", "logline", "profiles", "metrics", "received", "usage", "design", "faults", "missing",
 		"dashboards", "dashboard", "monitors", "monitor", "slos", "runbook"} {
 		v.pages[name] = template.Must(template.New("layout.html").Funcs(functions).Funcs(definitionFunctions).
 			ParseFS(files, "pages/layout.html", "pages/parts.html", "pages/parts-definitions.html", "pages/"+name+".html"))
@@ -78,7 +78,9 @@ func New(cfg Config) http.Handler {
 	mux.HandleFunc("GET /map", v.calls)
 	mux.HandleFunc("GET /traces", v.traces)
 	mux.HandleFunc("GET /t/{id}", v.trace)
+	mux.HandleFunc("GET /compare", v.compare)
 	mux.HandleFunc("GET /logs", v.logs)
+	mux.HandleFunc("GET /logs/{id}", v.logLine)
 	mux.HandleFunc("GET /profiles", v.profiles)
 	mux.HandleFunc("GET /profiles/{id}/{view}", v.profile)
 	mux.HandleFunc("GET /profiles/merged/{view}", v.merged)
@@ -139,7 +141,7 @@ func New(cfg Config) http.Handler {
 func (v *viewer) twins(next http.Handler) http.Handler {
 	pages := http.NewServeMux()
 	for path, of := range map[string]http.HandlerFunc{
-		"/{$}": v.apiServices, "/errors": v.apiErrors, "/map": v.apiCalls, "/traces": v.apiTraces, "/t/{id}": v.apiTrace, "/logs": v.apiLogs,
+		"/{$}": v.apiServices, "/errors": v.apiErrors, "/map": v.apiCalls, "/traces": v.apiTraces, "/t/{id}": v.apiTrace, "/compare": v.apiCompare, "/logs": v.apiLogs, "/logs/{id}": v.apiLogLine,
 		"/profiles": v.apiProfiles, "/metrics": v.apiMetrics, "/received": v.apiReceived, "/usage": v.apiUsage, "/services/{service}": v.apiService, "/services/{service}/resource": v.apiResource,
 		"/dashboards": v.needsDefinitions(v.apiDashboards), "/dashboards/{key}": v.needsDefinitions(v.apiDashboard), "/slos": v.needsDefinitions(v.apiSLOs),
 		"/monitors": v.needsDefinitions(v.apiMonitors), "/monitors/{key}": v.needsDefinitions(v.apiMonitor),

@@ -26,6 +26,9 @@ var words = map[string]string{
 	"panic": Critical, "dpanic": Critical, "f": Critical, "c": Critical, "a": Critical,
 }
 
+// LevelOf returns the level that a word such as err or warning means; "" for any other word.
+func LevelOf(word string) string { return wordLevel(word) }
+
 // wordLevel returns the level of a word, also with an offset as slog writes it
 // (WARN+1); "" for any other word.
 func wordLevel(word string) string {

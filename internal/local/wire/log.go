@@ -9,6 +9,8 @@ import (
 
 // Log is a log line.
 type Log struct {
+	// ID is the number of the line, set by the store.
+	ID   int64     `json:"id"`
 	Time time.Time `json:"time"`
 	// Level is DEBUG, INFO, WARN, ERROR or CRITICAL, or a level of the program's own
 	// in upper case.
