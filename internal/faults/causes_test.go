@@ -109,6 +109,17 @@ func testCauses(t *testing.T, database func(*testing.T) string) {
 				return err
 			}
 			poll.Until(t, well)
+			if tc.fault == "table-gone" { // its other name is not free
+				if err := d.exec(ctx, "CREATE TABLE kept (a INT)"); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := statements(renameTable, restoreTable)(ctx, d); err == nil || !strings.HasPrefix(err.Error(), renameTable+": Error 1") {
+					t.Errorf("caused although the table kept exists: %v", err)
+				}
+				if err := errors.Join(well(), d.exec(ctx, "DROP TABLE kept")); err != nil {
+					t.Fatal(err)
+				}
+			}
 			f := catalog[slices.Index(Names(), tc.fault)]
 			for range 2 { // an undone fault can be caused again
 				undo, err := f.cause(ctx, d)

@@ -478,3 +478,19 @@ func TestNamesWithoutVariables(t *testing.T) {
 		}
 	}
 }
+
+// TestStatisticsWithoutDurations: a tracer may count requests without their durations.
+func TestStatisticsWithoutDurations(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := store.New(0)
+		d := load(t, s)
+		s.AddStatistics(&pb.StatsPayload{ClientComputed: true, Stats: []*pb.ClientStatsPayload{{Env: "dev", Stats: []*pb.ClientStatsBucket{{
+			Start: uint64(time.Now().UnixNano()), Duration: 1e10, Stats: []*pb.ClientGroupedStats{{Service: "apmapp", Name: "http.request", Resource: "GET /", Hits: 5}},
+		}}}}})
+		time.Sleep(time.Minute)
+		d.Evaluate(s.Now())
+		if state := stateOf(d, "p99-latency"); state == query.Alert || state == query.Warn {
+			t.Errorf("an unknown latency is %s", state)
+		}
+	})
+}

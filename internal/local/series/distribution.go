@@ -100,8 +100,13 @@ func (d *Distribution) Clone() *Distribution {
 	return &Distribution{d.sketch.Copy()}
 }
 
-// Sketch returns the distribution as a DDSketch.
-func (d *Distribution) Sketch() *ddsketch.DDSketch { return d.sketch }
+// Sketch returns the distribution as a DDSketch; an empty one of nil.
+func (d *Distribution) Sketch() *ddsketch.DDSketch {
+	if d == nil {
+		return NewDistribution().sketch
+	}
+	return d.sketch
+}
 
 // Merge adds another distribution, which may be nil.
 func (d *Distribution) Merge(o *Distribution) {
