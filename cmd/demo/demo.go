@@ -116,7 +116,7 @@ func demo(ctx context.Context, o options, stdout, stderr, live io.Writer) (err e
 	}()
 
 	if local != nil {
-		fmt.Fprintf(stdout, "pages     %s  (services, traces, logs, profiles, metrics)\n", local.pages.URL())
+		fmt.Fprintf(stdout, "pages     %s  (overview, traces, logs, profiles, metrics, dashboards, monitors)\n", local.pages.URL())
 	}
 	fmt.Fprintf(stdout, "service   %s  (/, /api/trace, /api/apm)\n", target)
 	fmt.Fprintf(stdout, "database  %s\n", db.description)
