@@ -592,10 +592,10 @@ func TestNotSeen(t *testing.T) {
 		name, pages string
 		want        Finding
 	}{
-		{"the pages have ended", loopback.FreeAddr(t), failed("but not seen at", "/received")},
-		{"the pages do not have it", strings.TrimPrefix(answering(t, http.NotFound), "http://"), failed("404 Not Found", "/received")},
-		{"the pages are elsewhere", "192.0.2.7:80", ok("can only be reached on the Agent's machine")},
-		{"no address", "pages", ok("can only be reached on the Agent's machine")},
+		{"the pages are in another container", loopback.FreeAddr(t), ok("accepted by POST /v0.4/traces; its pages at 127.0.0.1:")},
+		{"the pages do not have it", strings.TrimPrefix(answering(t, http.NotFound), "http://"), failed("answers 404 Not Found for it", "/received")},
+		{"the pages are elsewhere", "192.0.2.7:80", ok("cannot be reached from here")},
+		{"no address", "pages", ok("cannot be reached from here")},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			body := strings.Replace(usualInfo, "{", `{"local_pages": "`+c.pages+`",`, 1)

@@ -155,40 +155,45 @@ func (d *doctor) seen(ctx context.Context, id, path string) {
 		return
 	}
 	pages := d.agent.pages()
+	elsewhere := found + "; its pages at " + d.agent.info.Pages + " cannot be reached from here"
 	if pages == "" {
-		d.add(check, OK, found+"; the pages at "+d.agent.info.Pages+" can only be reached on the Agent's machine", "")
+		d.add(check, OK, elsewhere, "")
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, d.patience)
 	defer cancel()
-	var reason string
-	for {
-		var ok bool
-		if ok, reason = lookUp(ctx, pages+"/api/traces/"+id); ok {
+	for answered := 0; ; {
+		status, err := lookUp(ctx, pages+"/api/traces/"+id)
+		switch {
+		case status == http.StatusOK:
 			d.add(check, OK, found+", and seen at "+pages+"/t/"+id, "")
+			return
+		case err == nil:
+			answered = status
+		case answered == 0: // such as in another container, which shares only the socket
+			d.add(check, OK, elsewhere, "")
 			return
 		}
 		select {
 		case <-ctx.Done():
-			d.add(check, Failed, found+", but not seen at "+pages+": "+reason, "look at "+pages+"/received, which counts what was refused")
+			d.add(check, Failed, fmt.Sprintf("%s, but %s answers %d %s for it", found, pages, answered, http.StatusText(answered)), "look at "+pages+"/received, which counts what was refused")
 			return
-		case <-time.After(50 * time.Millisecond): // the pages are a moment behind
+		case <-time.After(50 * time.Millisecond): // the pages show it a moment later
 		}
 	}
 }
 
-// lookUp reports whether a page exists, and else the reason.
-func lookUp(ctx context.Context, page string) (ok bool, reason string) {
+// lookUp returns the status of a page.
+func lookUp(ctx context.Context, page string) (status int, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, page, nil)
 	if err != nil {
-		return false, cause(err).Error()
+		return 0, err
 	}
 	resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
 	if err != nil {
-		return false, unreachable(req.URL.Host, err)
+		return 0, err
 	}
-	defer resp.Body.Close()
-	return resp.StatusCode == http.StatusOK, resp.Status
+	return resp.StatusCode, resp.Body.Close()
 }
 
 // pages returns the URL of the local agent's pages as this machine reaches them, without a

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -75,6 +76,7 @@ func testProvision(m provisioned, server, output string) {
 	testUnits(m)
 	m.load()
 	testUsers(m)
+	testDoctor(m)
 	testLog(m)
 	testRotation(m)
 	testFullDisk(m)
@@ -83,6 +85,34 @@ func testProvision(m provisioned, server, output string) {
 	testRepair(m)
 	testStop(m)
 	testSecrets(m)
+}
+
+// testDoctor runs the command of docs/doctor.md for systemd. Without an Agent, everything but
+// the Agent is in order.
+func testDoctor(m provisioned) {
+	m.t.Helper()
+	page, err := os.ReadFile(filepath.Join(repository, "docs", "doctor.md"))
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	command := regexp.MustCompile(`(?m)^sudo (systemd-run (?:.*\\\n)*.*)$`).FindSubmatch(page)
+	if command == nil {
+		m.t.Fatal("docs/doctor.md has no command with systemd-run")
+	}
+	out, err := m.Run("bash", "-c", string(command[1]))
+	if err == nil {
+		m.t.Error("the doctor succeeds without an Agent")
+	}
+	for _, want := range []string{
+		`(?m)^ok +tracing +on, for the service apmapp, env dev`,
+		`(?m)^failed +(?:agent port|metrics) +nothing listens`,
+		`(?m)^ok +database schema +visits can be read, recorded and deleted$`,
+		`(?m)^ok +database comment +statements reach MySQL with the ID of their trace$`,
+	} {
+		if !regexp.MustCompile(want).MatchString(out) {
+			m.t.Errorf("no %s in\n%s", want, out)
+		}
+	}
 }
 
 // testUsers checks the users and settings of the MySQL server as a client sees them.
