@@ -188,7 +188,7 @@ var accountCommands = []struct {
 	{`export [\w]+=\S+(?: [\w]+=\S+)*`, nil}, // deploy/verify/agent knows the names
 	{`sudo (?:--preserve-env=\S+ )?(deploy/\S+) (--\w+)`, func(t *testing.T, args []string) string { return contains(t, args[0], "  "+args[1]+" ") }},
 	{`sudo datadog-agent status`, nil},
-	{`sudo datadog-agent check (\w+)`, func(_ *testing.T, args []string) string {
+	{`sudo -u dd-agent -- datadog-agent check (\w+)`, func(_ *testing.T, args []string) string {
 		for _, name := range []string{args[0] + ".yaml", args[0] + ".d/conf.yaml"} {
 			if _, err := os.Stat("../../deploy/agent/conf.d/" + name); err == nil {
 				return ""

@@ -72,7 +72,7 @@ func (d *doctor) reach(ctx context.Context) {
 	}
 	d.add("agent address", OK, a.URL+", from "+a.From, "")
 	if a.socket == "" {
-		a.proxy, _ = http.ProxyFromEnvironment(&http.Request{URL: a.url}) // a wrong proxy is an error of each request
+		a.proxy, _ = http.ProxyFromEnvironment(&http.Request{URL: a.url}) // a proxy that is not a URL is ignored, by the tracer too
 	}
 	switch {
 	case a.proxy != nil:

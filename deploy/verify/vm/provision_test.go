@@ -87,7 +87,7 @@ func testProvision(m provisioned, server, output string) {
 	testSecrets(m)
 }
 
-// testDoctor runs the command of docs/doctor.md for systemd. Without an Agent, everything but
+// testDoctor runs the command of docs/doctor.md for this machine. Without an Agent, everything but
 // the Agent is in order.
 func testDoctor(m provisioned) {
 	m.t.Helper()
@@ -95,9 +95,9 @@ func testDoctor(m provisioned) {
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	command := regexp.MustCompile(`(?m)^sudo (systemd-run (?:.*\\\n)*.*)$`).FindSubmatch(page)
+	command := regexp.MustCompile(`(?m)^sudo (DD_ENV=.*/apmapp -doctor.*)$`).FindSubmatch(page)
 	if command == nil {
-		m.t.Fatal("docs/doctor.md has no command with systemd-run")
+		m.t.Fatal("docs/doctor.md has no command for systemd")
 	}
 	out, err := m.Run("bash", "-c", string(command[1]))
 	if err == nil {
