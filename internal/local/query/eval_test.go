@@ -173,6 +173,8 @@ func TestWorkedExamples(t *testing.T) {
 		{"per_hour(avg:counter{host:a})", 0, 60, 10, "_ 3600 _ 5400 -1800 3600", ratePage},
 		{"diff(max:counter{*})", 0, 60, 10, "_ 10 20 30 10 10", ratePage}, // before the aggregation of space
 		{"diff(1 * avg:counter{host:b})", 0, 60, 10, "_ 10 10 10 10 10", ratePage},
+		{"diff(sum:hits{path:a}.as_count()) + avg:g{*}", 0, 60, 10, "_ 12 _ 24 _ 26", ratePage}, // a difference is no count
+		{"diff(1 * sum:hits{path:a}.as_count()) + avg:g{*}", 0, 60, 10, "_ 12 _ 24 _ 26", ratePage},
 		{"throughput(sum:hits{path:a}.as_count())", 0, 60, 20, "1.5 2 3", ratePage},
 		{"abs(avg:wave{*})", 0, 60, 10, "2 1 0 1 2 1", arithmeticPage},
 		{"log2(avg:wave{*})", 0, 60, 10, "_ _ _ 0 1 0", arithmeticPage},

@@ -454,6 +454,20 @@ func (r *metricRule) lastBefore(src Source, now time.Time) int64 {
 	return newest
 }
 
+// firstSince returns the time of the oldest data since a time, or end without any: buckets
+// of weeks without data would only take time.
+func (r *metricRule) firstSince(src Source, since, end int64) int64 {
+	oldest := end
+	for _, q := range metricsOf(r.root) {
+		for _, s := range src.Series(q.name, time.Unix(since, 0), time.Unix(end, 0)) {
+			if q.scope.match(s.Tags) && len(s.Points) > 0 {
+				oldest = min(oldest, max(s.Points[0].Time, since))
+			}
+		}
+	}
+	return oldest
+}
+
 // unusual returns the share of values outside of the band of anomalies.
 func (r *metricRule) unusual(src Source, to time.Time, n *notes) []reading {
 	c := r.anomalies
@@ -462,7 +476,8 @@ func (r *metricRule) unusual(src Source, to time.Time, n *notes) []reading {
 	windows := int64(max(r.alert, r.recovery) / time.Second)
 	begin := end - windows - basicSpan*r.interval
 	if !basic {
-		begin = max(floor(src.Since().Unix(), r.interval), end-longestHistory)
+		since := max(src.Since().Unix(), end-longestHistory)
+		begin = floor(r.firstSince(src, since, end), r.interval)
 	}
 	if begin >= end {
 		return nil

@@ -116,6 +116,9 @@ func TestTimeSliceSLO(t *testing.T) {
 		}
 	}
 	s := slo(t, sliceSLO("avg:g{*}", "<", 2))
+	if got := s.Status(record(t, "gauge g{a:b} 300"+strings.Repeat(" 1", all)), "7d", now); got.Missing != 0 || got.Up != all || len(got.Notes) != 0 {
+		t.Errorf("with all data: %+v", got)
+	}
 	if got := s.Status(record(t), "7d", now); got.State != NoData || !math.IsNaN(got.SLI) || !math.IsNaN(got.Remaining) {
 		t.Errorf("without data: %+v", got)
 	}
