@@ -130,7 +130,7 @@ func (m *metric) series(e *evaluator, each func(*evaluator, []float64)) frame {
 			own.start += own.step // a bucket that began before the window is skipped
 		}
 		own.from = own.start
-		own.buckets = int(max((e.to-own.start+own.step-1)/own.step, 0))
+		own.buckets = int((e.to - own.start + own.step - 1) / own.step)
 	}
 	f := frame{counts: m.asCount || m.asRate, by: m.by}
 	groups := map[string]*members{}

@@ -80,6 +80,7 @@ func TestValuesOfMonitors(t *testing.T) {
 		{"percentile(last_1m):p50:d{*} > 5", 180, ""},
 		{"max(last_5m):avg:g{host:a}.rollup(sum, 120) > 5", 600, "19"}, // whole buckets: 360 to 600
 		{"min(last_5m):avg:g{host:a}.rollup(sum, 120) > 5", 600, "15"}, // the one from 240 began before the window
+		{"max(last_5m):avg:g{host:a}.rollup(sum, 3600) > 5", 600, ""},  // longer than the window
 		{"avg(last_5m):per_second(avg:g{host:a}) > 5", 600, "0.01667"},
 		{"avg(last_5m):avg:g{host:a} > -5", 600, "8"},
 	} {
@@ -324,6 +325,19 @@ func TestMessageVariables(t *testing.T) {
 	src = record(t, "gauge g{host:b,env:dev} 60 6")
 	if all := c.Evaluate(src, at(60)); len(all) != 1 || all[0].Title != "[Triggered] on b" {
 		t.Errorf("without include_tags: %+v", all)
+	}
+}
+
+// What a title or message cannot show is in the transition's notes, each once.
+func TestNotesOfMessages(t *testing.T) {
+	m, err := NewMonitor("m", "7", body(t, `{"name": "a {{nothing}}", "type": "query alert", "query": "avg(last_1m):avg:g{*} > 5", "message": "{{nothing}} {{host.name}}"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := (&Catalog{Monitors: []*Monitor{m}}).Evaluate(record(t, "gauge g{host:a} 60 6"), at(60))
+	want := "{{nothing}} is empty: this monitor has no such variable here; {{host.name}} is empty: this monitor has no such variable here"
+	if len(all) != 1 || strings.Join(all[0].Notes, "; ") != want {
+		t.Errorf("got %+v, want the notes %s", all, want)
 	}
 }
 
