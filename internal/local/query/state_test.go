@@ -478,6 +478,11 @@ func TestAnomalyMonitors(t *testing.T) {
 			t.Errorf("%s: notes %q", c.name, m.Notes)
 		}
 	}
+	// A percentile of a gauge has no values, so there is nothing to compare.
+	none := metricMonitor(t, "avg(last_1h):anomalies(p95:g{*}.as_count(), 'basic', 2, interval=60) >= 1", "", "")
+	if got := measure(t, record(t, "gauge g{a:b} 60"+calm), none, 7200); got != "" {
+		t.Errorf("a percentile of a gauge: %s", got)
+	}
 	// Recovery at 0 means no value outside, although the comparison is >=.
 	src := record(t, "gauge g{a:b} 60"+calm+strings.Repeat(" 200", 16)+strings.Repeat(" 101", 20))
 	m := metricMonitor(t, "avg(last_1h):anomalies(avg:g{*}, 'basic', 2, interval=60, alert_window='last_15m') >= 1", `"critical": 1, "critical_recovery": 0`, `, "threshold_windows": {"trigger_window": "last_15m", "recovery_window": "last_5m"}`)
