@@ -100,6 +100,12 @@ func TestListsDoNotWorkAgainstTheUser(t *testing.T) {
 	away()
 	shows("the list goes on when the pointer leaves it", 65)
 
+	mouse(t, b, chromedp.MouseMoved, 400, 600, false)
+	s.AddSpans(span.Chunk{TraceID: fmt.Sprintf("%032x", 65), Spans: []span.Span{{SpanID: 2, ParentID: 1, Service: "web", Start: time.Now(), Duration: 1}}})
+	notice("a row that changed", "new data · show")
+	away()
+	notice("a row that changed is shown", "")
+
 	// Typing.
 	b.Do(t, chromedp.Focus("input[type=search]"), chromedp.KeyEvent("ser"))
 	addTraces(s, 66, 66)
@@ -188,6 +194,13 @@ func TestKeysMoveInLists(t *testing.T) {
 	poll.True(t, "Enter opens the trace", func() bool { return strings.Contains(b.Text(t), "Logs of this trace") })
 	b.Do(t, chromedp.NavigateBack())
 	poll.True(t, "the way back leads to the row", func() bool { b.Text(t); return focused() == "GET /210" })
+	s.AddSpans(span.Chunk{TraceID: fmt.Sprintf("%032x", 300), Spans: []span.Span{{SpanID: 1, Service: "web", Resource: "GET /failed", Start: time.Now(), Duration: 1, Error: true, Tags: map[string]string{"error.type": "Timeout"}}}})
+	b.Do(t, chromedp.Navigate(pages+"/errors"))
+	b.Text(t)
+	b.Do(t, chromedp.KeyEvent("j"), chromedp.KeyEvent(kb.Enter))
+	poll.True(t, "Enter opens the trace of an error", func() bool { return strings.Contains(b.Text(t), "GET /failed") && strings.Contains(b.Text(t), "Logs of this trace") })
+	b.Do(t, chromedp.Navigate(pages+"/traces"))
+	b.Text(t)
 	b.Do(t, chromedp.KeyEvent("/"))
 	if !eval[bool](t, b, `document.activeElement.matches("input[type=search]")`) {
 		t.Error("a slash does not move to the search")

@@ -1,10 +1,11 @@
 // Keeps pages up to date without working against their users, and moves in lists by keys.
-// A row of a list has the attribute data-key.
+// A row of a list has the attribute data-key; data-open is on the link that opens it, unless
+// that is its first one.
 "use strict";
 (() => {
   const main = document.getElementById("main");
   const rowsOf = part => [...part.querySelectorAll("[data-key]")];
-  const linkOf = row => row.querySelector("summary, a");
+  const linkOf = row => row.querySelector("[data-open]") ?? row.querySelector("summary, a");
 
   const listOf = row => row?.closest(".table, .lines");
 
@@ -22,7 +23,7 @@
       || !getSelection().isCollapsed && main.contains(getSelection().anchorNode)
       || !!main.querySelector("details[open]")
       || main.contains(active) && active !== main && !inForm(active)
-      || !!list && list.getBoundingClientRect().top < 0; // scrolled
+      || !!list && list.getBoundingClientRect().top < 0 && list.getBoundingClientRect().bottom > 0; // scrolled
   };
 
   const changed = e => e.matches("select") ? e.selectedIndex !== Math.max(0, [...e.options].findIndex(o => o.defaultSelected))
@@ -52,11 +53,11 @@
   document.body.append(notice);
   notice.addEventListener("click", () => refresh(true));
 
-  let later = 0;
+  let later = 0, shown = null; // what the page shows, as it was received
   const hold = fresh => {
     const known = new Set(rowsOf(main).map(row => row.dataset.key));
     const rows = rowsOf(fresh), count = rows.filter(row => !known.has(row.dataset.key)).length;
-    notice.textContent = !rows.length ? "new data · show" : count ? `${count}${count === rows.length ? "+" : ""} new · show` : "";
+    notice.textContent = count ? `${count}${count === rows.length ? "+" : ""} new · show` : !rows.length || shown && shown !== fresh.innerHTML ? "new data · show" : "";
     notice.hidden = !notice.textContent;
     clearTimeout(later);
     later = setTimeout(() => busy() ? hold(fresh) : refresh(), 500);
@@ -77,6 +78,7 @@
     clearTimeout(later);
     notice.hidden = true;
     const at = scrollY;
+    shown = fresh.innerHTML;
     replace(fresh);
     drawCharts();
     if (!force) return scrollTo(scrollX, at);
