@@ -146,3 +146,18 @@ func TestComparePage(t *testing.T) {
 		}
 	}
 }
+
+// TestComparablesAreTheLatest: the traces to compare with are among the latest 2,000.
+func TestComparablesAreTheLatest(t *testing.T) {
+	s := store.New(64 << 20)
+	for i := range comparables + 1 { // the first one is the slowest
+		one := spanOf(1, 0, "web", i, i+10+map[bool]int{true: 1000}[i == 0])
+		one.Resource = "GET /"
+		s.AddSpans(span.Chunk{TraceID: fmt.Sprintf("%032x", i+1), Spans: []span.Span{one}})
+	}
+	id := fmt.Sprintf("%032x", comparables+1)
+	got := fetch(t, New(Config{Store: s}), "/compare?with=slowest&b="+id).Header().Get("Location")
+	if strings.Contains(got, fmt.Sprintf("a=%032x&", 1)) || !strings.Contains(got, "&b="+id) {
+		t.Errorf("compared with an older one: %s", got)
+	}
+}

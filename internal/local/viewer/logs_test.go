@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"apmapp/internal/local/span"
 	"apmapp/internal/local/store"
 	"apmapp/internal/local/wire"
 )
@@ -188,5 +189,26 @@ func TestBarsOfLines(t *testing.T) {
 	}
 	if bars := barsOfLines([]wire.Log{lines[0], lines[0]}); len(bars) != 1 || bars[0].Lines != 2 {
 		t.Errorf("lines of one time: %+v", bars)
+	}
+}
+
+// TestLimitsOfLines: patterns are made of the latest 5,000 lines, and the page of a trace has
+// the latest 1,000.
+func TestLimitsOfLines(t *testing.T) {
+	s := store.New(64 << 20)
+	for i := range inspected + 1 {
+		s.AddLog(wire.Log{Time: begin.Add(time.Duration(i) * time.Second), Level: wire.Info, Message: "line", Raw: "line", TraceID: trace1})
+	}
+	s.AddSpans(span.Chunk{TraceID: trace1, Spans: []span.Span{spanOf(1, 0, "web", 0, 1)}})
+	h := New(Config{Store: s})
+	page := fetch(t, h, "/logs?view=patterns").Body.String()
+	if want := "5,001 match; patterns are of the latest 5,000."; !strings.Contains(page, want) || !strings.Contains(page, `<td class="n">5,000</td>`) {
+		t.Errorf("no %q in %s", want, page)
+	}
+	if got := fetch(t, h, "/logs.json?view=patterns&limit=1").Body.String(); !strings.Contains(got, `"matching":5001,"inspected":5000,`) {
+		t.Errorf("%.300s", got)
+	}
+	if n := strings.Count(fetch(t, h, "/t/"+trace1).Body.String(), `<li class="info">`); n != logsOfTrace {
+		t.Errorf("%d lines on the page of the trace, want %d", n, logsOfTrace)
 	}
 }
