@@ -605,6 +605,25 @@ func TestNotSeen(t *testing.T) {
 	}
 }
 
+func TestContainsTrace(t *testing.T) {
+	const id = "6b060d8f000000007aa1645abafb4873"
+	for _, c := range []struct {
+		statements []string
+		id         string
+		want       bool
+	}{
+		{[]string{"SELECT 1", "/*dddbs='x',traceparent='00-00000000000000007aa1645abafb4873-7aa1645abafb4873-01'*/ SHOW"}, id, true},
+		{[]string{"/*traceparent='00-00000000000000007aa1645abafb4874-7aa1645abafb4874-01'*/ SHOW"}, id, false},
+		{[]string{"/*traceparent='00-0000000000000000-01'*/ SHOW"}, "", false},
+		{[]string{"SELECT '7aa1645abafb4873'"}, id, false},
+		{nil, id, false},
+	} {
+		if got := containsTrace(c.statements, c.id); got != c.want {
+			t.Errorf("%q, %s: %t", c.statements, c.id, got)
+		}
+	}
+}
+
 func TestUnresolved(t *testing.T) {
 	d := &doctor{agent: agent{Address: telemetry.Address{From: "DD_AGENT_HOST"}}}
 	for _, c := range []struct {
@@ -835,7 +854,7 @@ func TestEverythingHangs(t *testing.T) {
 	hanging := listening(t, hang)
 	cfg := configure(t, variables{"DD_TRACE_AGENT_URL": "http://" + hanging}, "u:"+password+"@tcp("+hanging+")/d")
 	cfg.LogOTLP = "http://" + hanging
-	report := examine(t, cfg)
+	report := Run(t.Context(), cfg, nil) // as for JSON
 	for check, want := range map[string]Finding{
 		"agent": failed("does not answer", "restart"), "database": failed("does not answer in time", "check"), "log receiver": failed("does not answer in time", "start the receiver"),
 	} {
