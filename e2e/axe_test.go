@@ -76,7 +76,7 @@ func TestAccessibility(t *testing.T) {
 		} `json:"traces"`
 	}
 	failed := get[listing](t, full+"/api/traces?errors=1&limit=1").Traces[0].ID
-	paths := []string{"/", "/errors", "/services/apmapp", "/services/apmapp/resource?name=GET+/api/trace", "/map", "/traces", "/traces?q=status:5xx", "/traces?q=(a:b)", "/t/" + failed, "/compare?with=usual&b=" + failed, "/logs", "/logs?level=ERROR", "/logs?view=patterns", "/logs/100",
+	paths := []string{"/", "/errors", "/services/apmapp", "/services/apmapp/resource?name=GET+/api/trace", "/services/apmapp/compare", "/map", "/traces", "/traces?q=status:5xx", "/traces?q=(a:b)", "/t/" + failed, "/compare?with=usual&b=" + failed, "/logs", "/logs?level=ERROR", "/logs?view=patterns", "/logs/100",
 		"/profiles", "/metrics", "/received", "/usage", "/design", "/nonesuch",
 		"/dashboards", "/dashboards/apm-overview", "/dashboards/timeboard", "/dashboards/trace-analytics", "/monitors", "/monitors/error-rate", "/slos"}
 	var pages []string

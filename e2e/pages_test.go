@@ -186,6 +186,18 @@ func TestSlowResource(t *testing.T) {
 	if text := click(".histogram a:last-child"); !strings.Contains(text, "GET /api/trace") || !strings.Contains(text, " match") {
 		t.Errorf("the last bar leads to %s", text)
 	}
+	// Another way: what changed when it was slow.
+	b.Do(t, chromedp.Navigate(pages+"/"))
+	b.Text(t)
+	text = click(`.happenings a[href^="/services/apmapp/compare"]`)
+	for _, want := range []string{"Now and before", "p95 303ms 3.88ms ×78.3", "apmapp-mysql INSERT INTO visits"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the comparison has no %q: %s", want, text)
+		}
+	}
+	shoot(t, b, "/compare", 1280)
+	click("#flame")
+	poll.True(t, "the flame graph of what changed is shown", func() bool { return strings.Contains(b.Text(t), "handlers.decodedPath") })
 	for _, e := range b.Errors() {
 		t.Errorf("error on a page: %s", e)
 	}

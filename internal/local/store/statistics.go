@@ -236,6 +236,9 @@ type Operation struct {
 // first. Those without spans are left out. It computes percentiles of each interval.
 func (o Operation) Intervals() []series.Interval { return o.spans.intervals() }
 
+// Between returns the statistics of a time that is kept.
+func (o Operation) Between(from, to time.Time) series.Numbers { return o.spans.between(from, to) }
+
 // Call is the calls of one service to another, with their statistics.
 type Call struct {
 	From string `json:"from"`

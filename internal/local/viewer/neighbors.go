@@ -32,7 +32,7 @@ func (s scope) page(name string) string {
 	if s.Resource != "" {
 		q.Set("name", s.Resource)
 	}
-	if s.Operation != "" {
+	if s.Resource != "" && s.Operation != "" {
 		q.Set("operation", s.Operation)
 	}
 	path := "/services/" + url.PathEscape(s.Service) + name

@@ -106,8 +106,9 @@ type happening struct {
 	Start, End time.Time
 	Ongoing    bool
 	Text       string
-	// Traces is the URL of the traces of that time.
-	Traces string
+	// Traces is the URL of the traces of that time, Changes of the comparison with the time
+	// before.
+	Traces, Changes string
 }
 
 // happenings returns the latest episodes of all services, the latest first.
@@ -122,7 +123,7 @@ func happenings(services []store.Service, now time.Time) []happening {
 		for _, e := range series.SilentEpisodes(intervals, now) {
 			// The traces are the last ones before: the episode has none.
 			q := url.Values{"service": {s.Name}, "from": {fmt.Sprint(e.Start.Add(-time.Minute).UnixMilli())}, "to": {fmt.Sprint(e.Start.UnixMilli())}}
-			all = append(all, happening{s.Name, e.Start, e.End, e.Ongoing, "no requests", "/traces?" + q.Encode()})
+			all = append(all, happening{s.Name, e.Start, e.End, e.Ongoing, "no requests", "/traces?" + q.Encode(), ""})
 		}
 	}
 	return latestOf(all)
@@ -145,7 +146,7 @@ func episodesOf(of scope, intervals []series.Interval, now time.Time) []happenin
 		maps.Copy(q, more)
 		q.Set("from", fmt.Sprint(e.Start.UnixMilli()))
 		q.Set("to", fmt.Sprint(e.End.UnixMilli()))
-		all = append(all, happening{of.Service, e.Start, e.End, e.Ongoing, text, "/traces?" + q.Encode()})
+		all = append(all, happening{of.Service, e.Start, e.End, e.Ongoing, text, "/traces?" + q.Encode(), times{scope: of, From: e.Start, To: e.End}.before().URL()})
 	}
 	for _, e := range series.FailingEpisodes(intervals, now) {
 		add(e, fmt.Sprintf("%s of requests failed (%s of %s)", format.Percent(e.Errors/e.Hits), format.Count(int64(e.Errors+0.5)), format.Count(int64(e.Hits+0.5))), url.Values{"errors": {"1"}})

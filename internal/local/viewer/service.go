@@ -37,6 +37,9 @@ type servicePage struct {
 // TracesURL and the others are links to more of the same.
 func (p servicePage) TracesURL() string { return "/traces?" + p.query().Encode() }
 
+// CompareURL is the comparison of the last minutes with the ones before.
+func (p servicePage) CompareURL() string { return p.page("/compare") }
+
 func (s scope) missing() string {
 	text := "No span of service " + s.Service
 	if s.Resource != "" {

@@ -61,7 +61,7 @@ func New(cfg Config) http.Handler {
 		cfg.Received = received.New()
 	}
 	v := &viewer{Config: cfg, pages: map[string]*template.Template{}}
-	for _, name := range []string{"overview", "errors", "service", "map", "traces", "trace", "compare", "logs", "logline", "profiles", "metrics", "received", "usage", "design", "faults", "missing",
+	for _, name := range []string{"overview", "errors", "service", "map", "traces", "trace", "compare", "logs", "logline", "profiles", "metrics", "received", "usage", "design", "times", "faults", "missing",
 		"dashboards", "dashboard", "monitors", "monitor", "slos", "runbook"} {
 		v.pages[name] = template.Must(template.New("layout.html").Funcs(functions).Funcs(definitionFunctions).
 			ParseFS(files, "pages/layout.html", "pages/parts.html", "pages/parts-definitions.html", "pages/"+name+".html"))
@@ -75,6 +75,7 @@ func New(cfg Config) http.Handler {
 	mux.HandleFunc("GET /errors", v.errors)
 	mux.HandleFunc("GET /services/{service}", v.service)
 	mux.HandleFunc("GET /services/{service}/resource", v.resource)
+	mux.HandleFunc("GET /services/{service}/compare", v.compareTimes)
 	mux.HandleFunc("GET /map", v.calls)
 	mux.HandleFunc("GET /traces", v.traces)
 	mux.HandleFunc("GET /t/{id}", v.trace)
@@ -142,7 +143,7 @@ func (v *viewer) twins(next http.Handler) http.Handler {
 	pages := http.NewServeMux()
 	for path, of := range map[string]http.HandlerFunc{
 		"/{$}": v.apiServices, "/errors": v.apiErrors, "/map": v.apiCalls, "/traces": v.apiTraces, "/t/{id}": v.apiTrace, "/compare": v.apiCompare, "/logs": v.apiLogs, "/logs/{id}": v.apiLogLine,
-		"/profiles": v.apiProfiles, "/metrics": v.apiMetrics, "/received": v.apiReceived, "/usage": v.apiUsage, "/services/{service}": v.apiService, "/services/{service}/resource": v.apiResource,
+		"/profiles": v.apiProfiles, "/metrics": v.apiMetrics, "/received": v.apiReceived, "/usage": v.apiUsage, "/services/{service}": v.apiService, "/services/{service}/resource": v.apiResource, "/services/{service}/compare": v.apiCompareTimes,
 		"/dashboards": v.needsDefinitions(v.apiDashboards), "/dashboards/{key}": v.needsDefinitions(v.apiDashboard), "/slos": v.needsDefinitions(v.apiSLOs),
 		"/monitors": v.needsDefinitions(v.apiMonitors), "/monitors/{key}": v.needsDefinitions(v.apiMonitor),
 	} {
