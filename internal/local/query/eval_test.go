@@ -156,6 +156,8 @@ func TestWorkedExamples(t *testing.T) {
 		{"avg:wave{*} / (avg:g{*} - 1)", 0, 20, 10, "_ -1", sparsePage}, // -2/0
 		{"diff(max:d{path:a})", 0, 40, 10, "_ 1 _ 16", ratePage},
 		{"2 + 3 * avg:g{*}", 0, 30, 10, "5 8 11", queryingPage},
+		{"abs(-5) + sum:hits{path:a}.as_count()", 0, 60, 10, "15 25 _ 45 _ 65", queryingPage}, // a constant alone is no value
+		{"ewma_3(5) + sum:hits{path:a}.as_count()", 0, 60, 10, "15 25 _ 45 _ 65", queryingPage},
 		{"(2 + 3) * avg:g{*}", 0, 30, 10, "5 10 15", queryingPage},
 		{"-avg:g{*} - -1", 0, 30, 10, "0 -1 -2", queryingPage},
 		{"10 - avg:g{*} - 1", 0, 30, 10, "8 7 6", queryingPage},

@@ -172,7 +172,6 @@ func (c *call) change(delta, seconds float64, e *evaluator) float64 {
 // eachValue computes functions of single values.
 func eachValue(c *call, e *evaluator) frame {
 	f := c.of.eval(e)
-	f.constant = false
 	limit := 0.0
 	if len(c.numbers) > 0 {
 		limit = c.numbers[0]
@@ -347,7 +346,6 @@ func top(c *call, e *evaluator) frame {
 // https://docs.datadoghq.com/dashboards/functions/smoothing/
 func smooth(c *call, e *evaluator) frame {
 	f := c.of.eval(e)
-	f.constant = false
 	kind, span, _ := strings.Cut(c.name, "_")
 	n, _ := strconv.Atoi(span)
 	if kind == "ewma" {
