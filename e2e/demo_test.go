@@ -205,7 +205,7 @@ func TestDemoPages(t *testing.T) {
 	for _, page := range []struct{ path, want string }{
 		{"/map", "apmapp-mysql"},
 		{"/traces", "match"},
-		{"/metrics", "runtime.go.metrics"},
+		{"/metrics", "Runtimes of the languages"},
 		{"/usage", "budget"},
 		{"/t/1234567890", "has not arrived"},
 	} {

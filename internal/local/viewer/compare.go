@@ -41,7 +41,7 @@ type comparedTrace struct {
 	Errors   int           `json:"errors"`
 }
 
-// sums are those of spans of one trace.
+// sums sums up spans of one trace.
 type sums struct {
 	Spans  int           `json:"spans"`
 	Errors int           `json:"errors"`
