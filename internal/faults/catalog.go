@@ -113,7 +113,7 @@ var catalog = []fault{
 		name:  "no-traffic",
 		why:   "The traffic's source stops, so the service gets no requests although it is ready.",
 		cause: stopTraffic, do: "the traffic is stopped",
-		signs: []sign{silence(5 * time.Second), readyz("/readyz: ready", 200), alert("no-traffic", 10*time.Minute)},
+		signs: []sign{silence(5 * time.Second), readyz("/readyz: ready", 200), noTraffic()},
 	},
 	{
 		name:  "agent-away",
@@ -123,7 +123,7 @@ var catalog = []fault{
 			silence(5 * time.Second),
 			line("log: the tracer cannot reach the Agent", "WARN", "lost", "unable to", "failed", "refused"),
 			readyz("/readyz: ready", 200),
-			alert("no-traffic", 10*time.Minute),
+			noTraffic(),
 		},
 	},
 }

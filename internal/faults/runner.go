@@ -180,6 +180,14 @@ func (r *Runner) prove(ctx context.Context, run *run, say func(Line)) error {
 		return errors.New("not caused, because requests fail or are slow already")
 	}
 	signs := r.expected(f, say)
+	for _, s := range signs {
+		if s.missing && !await(ctx, patience, func() bool { return d.Monitor(s.monitor) == okay }) && ctx.Err() == nil {
+			return fmt.Errorf("not caused, because monitor %s is not OK before: %s", s.monitor, d.Monitor(s.monitor))
+		}
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
 	// An interrupt does not stop the statement that causes the fault: it could be executed
 	// all the same.
 	causing, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoing)

@@ -228,6 +228,30 @@ undone after 20 s
 	})
 }
 
+// A monitor that looks for missing data must have had some before the fault.
+func TestMonitorOfMissingData(t *testing.T) {
+	silent := func(_ *world, f *fault) { f.signs = []sign{noTraffic()} }
+	within(t, 11*time.Minute, silent, func(t *testing.T, w *world) {
+		begin := time.Now()
+		w.runner.demo.Monitor = func(string) string {
+			switch {
+			case time.Since(begin) < 30*time.Second:
+				return "waiting for first data"
+			case w.failing.Load():
+				return "Alert"
+			}
+			return "OK"
+		}
+		if _, err := w.run(t.Context()); err != nil || time.Since(begin) < 11*time.Minute+30*time.Second {
+			t.Errorf("ended after %s: %v", time.Since(begin), err)
+		}
+		w.runner.demo.Monitor = func(string) string { return "No Data" }
+		if _, err := w.run(t.Context()); err == nil || err.Error() != "fault outage: not caused, because monitor no-traffic is not OK before: No Data" {
+			t.Errorf("error %v", err)
+		}
+	})
+}
+
 func TestFaultThatDoesNotEnd(t *testing.T) {
 	lasting := func(w *world, f *fault) {
 		f.cause = func(context.Context, *Demo) (func(context.Context) error, error) {

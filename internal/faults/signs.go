@@ -22,9 +22,10 @@ type sign struct {
 	// checks means that the Agent's checks must run.
 	checks bool
 	// monitor is the key of the monitor whose state is the sign, or "". It needs data of a
-	// window.
+	// window. One that looks for missing data must have had some.
 	monitor string
 	window  time.Duration
+	missing bool
 }
 
 // enough is the number of traces from which on a sign is no accident.
@@ -150,7 +151,18 @@ func alert(key string, window time.Duration) sign {
 	}}
 }
 
-const alerting = "Alert"
+// The states of monitors that matter here.
+const (
+	alerting = "Alert"
+	okay     = "OK"
+)
+
+// noTraffic is a sign that the monitor of missing requests is in Alert.
+func noTraffic() sign {
+	s := alert("no-traffic", 10*time.Minute)
+	s.missing = true
+	return s
+}
 
 // silence is a sign that no trace arrives.
 func silence(length time.Duration) sign {
