@@ -16,6 +16,7 @@ type flow struct {
 	ended  <-chan struct{} // the traffic ends early
 
 	mu      sync.Mutex
+	next    float64       // the next request, from 0
 	pieces  []piece       // the oldest first
 	changed chan struct{} // closed when a piece is added
 }
@@ -31,12 +32,14 @@ func newFlow(perSecond float64, length time.Duration, ended <-chan struct{}) *fl
 	return &flow{start: time.Now(), length: length, ended: ended, pieces: []piece{{rate: openloop.Constant(perSecond)}}, changed: make(chan struct{})}
 }
 
-// Set changes the rate. 0 stops the traffic.
+// Set changes the rate. 0 stops the traffic. Requests that are late are left out: there are
+// many after a rate that is too high for this machine.
 func (f *flow) Set(perSecond float64) {
 	at := time.Since(f.start)
 	before := f.Requests(at)
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	before = min(before, f.next)
 	f.pieces = append(f.pieces, piece{at, before, openloop.Constant(perSecond)})
 	close(f.changed)
 	f.changed = make(chan struct{})
@@ -77,6 +80,7 @@ func (f *flow) Instant(n float64) time.Duration {
 	}
 	for {
 		f.mu.Lock()
+		f.next = n + 1
 		p, changed := f.pieces[len(f.pieces)-1], f.changed
 		f.mu.Unlock()
 		if p.rate > 0 {

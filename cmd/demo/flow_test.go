@@ -62,3 +62,20 @@ func TestStoppedFlowEnds(t *testing.T) {
 		})
 	}
 }
+
+// After a rate that is too high, the late requests are not sent.
+func TestFlowLeavesOutLateRequests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFlow(1000, 0, nil)
+		for n := range 10 { // ten requests in ten seconds
+			f.Instant(float64(n))
+			time.Sleep(time.Second)
+		}
+		f.Set(10)
+		for n, want := range map[float64]time.Duration{10: 10 * time.Second, 11: 10100 * time.Millisecond} {
+			if got := f.Instant(n); got != want {
+				t.Errorf("request %g is due at %s, want %s", n, got, want)
+			}
+		}
+	})
+}
