@@ -56,6 +56,13 @@ var buildAgent = sync.OnceValues(func() (string, error) {
 // returns the URL of the pages.
 func startAgent(t *testing.T, args ...string) string {
 	t.Helper()
+	pages, _ := startAgentAt(t, args...)
+	return pages
+}
+
+// startAgentAt also returns the URL that tracers send to.
+func startAgentAt(t *testing.T, args ...string) (pages, traces string) {
+	t.Helper()
 	program, err := buildAgent()
 	if err != nil {
 		t.Fatal(err)
@@ -80,11 +87,14 @@ func startAgent(t *testing.T, args ...string) string {
 	lines := bufio.NewScanner(stdout)
 	for lines.Scan() {
 		if url, is := strings.CutPrefix(lines.Text(), "pages "); is {
-			return strings.TrimSpace(url)
+			pages = strings.TrimSpace(url)
+		}
+		if _, url, is := strings.Cut(lines.Text(), "DD_TRACE_AGENT_URL="); is {
+			return pages, url
 		}
 	}
-	t.Fatal("the local agent ended before it printed its address")
-	return ""
+	t.Fatal("the local agent ended before it printed its addresses")
+	return "", ""
 }
 
 // TestNumbersOfCharts: scripts write durations and rates as the pages' text does.

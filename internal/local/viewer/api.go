@@ -95,9 +95,10 @@ func (v *viewer) apiResource(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	of.Operation = found.Operation
+	traces, _ := v.sample(of, store.Filter{})
 	v.answer(w, struct {
 		store.Resource
 		Intervals    []series.Interval `json:"intervals"`
 		Surroundings surroundings      `json:"surroundings"`
-	}{found, found.Intervals(), surroundingsOf(v.sample(of, store.Filter{}), of, found.Rate)})
+	}{found, found.Intervals(), surroundingsOf(traces, of, found.Rate)})
 }

@@ -190,8 +190,8 @@ func covered(all []interval, start, end time.Time) time.Duration {
 	return sum
 }
 
-// sample returns the latest traces with a span of a scope.
-func (v *viewer) sample(of scope, f store.Filter) []store.Trace {
+// sample returns the latest traces with a span of a scope, and their summaries.
+func (v *viewer) sample(of scope, f store.Filter) ([]store.Trace, []store.Summary) {
 	f.Service, f.Resource, f.Limit = of.Service, of.Resource, sampled
 	latest, _ := v.Store.Traces(f)
 	all := make([]store.Trace, 0, len(latest))
@@ -200,5 +200,5 @@ func (v *viewer) sample(of scope, f store.Filter) []store.Trace {
 			all = append(all, t)
 		}
 	}
-	return all
+	return all, latest
 }

@@ -126,12 +126,10 @@ func (p *servicePage) fill(n series.Numbers, intervals []series.Interval, now ti
 
 // relate sets what is known from traces, profiles, log lines and metrics.
 func (v *viewer) relate(p *servicePage, now time.Time) {
-	traces := v.sample(p.scope, store.Filter{})
+	traces, latest := v.sample(p.scope, store.Filter{})
 	p.Around = surroundingsOf(traces, p.scope, p.Numbers.Rate)
-	f := store.Filter{Service: p.Service, Resource: p.Resource, Limit: listedOfService}
-	p.Latest, _ = v.Store.Traces(f)
-	f.Slowest = true
-	p.Slowest, _ = v.Store.Traces(f)
+	p.Latest = latest[:min(len(latest), listedOfService)]
+	p.Slowest, _ = v.Store.Traces(store.Filter{Service: p.Service, Resource: p.Resource, Limit: listedOfService, Slowest: true})
 	p.Profiles = v.profilesOf(p.scope, now)
 	p.Lines, p.Severe = v.linesOf(p.scope, traces)
 	p.Charts = newCharts(v.Store.MetricsWhere(func(name, tags string) bool {

@@ -127,8 +127,9 @@ func (v *viewer) timesOf(r *http.Request) (c timesOf, status int, err error) {
 		return c, http.StatusBadRequest, err
 	}
 	c.Numbers, c.Base = between(c.From, c.To), between(c.BaseFrom, c.BaseTo)
-	c.Around = surroundingsOf(v.sample(of, store.Filter{From: c.From, To: c.To}), of, c.Numbers.Rate)
-	c.BaseAround = surroundingsOf(v.sample(of, store.Filter{From: c.BaseFrom, To: c.BaseTo}), of, c.Base.Rate)
+	traces, _ := v.sample(of, store.Filter{From: c.From, To: c.To})
+	before, _ := v.sample(of, store.Filter{From: c.BaseFrom, To: c.BaseTo})
+	c.Around, c.BaseAround = surroundingsOf(traces, of, c.Numbers.Rate), surroundingsOf(before, of, c.Base.Rate)
 	return c, http.StatusOK, nil
 }
 
