@@ -30,7 +30,7 @@ func TestButtonsOfFaults(t *testing.T) {
 	type link struct{ selector, row string }
 	for _, tc := range []struct {
 		fault  string
-		clicks []link // from the overview
+		clicks []link   // from the overview
 		cause  []string // regular expressions
 	}{
 		{"bad-migration", []link{{`td a[href^="/t/"]`, "route"}}, []string{"MySQLError", "route"}},
