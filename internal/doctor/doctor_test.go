@@ -984,6 +984,9 @@ func TestDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if !strings.Contains(strings.Join(strings.Fields(string(page)), " "), fmt.Sprintf("is limited to %.0f s, all together to about %.0f s.", defaultPatience.Seconds(), overall.Seconds())) {
+		t.Errorf("docs/doctor.md has other limits than %s and %s", defaultPatience, overall)
+	}
 	inDocs := map[string]bool{}
 	for _, row := range regexp.MustCompile("(?m)^\\| (`[^|]*`) \\|").FindAllSubmatch(page, -1) {
 		for name := range strings.SplitSeq(string(row[1]), ", ") {
