@@ -74,10 +74,13 @@ func TestButtonsOfFaults(t *testing.T) {
 		if !click("button", "Undo now") {
 			t.Fatalf("%s: no button to undo it:\n%s", tc.fault, b.Text(t))
 		}
-		// The page follows by itself.
 		poll.True(t, tc.fault+" is undone", func() bool {
-			text := b.Text(t)
-			return strings.Contains(text, "undone after") && !strings.Contains(text, "Undo now")
+			page := body(t, d.pages+"/faults")
+			return strings.Contains(page, "undone after") && !strings.Contains(page, "Undo now")
+		})
+		poll.True(t, "the page after undoing", func() bool { // the browser has followed the redirect
+			b.Text(t)
+			return browser.Get(t, b, chromedp.Evaluate[bool](`document.readyState === "complete"`))
 		})
 		for _, e := range b.Errors() {
 			t.Errorf("%s: error on a page: %s", tc.fault, e)
