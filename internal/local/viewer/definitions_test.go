@@ -51,6 +51,9 @@ func TestDefinitionsPages(t *testing.T) {
 	s, d := defined(t)
 	h := New(Config{Store: s, Definitions: d, Runbooks: fstest.MapFS{"high.md": {Data: []byte("# When x is high\n\nLower it.")}}})
 	s.AddPacket("x:9|g|#host:vm")
+	if got := fetch(t, h, "/monitors/high").Body.String(); strings.Contains(got, "0001-01-01") || !strings.Contains(got, "waiting for first data") {
+		t.Errorf("before the first evaluation:\n%s", got)
+	}
 	at := time.Now()
 	for range 30 { // a new group is evaluated after a minute
 		at = at.Add(10 * time.Second)
