@@ -198,7 +198,9 @@ func TestKeysMoveInLists(t *testing.T) {
 	b.Do(t, chromedp.Navigate(pages+"/errors"))
 	b.Text(t)
 	b.Do(t, chromedp.KeyEvent("j"), chromedp.KeyEvent(kb.Enter))
-	poll.True(t, "Enter opens the trace of an error", func() bool { return strings.Contains(b.Text(t), "GET /failed") && strings.Contains(b.Text(t), "Logs of this trace") })
+	poll.True(t, "Enter opens the trace of an error", func() bool {
+		return strings.Contains(b.Text(t), "GET /failed") && strings.Contains(b.Text(t), "Logs of this trace")
+	})
 	b.Do(t, chromedp.Navigate(pages+"/traces"))
 	b.Text(t)
 	b.Do(t, chromedp.KeyEvent("/"))
