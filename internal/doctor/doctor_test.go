@@ -380,7 +380,7 @@ func TestAgents(t *testing.T) {
 		{"no page", answering(t, http.NotFound), "agent", failed("404 Not Found, so it is probably not an Agent", its)},
 		{"JSON of something else", answering(t, takeAll), "agent", failed("it is not an Agent: {}", its)},
 		{"an error", answering(t, status(500, "broken")), "agent", failed("500 Internal Server Error", its)},
-		{"a redirect", answering(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/login", 302) }), "agent", failed("302 Found", its)},
+		{"a redirect", answering(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/login", http.StatusFound) }), "agent", failed("302 Found", its)},
 		{"/info is forbidden", answering(t, status(403, "no entry")), "agent", failed("it answers 403 Forbidden to GET /info: no entry", "a proxy or a firewall")},
 		{"not HTTP", "http://" + listening(t, func(c net.Conn) { io.WriteString(c, "SSH-2.0-OpenSSH_9\r\n"); hang(c) }), "agent", failed("does not speak HTTP", its)},
 		{"it closes", "http://" + listening(t, func(c net.Conn) { _, _ = c.Read(make([]byte, 1000)) }), "agent", failed("closes the connection without an answer", its)},

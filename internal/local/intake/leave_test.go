@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net"
@@ -28,8 +29,9 @@ func TestLeaveAndReturn(t *testing.T) {
 	}()
 	places := map[string]string{"tcp": a.Addr().String(), "unix": socket}
 	reach := func(network string) error {
-		client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, Dial: func(string, string) (net.Conn, error) {
-			return net.Dial(network, places[network])
+		client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, network, places[network])
 		}}}
 		resp, err := client.Get("http://agent/info")
 		if err == nil {
