@@ -63,7 +63,7 @@ COPY --from=build-localagent /out/localagent /localagent
 EXPOSE 8126 8125/udp 4317 4318 8127
 ENTRYPOINT ["/localagent"]
 # Not the loopback address: other containers could not connect to it.
-CMD ["-addr", "0.0.0.0:8126", "-dogstatsd", "0.0.0.0:8125", "-otlp-grpc", "0.0.0.0:4317", "-otlp-http", "0.0.0.0:4318", "-pages", "0.0.0.0:8127"]
+CMD ["-addr", "0.0.0.0:8126", "-dogstatsd", "0.0.0.0:8125", "-otlp-grpc", "0.0.0.0:4317", "-otlp-http", "0.0.0.0:4318", "-pages", "0.0.0.0:8127", "-definitions", "embedded"]
 
 FROM runtime AS loadgen
 LABEL org.opencontainers.image.title=loadgen \

@@ -2,10 +2,12 @@ package main
 
 import (
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"strings"
 
+	"apmapp/deploy/datadog"
 	"apmapp/internal/command"
 	"apmapp/internal/local/checks"
 	"apmapp/internal/local/definitions"
@@ -48,7 +50,7 @@ func (o *options) flags(fs *command.Flags) {
 		fs.UintVar(&o.mb, "memory", 128, "`MB` of telemetry to keep; the oldest is evicted")
 	})
 	fs.Group("Dashboards and monitors", func() {
-		o.defined.Define(fs, "", "")
+		o.defined.Define(fs, "", ", or embedded: a copy of deploy/datadog")
 		fs.StringVar(&o.env, "env", "dev", "`value` of ${env} in definitions")
 		fs.Variable("env", "DD_ENV")
 		fs.StringVar(&o.service, "service", "apmapp", "`value` of ${service} in definitions")
@@ -63,6 +65,14 @@ func (o *options) flags(fs *command.Flags) {
 		fs.StringVar(&o.record, "record", "", "record everything accepted to `file`, for -replay")
 		fs.StringVar(&o.forward, "forward", "", "forward everything except logs to the Agent at `URL`")
 	})
+}
+
+// definitions are the files of -definitions.
+func (o *options) definitions() fs.FS {
+	if o.defined.Dir == "embedded" {
+		return datadog.Definitions
+	}
+	return os.DirFS(o.defined.Dir)
 }
 
 // check validates the values. An error names its flag.
@@ -84,7 +94,7 @@ func (o *options) check([]string) error {
 		return err
 	}
 	if o.defined.Given() {
-		if _, err := provision.Load(os.DirFS(o.defined.Dir)); err != nil {
+		if _, err := provision.Load(o.definitions()); err != nil {
 			return fmt.Errorf("-definitions %s: %w", o.defined.Dir, err)
 		}
 	}

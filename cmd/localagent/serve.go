@@ -138,7 +138,7 @@ func (o options) define(kept *store.Store, stdout, stderr io.Writer) (*definitio
 	}
 	warn := func(err error) { fmt.Fprintf(stderr, "localagent: %v\n", err) }
 	defined, err := definitions.Load(definitions.Config{
-		Files: os.DirFS(o.defined.Dir), Env: o.env, Service: o.service, Host: store.Host{Name: name, Tags: tags}, Store: kept,
+		Files: o.definitions(), Env: o.env, Service: o.service, Host: store.Host{Name: name, Tags: tags}, Store: kept,
 		Changed: definitions.Report(stdout, &o.defined.Webhook, warn), Data: o.defined.Data, Warn: warn,
 	})
 	if err != nil {

@@ -32,7 +32,7 @@ func together(w *workshop, service, generator, localAgent string) {
 	sharing := []string{"--volume", sockets + ":/var/run/datadog"}
 
 	agent := w.run("localagent", localAgent, sharing,
-		"-addr", "127.0.0.1:0", "-dogstatsd", "127.0.0.1:0", "-otlp-grpc=", "-otlp-http", "127.0.0.1:0", "-pages", "127.0.0.1:0", "-logs", "/var/run/datadog/apmapp.log", "-socket", "/var/run/datadog/apm.socket", "-dogstatsd-socket", "/var/run/datadog/dsd.socket")
+		"-definitions", "embedded", "-env", "test", "-addr", "127.0.0.1:0", "-dogstatsd", "127.0.0.1:0", "-otlp-grpc=", "-otlp-http", "127.0.0.1:0", "-pages", "127.0.0.1:0", "-logs", "/var/run/datadog/apmapp.log", "-socket", "/var/run/datadog/apm.socket", "-dogstatsd-socket", "/var/run/datadog/dsd.socket")
 	var pages, otlp string
 	agent.until("line with the address of its pages", func() bool {
 		output := agent.output.String()
@@ -87,6 +87,12 @@ func together(w *workshop, service, generator, localAgent string) {
 	agent.until("metric of loadgen", func() bool {
 		return found(t, pages+"/api/metrics?q=loadgen", `"loadgen.requests"`)
 	})
+	agent.until("state of a monitor", func() bool {
+		return found(t, pages+"/api/monitors", `"key":"no-traffic","name":"apmapp (test): no requests","state":"OK"`)
+	})
+	if !found(t, pages+"/dashboards/apm-overview", "apmapp APM overview (test)") {
+		t.Error("the dashboard is not shown")
+	}
 	// As in compose: lines of the file. As on Kubernetes: lines by OTLP. Both have traces.
 	for way, field := range map[string]string{"the file": `\"dd.trace_id\":\"`, "OTLP": `\"trace_id\":\"`} {
 		agent.until("log line with a trace from "+way, func() bool {
