@@ -44,7 +44,7 @@ test-root: needs
 
 .PHONY: test-e2e
 test-e2e: needs
-	cd e2e && go test -count=1 -timeout 10m ./...
+	cd e2e && go test -count=1 -timeout 20m ./...
 
 # These tests, and those of e2e, read files outside of their modules. Go does not see when
 # such a file changes, so it must not reuse a result.
