@@ -191,6 +191,11 @@ bench-localagent: ## the local agent: spans a second, memory, search, a large tr
 	go test -run '^$$' -bench 'Spans|LargeTrace' -benchtime 1x ./cmd/localagent
 	go test -run '^$$' -bench Search ./internal/local/store
 
+.PHONY: bench-pages
+bench-pages: ## the first paint of each page of the local agent at 50,000 traces (2 minutes)
+	scripts/need 'chromium|chromium-browser|google-chrome=chromium'
+	cd e2e && go test -run '^$$' -bench FirstPaint -benchtime 1x .
+
 .PHONY: bench-loadgen
 bench-loadgen: ## loadgen beside its peers: exactness, cost, honesty (40 minutes)
 	scripts/need 'wrk=wrk'

@@ -61,7 +61,7 @@ func startAgent(t *testing.T, args ...string) string {
 }
 
 // startAgentAt also returns the URL that tracers send to.
-func startAgentAt(t *testing.T, args ...string) (pages, traces string) {
+func startAgentAt(t testing.TB, args ...string) (pages, traces string) {
 	t.Helper()
 	program, err := buildAgent()
 	if err != nil {

@@ -13,12 +13,10 @@ import (
 	"apmapp/internal/testing/poll"
 )
 
-// TestFirstPaint opens each page at 50,000 traces of four spans. The aim is a first paint after
-// less than 300 ms on a free machine. The test fails at ten times as much: machines that run
-// tests are busy. With -v it prints the shortest time of three.
-func TestFirstPaint(t *testing.T) {
-	t.Parallel()
-	const traces, limit = 50_000, 3 * time.Second
+// BenchmarkFirstPaint opens each page at 50,000 traces of four spans, and prints the shortest
+// time to its first paint, of three. The aim is less than 300 ms on a free machine.
+func BenchmarkFirstPaint(t *testing.B) {
+	const traces = 50_000
 	pages, agent := startAgentAt(t, "-memory", "512")
 	now := time.Now().Add(-4 * time.Minute)
 	for sent := 0; sent < traces; {
@@ -66,9 +64,6 @@ func TestFirstPaint(t *testing.T) {
 			})
 			least = min(least, time.Duration(ms*float64(time.Millisecond)))
 		}
-		t.Logf("%s is painted after %s", path, least.Round(time.Millisecond))
-		if least > limit {
-			t.Errorf("%s is painted after %s, want %s at most", path, least, limit)
-		}
+		t.ReportMetric(float64(least.Milliseconds()), "ms/"+path)
 	}
 }

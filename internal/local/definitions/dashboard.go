@@ -196,11 +196,9 @@ func (p *painter) define(of map[string]any, choice Choice, v *View) {
 // seen returns the values of a tag on the metrics that are read, sorted.
 func (d *Definitions) seen(key string) []string {
 	found := map[string]bool{}
-	wanted, _ := d.metrics()
-	now := d.cfg.Store.Now()
-	for _, name := range wanted {
-		for _, past := range d.cfg.Store.Past(name, now.Add(-time.Hour), now) {
-			if value, is := query.NewTags(past.Tags...).Get(key); is {
+	for _, name := range d.wanted {
+		for _, tags := range d.cfg.Store.PastTags(name) {
+			if value, is := query.NewTags(tags...).Get(key); is {
 				found[value] = true
 			}
 		}

@@ -49,6 +49,7 @@ type Definitions struct {
 	cfg    Config
 	source source
 	parsed provision.Definitions
+	wanted []string // metrics and service checks that are read
 
 	mu         sync.Mutex
 	dashboards []*dashboard   // in the order of their keys
@@ -83,8 +84,9 @@ func Load(cfg Config) (*Definitions, error) {
 	if err := d.fill(""); err != nil {
 		return nil, err
 	}
-	wanted, slos := d.metrics()
-	cfg.Store.KeepHistory(wanted, slos, cfg.Host)
+	var slos []string
+	d.wanted, slos = d.metrics()
+	cfg.Store.KeepHistory(d.wanted, slos, cfg.Host)
 	if err := d.restoreMetrics(); err != nil {
 		return nil, err
 	}

@@ -494,3 +494,15 @@ func TestStatisticsWithoutDurations(t *testing.T) {
 		}
 	})
 }
+
+// TestTagsAreReadWithoutValues: the values of a template variable come from six hours of many
+// series, at each view.
+func TestTagsAreReadWithoutValues(t *testing.T) {
+	t.Parallel()
+	s := store.New(0)
+	s.KeepHistory([]string{"a.max", "b"}, nil, store.Host{Name: "vm"})
+	s.AddPacket("a:1|ms|#x:1\nb:1|c|#x:2\nb:1|c|#x:3")
+	if got := fmt.Sprint(s.PastTags("a.max"), s.PastTags("b"), s.PastTags("c")); got != "[[host:vm x:1]] [[host:vm x:2] [host:vm x:3]] []" {
+		t.Errorf("tags %s", got)
+	}
+}

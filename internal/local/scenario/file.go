@@ -288,6 +288,9 @@ func (t *Test) complete() error {
 		if s.Every == 0 {
 			s.Every = Duration(10 * time.Second)
 		}
+		if err := s.Every.wholeSeconds(); err != nil {
+			return fmt.Errorf("series[%d]: every %w", i, err)
+		}
 		if s.Metric == "" || len(s.Values) == 0 {
 			return fmt.Errorf("series[%d]: metric or values is missing", i)
 		}
@@ -304,6 +307,9 @@ func (t *Test) complete() error {
 		c := &t.Checks[i]
 		if c.Every == 0 {
 			c.Every = Duration(15 * time.Second)
+		}
+		if err := c.Every.wholeSeconds(); err != nil {
+			return fmt.Errorf("checks[%d]: every %w", i, err)
 		}
 		if c.Check == "" || len(c.Results) == 0 {
 			return fmt.Errorf("checks[%d]: check or results is missing", i)
@@ -340,6 +346,15 @@ func (t *Test) complete() error {
 func (t *Test) evaluated(at Duration) error {
 	if at%Duration(time.Minute) != 0 || at <= t.After || at > t.For {
 		return fmt.Errorf("at %s: the monitor is evaluated each minute after %s, until %s", at, t.After, t.For)
+	}
+	return nil
+}
+
+// wholeSeconds returns an error unless the duration is whole seconds, at least one: points
+// and results have times in seconds.
+func (d Duration) wholeSeconds() error {
+	if of := time.Duration(d); of < time.Second || of%time.Second != 0 {
+		return fmt.Errorf("must be whole seconds, at least 1s, got %s", of)
 	}
 	return nil
 }

@@ -398,6 +398,19 @@ func (h *history) past(name string, from, to, now int64) []Past {
 	return all
 }
 
+// tags returns the tags of the series of a metric, sorted.
+func (h *history) tags(name string) (all [][]string) {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	base, _, aggregate := aggregateOf(name)
+	for _, key := range slices.SortedFunc(maps.Keys(h.series), comparePast) {
+		if key.name == name || aggregate && key.name == base {
+			all = append(all, h.host.tagged(strings.FieldsFunc(key.tags, func(r rune) bool { return r == ',' })))
+		}
+	}
+	return all
+}
+
 func comparePast(a, b pastKey) int {
 	return cmp.Or(cmp.Compare(a.name, b.name), cmp.Compare(a.tags, b.tags), cmp.Compare(a.kind, b.kind))
 }

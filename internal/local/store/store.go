@@ -254,6 +254,9 @@ func (s *Store) Past(metric string, from, to time.Time) []Past {
 	return s.history.past(metric, from.Unix(), to.Unix(), s.Now().Unix())
 }
 
+// PastTags returns the tags of the series of a metric that is kept for hours.
+func (s *Store) PastTags(metric string) [][]string { return s.history.tags(metric) }
+
 // PastSince returns the time from which on Past has everything.
 func (s *Store) PastSince() time.Time { return time.Unix(s.history.first(), 0) }
 
