@@ -48,6 +48,13 @@ func TestButtonsOfFaults(t *testing.T) {
 			t.Fatalf("no button %s:\n%s", tc.fault, b.Text(t))
 		}
 		poll.True(t, tc.fault+" is running", func() bool { return strings.Contains(b.Text(t), tc.fault+", running") })
+		// The demo first waits until all is well.
+		poll.Within(t, 3*time.Minute, func() error {
+			if page := body(t, d.pages+"/faults"); !strings.Contains(page, "caused: ") {
+				return fmt.Errorf("%s is not caused:\n%s", tc.fault, page)
+			}
+			return nil
+		})
 		poll.Within(t, 3*time.Minute, func() error {
 			open("/")
 			for i, l := range tc.clicks {
