@@ -323,7 +323,8 @@ func (d *doctor) noAnswer(err error) (found, do string) {
 		return "its TLS certificate is not valid here: " + short(cause(err).Error()), "the Agent itself speaks http://, not https://"
 	case errors.As(err, &record), strings.Contains(err.Error(), "HTTP response to HTTPS client"):
 		return "it does not speak TLS", "write http:// in DD_TRACE_AGENT_URL"
-	case strings.Contains(err.Error(), "malformed HTTP"):
+	// A server such as OpenSSH speaks first: before the request, or in place of its answer.
+	case strings.Contains(err.Error(), "malformed HTTP"), strings.Contains(err.Error(), "readLoopPeekFail"):
 		return "a server listens there that does not speak HTTP", "give the Agent's address: its port for traces is 8126 by default"
 	case os.IsTimeout(err), errors.Is(err, context.DeadlineExceeded):
 		return fmt.Sprintf("it accepts a connection, but does not answer GET /info within %s", d.patience), "restart the Agent; see its log"
