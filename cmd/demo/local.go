@@ -134,10 +134,8 @@ func (l *local) startChecks(o options, cfg *mysql.Config, warn func(error)) (nam
 // monitor returns the state of a monitor, "" if there is no such monitor.
 func (l *local) monitor(key string) (state string) {
 	l.definitions.Read(func(c *query.Catalog, _ query.Source, _ time.Time) {
-		for _, m := range c.Monitors {
-			if m.Key == key && m.Unevaluated == "" {
-				state = m.State().String()
-			}
+		if m := c.Monitor(key); m != nil && m.Unevaluated == "" {
+			state = m.State().String()
 		}
 	})
 	return state

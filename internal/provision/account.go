@@ -79,7 +79,7 @@ func (c *Client) list(ctx context.Context, kind Kind) ([]object, error) {
 		op := operation{name: fmt.Sprintf("list %ss", kind), permission: of.read, method: http.MethodGet, path: of.path,
 			query: url.Values{of.size: {strconv.Itoa(pageSize)}, of.from: {strconv.Itoa(from)}}}
 		if of.tags != "" {
-			op.query.Set(of.tags, managedTag)
+			op.query.Set(of.tags, ManagedTag)
 		}
 		body, err := c.do(ctx, op)
 		if err != nil {

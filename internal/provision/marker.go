@@ -10,7 +10,8 @@ import (
 // two tags. Dashboards, whose tags may only name teams, and downtimes, which have no
 // tags, carry a line at the end of their text.
 const (
-	managedTag = "managed-by:apmapp-provision"
+	// ManagedTag is on every monitor and SLO that apply creates. The files do not have it.
+	ManagedTag = "managed-by:apmapp-provision"
 	idTag      = "provision-id:" // then stack/key
 )
 
@@ -60,7 +61,7 @@ func addMark(kind Kind, body map[string]any, mark string) {
 	if !ok && body["tags"] != nil {
 		return
 	}
-	body["tags"] = append(slices.Clone(tags), managedTag, idTag+mark)
+	body["tags"] = append(slices.Clone(tags), ManagedTag, idTag+mark)
 }
 
 // marks returns the markers in a body from the API. A clone that somebody made in the
@@ -79,7 +80,7 @@ func marks(kind Kind, body map[string]any) []string {
 		return all
 	}
 	tags, _ := body["tags"].([]any)
-	if !slices.Contains(tags, any(managedTag)) {
+	if !slices.Contains(tags, any(ManagedTag)) {
 		return nil
 	}
 	for _, tag := range tags {
@@ -113,7 +114,7 @@ func removeMark(kind Kind, body map[string]any) {
 	if tags, ok := body["tags"].([]any); ok {
 		body["tags"] = slices.DeleteFunc(tags, func(tag any) bool {
 			s, _ := tag.(string)
-			return s == managedTag || strings.HasPrefix(s, idTag)
+			return s == ManagedTag || strings.HasPrefix(s, idTag)
 		})
 	}
 }

@@ -1,6 +1,7 @@
 package definitions
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -335,7 +336,10 @@ func integer(v any) int {
 	return int(f)
 }
 
-// known returns the values with nil for those that are NaN or infinite.
+// Finite returns nil for a number that JSON does not have: NaN, or an infinite one.
+func Finite(v float64) *float64 { return known([]float64{v})[0] }
+
+// known returns the values as JSON has them.
 func known(values []float64) []*float64 {
 	if values == nil {
 		return nil
@@ -348,9 +352,6 @@ func known(values []float64) []*float64 {
 	}
 	return all
 }
-
-// managed is a tag that provision adds to monitors. The files do not have it.
-const managed = "managed-by:apmapp-provision"
 
 // MonitorLine is a monitor in one line.
 type MonitorLine struct {
@@ -367,22 +368,12 @@ func (p *painter) monitors(w *Widget, definition map[string]any, _ time.Time) (e
 		if found, err = catalog.Search(p.replaced(text(definition["query"]))); err != nil {
 			return
 		}
+		slices.SortStableFunc(found, func(a, b *query.Monitor) int { return cmp.Compare(b.State(), a.State()) })
 		for _, m := range found {
 			w.Monitors = append(w.Monitors, MonitorLine{m.Key, PlainName(m.Name), m.State().String()})
 		}
 	})
-	slices.SortStableFunc(w.Monitors, func(a, b MonitorLine) int { return order(b.State) - order(a.State) })
 	return err
-}
-
-// order returns how bad a state is.
-func order(state string) int {
-	for s := query.Waiting; s <= query.Alert; s++ {
-		if s.String() == state {
-			return int(s)
-		}
-	}
-	return -1
 }
 
 // checks counts the groups of a service check by their latest status.
@@ -439,13 +430,7 @@ func (p *painter) slo(w *Widget, definition map[string]any, _ time.Time) error {
 	id := text(definition["slo_id"])
 	frames := textsOf(definition["time_windows"])
 	var of *query.SLO
-	p.d.Read(func(catalog *query.Catalog, _ query.Source, _ time.Time) {
-		for _, s := range catalog.SLOs {
-			if s.ID == id {
-				of = s
-			}
-		}
-	})
+	p.d.Read(func(catalog *query.Catalog, _ query.Source, _ time.Time) { of = catalog.SLO(id) })
 	if of == nil {
 		return fmt.Errorf("the SLO %s is not among the definitions", id)
 	}
@@ -462,8 +447,7 @@ func (d *Definitions) sloAt(of *query.SLO, frames []string, now time.Time) (s SL
 			continue
 		}
 		at := of.Status(d.source, t.Timeframe, now)
-		numbers := known([]float64{at.SLI, at.Remaining})
-		f := Frame{Timeframe: t.Timeframe, Target: t.Target, SLI: numbers[0], Remaining: numbers[1], State: at.State.String(), Recorded: at.Recorded}
+		f := Frame{Timeframe: t.Timeframe, Target: t.Target, SLI: Finite(at.SLI), Remaining: Finite(at.Remaining), State: at.State.String(), Recorded: at.Recorded}
 		switch {
 		case f.SLI == nil:
 			f.Of = "no data yet"
@@ -491,7 +475,7 @@ func (d *Definitions) SLOs() []SLO {
 			s, _ := d.sloAt(of, nil, now)
 			for _, window := range burnWindows {
 				rate, _ := of.BurnRate(source, of.Timeframe, window, now)
-				s.Burning = append(s.Burning, Burn{window, known([]float64{rate})[0]})
+				s.Burning = append(s.Burning, Burn{window, Finite(rate)})
 			}
 			all = append(all, s)
 		}

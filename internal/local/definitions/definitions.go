@@ -125,7 +125,7 @@ func (d *Definitions) fill(base string) error {
 	defer d.mu.Unlock()
 	d.catalog, d.dashboards = query.NewCatalog(documents), dashboards
 	for _, m := range d.catalog.Monitors {
-		m.Tags = query.NewTags(append(m.Tags, managed)...)
+		m.Tags = query.NewTags(append(m.Tags, provision.ManagedTag)...)
 	}
 	d.catalog.HostIP = func(host string) string {
 		if host == d.cfg.Host.Name {
@@ -278,9 +278,6 @@ func (d *Definitions) Read(f func(catalog *query.Catalog, source query.Source, a
 	defer d.mu.Unlock()
 	f(d.catalog, d.source, d.last)
 }
-
-// Source returns the data that definitions read.
-func (d *Definitions) Source() query.Source { return d.source }
 
 // Transitions returns the latest changes of monitors' states, the latest first.
 func (d *Definitions) Transitions() []query.Transition {

@@ -83,11 +83,7 @@ func load(t *testing.T, s *store.Store, change ...func(*Config)) *Definitions {
 
 func stateOf(d *Definitions, key string) (state query.State) {
 	d.Read(func(c *query.Catalog, _ query.Source, _ time.Time) {
-		for _, m := range c.Monitors {
-			if m.Key == key {
-				state = m.State()
-			}
-		}
+		state = c.Monitor(key).State()
 	})
 	return state
 }

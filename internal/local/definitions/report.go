@@ -98,7 +98,7 @@ type Notification struct {
 // NotificationOf describes a change of a monitor's state. Its lists are never nil.
 func NotificationOf(t query.Transition) Notification {
 	list := func(of []string) []string { return append([]string{}, of...) }
-	return Notification{t.At, t.Monitor.Key, list(t.Group), t.From.String(), t.To.String(), known([]float64{t.Value})[0],
+	return Notification{t.At, t.Monitor.Key, list(t.Group), t.From.String(), t.To.String(), Finite(t.Value),
 		t.Title, t.Message, list(t.Recipients), t.Notify, list(t.MutedBy), list(t.Notes)}
 }
 

@@ -146,8 +146,7 @@ func (p *painter) queryValue(w *Widget, definition map[string]any, from time.Tim
 
 // cellOf returns a number as a widget shows it.
 func cellOf(value float64, formula int, body, definition map[string]any) Cell {
-	values := known([]float64{value})
-	cell := Cell{Value: values[0], Text: "–"}
+	cell := Cell{Value: Finite(value), Text: "–"}
 	if cell.Value == nil {
 		return cell
 	}

@@ -91,13 +91,7 @@ func band(values []float64, bounds float64) (low, high float64) {
 func (c *call) seasonal(l line, step int64, window int) float64 {
 	per := c.season() / step // buckets in a season
 	slack := seasonSlack / step
-	outside, n := 0.0, 0.0
-	for i := max(len(l.values)-window, 0); i < len(l.values); i++ {
-		v := l.values[i]
-		if math.IsNaN(v) {
-			continue
-		}
-		var like []float64
+	return c.share(l, max(len(l.values)-window, 0), func(i int) (like []float64) {
 		for back := int64(i) - per; back+slack >= 0; back -= per {
 			for at := max(back-slack, 0); at <= back+slack; at++ {
 				if at < int64(i) {
@@ -105,7 +99,20 @@ func (c *call) seasonal(l line, step int64, window int) float64 {
 				}
 			}
 		}
-		low, high := band(like, c.numbers[0])
+		return like
+	})
+}
+
+// share returns the share of the values of a line, from one on, that are outside of the band
+// made of the values that like returns. It is NaN if no value has a band.
+func (c *call) share(l line, from int, like func(i int) []float64) float64 {
+	outside, n := 0.0, 0.0
+	for i := from; i < len(l.values); i++ {
+		v := l.values[i]
+		if math.IsNaN(v) {
+			continue
+		}
+		low, high := band(like(i), c.numbers[0])
 		if math.IsNaN(low) {
 			continue
 		}
@@ -138,22 +145,7 @@ func (c *call) history() time.Duration {
 
 // recent is like seasonal for the algorithm basic: the band is made of the values before.
 func (c *call) recent(l line, window int) float64 {
-	outside, n := 0.0, 0.0
-	for i := max(len(l.values)-window, basicSpan); i < len(l.values); i++ {
-		v := l.values[i]
-		low, high := band(l.values[i-basicSpan:i], c.numbers[0])
-		if math.IsNaN(v) || math.IsNaN(low) {
-			continue
-		}
-		n++
-		if c.outside(v, low, high) {
-			outside++
-		}
-	}
-	if n == 0 {
-		return math.NaN()
-	}
-	return outside / n
+	return c.share(l, max(len(l.values)-window, basicSpan), func(i int) []float64 { return l.values[i-basicSpan : i] })
 }
 
 func (c *call) outside(v, low, high float64) bool {

@@ -59,12 +59,23 @@ func NewCatalog(documents []Document) *Catalog {
 	return c
 }
 
-func (c *Catalog) slo(id string) *SLO {
-	i := slices.IndexFunc(c.SLOs, func(s *SLO) bool { return s.ID == id })
+// SLO returns an SLO by its ID; nil if it does not exist.
+func (c *Catalog) SLO(id string) *SLO {
+	return one(c.SLOs, func(s *SLO) bool { return s.ID == id })
+}
+
+// Monitor returns a monitor by its key; nil if it does not exist.
+func (c *Catalog) Monitor(key string) *Monitor {
+	return one(c.Monitors, func(m *Monitor) bool { return m.Key == key })
+}
+
+// one returns the first match; nil without one.
+func one[T any](all []*T, matches func(*T) bool) *T {
+	i := slices.IndexFunc(all, matches)
 	if i < 0 {
 		return nil
 	}
-	return c.SLOs[i]
+	return all[i]
 }
 
 // Evaluate evaluates all monitors at a time. Call it once a minute, with times that do
@@ -81,7 +92,7 @@ func (c *Catalog) Evaluate(src Source, now time.Time) []Transition {
 		}
 		for _, g := range m.groups {
 			ended := g.mutedBy
-			g.mutedBy = c.muting(m, g.Tags, now)
+			g.mutedBy = c.Muting(m, g.Tags, now)
 			if before[g] || len(ended) == 0 || len(g.mutedBy) > 0 {
 				continue
 			}
@@ -93,8 +104,8 @@ func (c *Catalog) Evaluate(src Source, now time.Time) []Transition {
 	return all
 }
 
-// muting returns the keys of the downtimes that are active for a group.
-func (c *Catalog) muting(m *Monitor, group Tags, now time.Time) (keys []string) {
+// Muting returns the keys of the downtimes that are active for a group.
+func (c *Catalog) Muting(m *Monitor, group Tags, now time.Time) (keys []string) {
 	for _, d := range c.Downtimes {
 		if _, active := d.Active(now); active && d.Mutes(m, group) {
 			keys = append(keys, d.Key)

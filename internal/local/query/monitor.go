@@ -278,17 +278,11 @@ func (m *Monitor) parseMetricRule(windows object) (rule, error) {
 	if err == nil {
 		r.root, err = p.expression(0)
 	}
-	var threshold float64
 	if err == nil {
-		threshold, err = m.parseThreshold(p)
+		err = m.parseThreshold(p)
 	}
 	if err != nil {
 		return nil, err
-	}
-	if m.Options.Critical == nil {
-		m.Options.Critical = &threshold
-	} else if *m.Options.Critical != threshold {
-		return nil, fmt.Errorf("the query's threshold %g is not options.thresholds.critical, %g", threshold, *m.Options.Critical)
 	}
 	all := metricsOf(r.root)
 	if len(all) == 0 {
@@ -312,8 +306,9 @@ func (m *Monitor) parseMetricRule(windows object) (rule, error) {
 	return r, nil
 }
 
-// parseThreshold parses the end of a query: the comparator and the threshold.
-func (m *Monitor) parseThreshold(p *parser) (float64, error) {
+// parseThreshold parses the end of a query: the comparator and the critical threshold. The
+// options may have the same threshold.
+func (m *Monitor) parseThreshold(p *parser) error {
 	for _, c := range comparators {
 		if p.take(c) {
 			m.Comparator = c
@@ -323,12 +318,17 @@ func (m *Monitor) parseThreshold(p *parser) (float64, error) {
 	negative := m.Comparator != "" && p.take("-")
 	v, ok := p.number()
 	if m.Comparator == "" || !ok || !p.end() {
-		return 0, fmt.Errorf("the query lacks a comparison at its end, such as > 5: %s", p.rest())
+		return fmt.Errorf("the query lacks a comparison at its end, such as > 5: %s", p.rest())
 	}
 	if negative {
 		v = -v
 	}
-	return v, nil
+	if m.Options.Critical == nil {
+		m.Options.Critical = &v
+	} else if *m.Options.Critical != v {
+		return fmt.Errorf("the query's threshold %g is not options.thresholds.critical, %g", v, *m.Options.Critical)
+	}
+	return nil
 }
 
 func (m *Monitor) parseAnomalies(r *metricRule, c *call, windows object) error {
@@ -715,20 +715,11 @@ func (m *Monitor) parseBurnRule() (rule, error) {
 	} else {
 		return nil, fmt.Errorf("%q is neither a burn_rate nor an error_budget query", m.Query)
 	}
-	threshold, err := m.parseThreshold(p)
-	if err != nil {
-		return nil, err
-	}
-	if m.Options.Critical == nil {
-		m.Options.Critical = &threshold
-	} else if *m.Options.Critical != threshold {
-		return nil, fmt.Errorf("the query's threshold %g is not options.thresholds.critical, %g", threshold, *m.Options.Critical)
-	}
-	return r, nil
+	return r, m.parseThreshold(p)
 }
 
 func (r *burnRule) readings(src Source, c *Catalog, m *Monitor, now time.Time, n *notes) []reading {
-	s := c.slo(r.slo)
+	s := c.SLO(r.slo)
 	if s == nil {
 		n.add(fmt.Sprintf("the SLO %s is not among the definitions", r.slo))
 		return []reading{{value: math.NaN(), skipped: fmt.Sprintf("the SLO %s is not among the definitions", r.slo)}}

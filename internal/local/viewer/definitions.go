@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"html/template"
 	"io/fs"
-	"math"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -172,26 +171,18 @@ func lineOf(m *query.Monitor, catalog *query.Catalog, now time.Time) monitorLine
 	for _, g := range m.Groups() {
 		l.Groups++
 		if g.State == m.State() {
-			l.Since, l.Value = g.Since, finite(g.Value)
+			l.Since, l.Value = g.Since, definitions.Finite(g.Value)
 			if g.Skipped != "" {
 				l.Why = g.Skipped
 			}
 		}
-		for _, d := range catalog.Downtimes {
-			if _, active := d.Active(now); active && d.Mutes(m, g.Tags) && !slices.Contains(l.MutedBy, d.Key) {
-				l.MutedBy = append(l.MutedBy, d.Key)
+		for _, key := range catalog.Muting(m, g.Tags, now) {
+			if !slices.Contains(l.MutedBy, key) {
+				l.MutedBy = append(l.MutedBy, key)
 			}
 		}
 	}
 	return l
-}
-
-// finite returns nil for a number that JSON does not have.
-func finite(v float64) *float64 {
-	if math.IsNaN(v) || math.IsInf(v, 0) {
-		return nil
-	}
-	return &v
 }
 
 // transition is a change of a monitor's state.
@@ -317,15 +308,14 @@ type monitorGroup struct {
 func (v *viewer) details(key string, span time.Duration) *monitorDetails {
 	var d *monitorDetails
 	v.Definitions.Read(func(catalog *query.Catalog, source query.Source, at time.Time) {
-		i := slices.IndexFunc(catalog.Monitors, func(m *query.Monitor) bool { return m.Key == key })
-		if i < 0 {
+		m := catalog.Monitor(key)
+		if m == nil {
 			return
 		}
-		m := catalog.Monitors[i]
 		d = &monitorDetails{monitorLine: lineOf(m, catalog, at), Type: m.Type, Query: m.Query, Message: m.Message,
 			Tags: m.Tags, All: []monitorGroup{}, Notes: slices.Concat([]string{}, m.Notes)}
 		for _, g := range m.Groups() {
-			d.All = append(d.All, monitorGroup{g.Tags.String(), g.State.String(), stateClass(g.State.String()), g.Since, finite(g.Value), g.Skipped})
+			d.All = append(d.All, monitorGroup{g.Tags.String(), g.State.String(), stateClass(g.State.String()), g.Since, definitions.Finite(g.Value), g.Skipped})
 		}
 		d.Chart = definitions.ChartOf(m, m.History(source, catalog, at.Add(-span), at, span/60), at.Add(-span), at)
 	})
