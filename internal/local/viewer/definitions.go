@@ -382,33 +382,19 @@ func profilerOf(w http.ResponseWriter, r *http.Request) {
 
 // alerts sends each change of a monitor's state as an event.
 func (v *viewer) alerts(w http.ResponseWriter, r *http.Request) {
-	watch := v.Store.Watch(store.Monitors)
-	defer watch.Stop()
-	w.Header().Set("Content-Type", "text/event-stream")
-	w.Header().Set("Cache-Control", "no-store")
-	flush := http.NewResponseController(w)
 	last := v.Definitions.Count()
-	for line := ": here\n\n"; ; {
-		if _, err := fmt.Fprint(w, line); err != nil || flush.Flush() != nil {
-			return
-		}
-		select {
-		case <-watch.Changed():
-			watch.Take()
-		case <-r.Context().Done():
-			return
-		}
-		line = ""
-		all, count := v.Definitions.After(last)
-		last = count
+	v.stream(w, r, store.Monitors, 0, func(store.Kind) (events string, err error) {
+		var all []query.Transition
+		all, last = v.Definitions.After(last)
 		for _, t := range all {
 			data, err := json.Marshal(transitionOf(t))
 			if err != nil {
-				return
+				return "", err
 			}
-			line += "event: transition\ndata: " + string(data) + "\n\n"
+			events += "event: transition\ndata: " + string(data) + "\n\n"
 		}
-	}
+		return events, nil
+	})
 }
 
 // optional writes a value that may be missing.

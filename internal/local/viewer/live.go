@@ -2,6 +2,7 @@ package viewer
 
 import (
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"slices"
@@ -41,14 +42,21 @@ func (v *viewer) events(w http.ResponseWriter, r *http.Request) {
 		}
 		pages, kinds = []string{page}, kindsOf[page]
 	}
+	v.stream(w, r, kinds, time.Second, func(changed store.Kind) (string, error) {
+		return "data: " + strings.Join(changedPages(pages, changed), " ") + "\n\n", nil
+	})
+}
+
+// stream sends the events that next returns after changes of some kinds, with a pause between.
+func (v *viewer) stream(w http.ResponseWriter, r *http.Request, kinds store.Kind, pause time.Duration, next func(changed store.Kind) (string, error)) {
 	watch := v.Store.Watch(kinds)
 	defer watch.Stop()
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
 	flush := http.NewResponseController(w)
 	// The first line is a comment: it shows that the stream is open.
-	for line := ": here"; ; {
-		if _, err := fmt.Fprint(w, line+"\n\n"); err != nil || flush.Flush() != nil {
+	for events := ": here\n\n"; ; {
+		if _, err := io.WriteString(w, events); err != nil || flush.Flush() != nil {
 			return
 		}
 		select {
@@ -56,9 +64,13 @@ func (v *viewer) events(w http.ResponseWriter, r *http.Request) {
 		case <-r.Context().Done():
 			return
 		}
-		line = "data: " + strings.Join(changedPages(pages, watch.Take()), " ")
+		var err error
+		if events, err = next(watch.Take()); err != nil {
+			v.Logger.Error("write an event", "error", err)
+			return
+		}
 		select {
-		case <-time.After(time.Second):
+		case <-time.After(pause):
 		case <-r.Context().Done():
 			return
 		}

@@ -146,7 +146,7 @@ func episodesOf(of scope, intervals []series.Interval, now time.Time) []happenin
 		maps.Copy(q, more)
 		q.Set("from", fmt.Sprint(e.Start.UnixMilli()))
 		q.Set("to", fmt.Sprint(e.End.UnixMilli()))
-		all = append(all, happening{of.Service, e.Start, e.End, e.Ongoing, text, "/traces?" + q.Encode(), times{scope: of, From: e.Start, To: e.End}.before().URL()})
+		all = append(all, happening{of.Service, e.Start, e.End, e.Ongoing, text, "/traces?" + q.Encode(), times{of, twoTimes{From: e.Start, To: e.End}}.before().URL()})
 	}
 	for _, e := range series.FailingEpisodes(intervals, now) {
 		add(e, fmt.Sprintf("%s of requests failed (%s of %s)", format.Percent(e.Errors/e.Hits), format.Count(int64(e.Errors+0.5)), format.Count(int64(e.Hits+0.5))), url.Values{"errors": {"1"}})

@@ -70,7 +70,7 @@ func profileRows(all []wire.Profile) []profileRow {
 		slices.SortFunc(r.Kinds, func(a, b wire.Profile) int { return strings.Compare(a.Kind, b.Kind) })
 		if before := slices.IndexFunc(rows[i+1:], func(b profileRow) bool { return b.Service == r.Service && b.has("cpu") }); before >= 0 && r.has("cpu") {
 			b := rows[i+1+before]
-			r.Before = profileRange{r.Service, "cpu", "", r.Start, r.End, b.Start, b.End}.url()
+			r.Before = profileRange{r.Service, "cpu", "", twoTimes{r.Start, r.End, b.Start, b.End}}.url()
 		}
 	}
 	return rows
@@ -114,11 +114,11 @@ func newChoice(all []wire.Profile, service, kind string) profileChoice {
 	return c
 }
 
-// profileRange selects profiles of a time, and of a time before to compare with. Zero times
-// are not limited; without BaseTo nothing is compared.
+// profileRange selects profiles of a time, and of a time before to compare with. Without
+// BaseTo nothing is compared.
 type profileRange struct {
-	Service, Kind, Endpoint    string
-	From, To, BaseFrom, BaseTo time.Time
+	Service, Kind, Endpoint string
+	twoTimes
 }
 
 func (p profileRange) url() string {
@@ -126,28 +126,14 @@ func (p profileRange) url() string {
 	if p.Endpoint != "" {
 		q.Set("endpoint", p.Endpoint)
 	}
-	for name, at := range map[string]time.Time{"from": p.From, "to": p.To, "base_from": p.BaseFrom, "base_to": p.BaseTo} {
-		if !at.IsZero() {
-			q.Set(name, fmt.Sprint(at.UnixMilli()))
-		}
-	}
+	p.write(q)
 	return "/profiles/merged/flamegraph?" + q.Encode()
 }
 
 func newProfileRange(q url.Values) (profileRange, error) {
 	out := profileRange{Service: q.Get("service"), Kind: q.Get("kind"), Endpoint: q.Get("endpoint")}
-	for _, at := range []struct {
-		name string
-		to   *time.Time
-	}{{"from", &out.From}, {"to", &out.To}, {"base_from", &out.BaseFrom}, {"base_to", &out.BaseTo}} {
-		if q.Get(at.name) == "" {
-			continue
-		}
-		ms, err := strconv.ParseInt(q.Get(at.name), 10, 64)
-		if err != nil {
-			return out, fmt.Errorf("%s must be a time in milliseconds since 1970, got %q", at.name, q.Get(at.name))
-		}
-		*at.to = time.UnixMilli(ms)
+	if _, err := out.read(q); err != nil {
+		return out, err
 	}
 	if out.Service == "" || out.Kind == "" {
 		return out, errors.New("service and kind must be set")

@@ -176,7 +176,7 @@ func (v *viewer) profilesOf(of scope, now time.Time) []profileLink {
 		if of.Resource != "" && !slices.Contains(p.Endpoints, of.Resource) || slices.ContainsFunc(all, func(l profileLink) bool { return l.Kind == p.Kind }) {
 			continue
 		}
-		all = append(all, profileLink{p.Kind, profileRange{Service: of.Service, Kind: p.Kind, Endpoint: of.Resource, From: now.Add(-profiled)}.url()})
+		all = append(all, profileLink{p.Kind, profileRange{Service: of.Service, Kind: p.Kind, Endpoint: of.Resource, twoTimes: twoTimes{From: now.Add(-profiled)}}.url()})
 	}
 	slices.SortFunc(all, func(a, b profileLink) int { return strings.Compare(a.Kind, b.Kind) })
 	return all

@@ -3,6 +3,7 @@ package viewer
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"net/http"
 	"net/url"
 	"slices"
@@ -14,10 +15,52 @@ import (
 	"apmapp/internal/local/store"
 )
 
+// twoTimes are a time and one to compare it with. Zero times are not limited.
+type twoTimes struct{ From, To, BaseFrom, BaseTo time.Time }
+
+// read reads the times that a request names, and returns their number.
+func (t *twoTimes) read(q url.Values) (named int, err error) {
+	for name, to := range t.names() {
+		if q.Get(name) == "" {
+			continue
+		}
+		if *to, err = readTime(name, q.Get(name)); err != nil {
+			return named, err
+		}
+		named++
+	}
+	return named, nil
+}
+
+// write writes the times into the query of a URL.
+func (t *twoTimes) write(q url.Values) {
+	for name, at := range t.names() {
+		if !at.IsZero() {
+			q.Set(name, fmt.Sprint(at.UnixMilli()))
+		}
+	}
+}
+
+// names returns the names of the times in URLs, in a fixed order.
+func (t *twoTimes) names() iter.Seq2[string, *time.Time] {
+	return func(yield func(string, *time.Time) bool) {
+		_ = yield("from", &t.From) && yield("to", &t.To) && yield("base_from", &t.BaseFrom) && yield("base_to", &t.BaseTo)
+	}
+}
+
+// readTime reads a time of a URL.
+func readTime(name, value string) (time.Time, error) {
+	ms, err := strconv.ParseInt(value, 10, 64)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("%s must be a time in milliseconds since 1970, got %q", name, value)
+	}
+	return time.UnixMilli(ms), nil
+}
+
 // times is a scope at a time and at a time before.
 type times struct {
 	scope
-	From, To, BaseFrom, BaseTo time.Time
+	twoTimes
 }
 
 // comparedLength is the time that is compared with the one before, unless the URL names both.
@@ -27,22 +70,10 @@ const comparedLength = 2 * time.Minute
 // before.
 func newTimes(of scope, q url.Values, now time.Time) (times, error) {
 	t := times{scope: of}
-	named := 0
-	for _, at := range []struct {
-		name string
-		to   *time.Time
-	}{{"from", &t.From}, {"to", &t.To}, {"base_from", &t.BaseFrom}, {"base_to", &t.BaseTo}} {
-		if q.Get(at.name) == "" {
-			continue
-		}
-		ms, err := strconv.ParseInt(q.Get(at.name), 10, 64)
-		if err != nil {
-			return t, fmt.Errorf("%s must be a time in milliseconds since 1970, got %q", at.name, q.Get(at.name))
-		}
-		*at.to = time.UnixMilli(ms)
-		named++
-	}
+	named, err := t.read(q)
 	switch {
+	case err != nil:
+		return t, err
 	case named == 0:
 		t.To = now.Truncate(series.BucketLength)
 		t.From = t.To.Add(-comparedLength)
@@ -67,9 +98,7 @@ func (t times) before() times {
 // URL returns the URL of the comparison.
 func (t times) URL() string {
 	q := url.Values{}
-	for name, at := range map[string]time.Time{"from": t.From, "to": t.To, "base_from": t.BaseFrom, "base_to": t.BaseTo} {
-		q.Set(name, fmt.Sprint(at.UnixMilli()))
-	}
+	t.write(q)
 	if t.Resource != "" {
 		q.Set("name", t.Resource)
 		q.Set("operation", t.Operation)
@@ -206,7 +235,7 @@ func (v *viewer) compareTimes(w http.ResponseWriter, r *http.Request) {
 	}
 	for _, p := range v.Store.Profiles(c.Service, "cpu") {
 		if p.End.Sub(c.From) >= leastOverlap && (c.Resource == "" || slices.Contains(p.Endpoints, c.Resource)) {
-			data.Flame = profileRange{c.Service, "cpu", c.Resource, c.From, c.To, c.BaseFrom, c.BaseTo}.url()
+			data.Flame = profileRange{c.Service, "cpu", c.Resource, c.twoTimes}.url()
 		}
 	}
 	v.show(w, http.StatusOK, "times", page{Title: "Now and before", Section: "services", Data: data})

@@ -91,11 +91,9 @@ func (f form) filter(limit int) (store.Filter, error) {
 		if at.value == "" {
 			continue
 		}
-		ms, err := strconv.ParseInt(at.value, 10, 64)
-		if err != nil {
-			return out, fmt.Errorf("%s must be a time in milliseconds since 1970, got %q", at.name, at.value)
+		if *at.to, err = readTime(at.name, at.value); err != nil {
+			return out, err
 		}
-		*at.to = time.UnixMilli(ms)
 	}
 	return out, nil
 }
