@@ -174,7 +174,7 @@ func (h host) datagram(got collected, status wire.Check) wire.Datagram {
 	for i := range d.Samples {
 		s := &d.Samples[i]
 		s.Tags = h.tagged(s.Tags)
-		if !has(s.Tags, "host") {
+		if !wire.HasTag(s.Tags, "host") {
 			s.Tags = append(s.Tags, "host:"+h.name)
 		}
 		slices.Sort(s.Tags)
@@ -190,14 +190,9 @@ func (h host) datagram(got collected, status wire.Check) wire.Datagram {
 // tagged returns the tags with those of the host, sorted and without duplicates.
 func (h host) tagged(tags []string) []string {
 	all := slices.Concat(tags, h.tags)
-	if !has(all, "env") && h.env != "" {
+	if !wire.HasTag(all, "env") && h.env != "" {
 		all = append(all, "env:"+h.env)
 	}
 	slices.Sort(all)
 	return slices.Compact(all)
-}
-
-// has reports whether one of the tags has a key.
-func has(tags []string, key string) bool {
-	return slices.ContainsFunc(tags, func(t string) bool { return strings.HasPrefix(t, key+":") })
 }

@@ -213,7 +213,7 @@ func TestHostTags(t *testing.T) {
 		if got := strings.Join(d.Samples[0].Tags, " "); got != tc.want {
 			t.Errorf("env %q, tags %s: %s, want %s", tc.env, tc.tags, got, tc.want)
 		}
-		if got := d.Checks[0]; got.Host != "web-1" || !has(got.Tags, "env") || !has(got.Tags, "project") {
+		if got := d.Checks[0]; got.Host != "web-1" || !wire.HasTag(got.Tags, "env") || !wire.HasTag(got.Tags, "project") {
 			t.Errorf("env %q, tags %s: service check %+v", tc.env, tc.tags, got)
 		}
 	}

@@ -36,6 +36,9 @@ var accuracy = func() mapping.IndexMapping {
 
 func bins() store.Store { return store.NewCollapsingLowestDenseStore(maxBins) }
 
+// fewBins are for reduced distributions.
+func fewBins() store.Store { return store.NewSparseStore() }
+
 // NewDistribution returns an empty distribution.
 func NewDistribution() *Distribution {
 	return &Distribution{ddsketch.NewDDSketchFromStoreProvider(accuracy, bins)}
@@ -83,7 +86,7 @@ var kept = []float64{0, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1}
 // reduced returns a small distribution with the same number of values. Its quantiles that
 // are kept are the ones of d, the others are the next one above.
 func (d *Distribution) reduced() *Distribution {
-	small := &Distribution{ddsketch.NewDDSketchFromStoreProvider(accuracy, func() store.Store { return store.NewSparseStore() })}
+	small := &Distribution{ddsketch.NewDDSketchFromStoreProvider(accuracy, fewBins)}
 	for i, q := range kept[1:] {
 		if share := (q - kept[i]) * d.Count(); share > 0 {
 			small.AddValue(d.Value(q), share)
@@ -122,12 +125,8 @@ func (d *Distribution) Decode(data []byte) bool {
 	if len(data) == 0 {
 		return true
 	}
-	var in sketchpb.DDSketch
-	if proto.Unmarshal(data, &in) != nil || in.GetMapping() == nil {
-		return false
-	}
-	read, err := ddsketch.FromProtoWithStoreProvider(&in, bins)
-	if err != nil {
+	read, ok := decoded(data, bins)
+	if !ok {
 		return false
 	}
 	possible := func(count float64) bool { return count >= 0 && count <= MaxHits } // false for NaN
@@ -137,6 +136,16 @@ func (d *Distribution) Decode(data []byte) bool {
 		return !all
 	})
 	return all && d.sketch.MergeWith(read) == nil
+}
+
+// decoded returns an encoded sketch; false if it is malformed.
+func decoded(data []byte, bins store.Provider) (*ddsketch.DDSketch, bool) {
+	var in sketchpb.DDSketch
+	if proto.Unmarshal(data, &in) != nil || in.GetMapping() == nil {
+		return nil, false
+	}
+	read, err := ddsketch.FromProtoWithStoreProvider(&in, bins)
+	return read, err == nil
 }
 
 // Quantile returns 0 if the distribution is empty.

@@ -186,13 +186,7 @@ func (o *open) result() (float64, *Spread) {
 	if o.values == nil {
 		return float64(len(o.members)), nil
 	}
-	quantile := func(q float64) float64 {
-		v, err := o.values.sketch.GetValueAtQuantile(q)
-		if err != nil {
-			return 0
-		}
-		return min(v, o.max) // the sketch is accurate to 1 %
-	}
+	quantile := func(q float64) float64 { return min(o.values.Value(q), o.max) } // the sketch is accurate to 1 %
 	return o.sum / o.count, &Spread{o.count, quantile(0.5), quantile(0.95), o.max}
 }
 

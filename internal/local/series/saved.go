@@ -1,9 +1,6 @@
 package series
 
 import (
-	"github.com/DataDog/sketches-go/ddsketch"
-	"github.com/DataDog/sketches-go/ddsketch/pb/sketchpb"
-	"github.com/DataDog/sketches-go/ddsketch/store"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -49,16 +46,12 @@ func (h *History) Restore(saved Saved, now int64) bool {
 			}
 			cell := Cell{Sum: c.Sum, Count: c.Count, Min: c.Min, Max: c.Max}
 			if c.Values != nil {
-				var in sketchpb.DDSketch
 				provider := bins
 				if l.sparse {
-					provider = func() store.Store { return store.NewSparseStore() }
+					provider = fewBins
 				}
-				if proto.Unmarshal(c.Values, &in) != nil || in.GetMapping() == nil {
-					return false
-				}
-				sketch, err := ddsketch.FromProtoWithStoreProvider(&in, provider)
-				if err != nil || !sketch.IndexMapping.Equals(accuracy) {
+				sketch, ok := decoded(c.Values, provider)
+				if !ok || !sketch.IndexMapping.Equals(accuracy) {
 					return false
 				}
 				cell.Values = &Distribution{sketch}

@@ -2,7 +2,6 @@ package store
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,20 +26,16 @@ type Host struct {
 // replaces one of the host with the same key.
 func (h Host) tagged(tags []string) []string {
 	all := slices.Clone(tags)
-	if h.Name != "" && !hasKey(tags, "host") {
+	if h.Name != "" && !wire.HasTag(tags, "host") {
 		all = append(all, "host:"+h.Name)
 	}
 	for _, t := range h.Tags {
-		if key, _, _ := strings.Cut(t, ":"); key != "env" || !hasKey(tags, "env") {
+		if key, _, _ := strings.Cut(t, ":"); key != "env" || !wire.HasTag(tags, "env") {
 			all = append(all, t)
 		}
 	}
 	slices.Sort(all)
 	return slices.Compact(all)
-}
-
-func hasKey(tags []string, key string) bool {
-	return slices.ContainsFunc(tags, func(t string) bool { return strings.HasPrefix(t, key+":") })
 }
 
 // Limits against hostile names.
@@ -65,7 +60,6 @@ type history struct {
 	// now is the start of the newest slot, in seconds since 1970. Cells before forgotten
 	// were evicted; 0 if none was. since is when the keeper began.
 	now, forgotten, since int64
-	refused               int
 }
 
 type pastKey struct {
@@ -202,7 +196,6 @@ func (h *history) change(key pastKey, at, now int64, change func(*series.Cell)) 
 	of := h.series[key]
 	if of == nil {
 		if len(h.series) >= maxPast {
-			h.refused++
 			return
 		}
 		// The texts may share the memory of a datagram.
@@ -223,7 +216,6 @@ func (h *history) addCheck(c wire.Check, now time.Time) {
 	c.Name, c.Host, c.Message, c.Tags = strings.Clone(c.Name), strings.Clone(cmp.Or(c.Host, h.host.Name)), strings.Clone(c.Message), cloned(c.Tags)
 	key := checkKey{c.Name, c.Host, strings.Join(c.Tags, ",")}
 	if _, known := h.checks[key]; !known && len(h.checks) >= maxPast {
-		h.refused++
 		return
 	}
 	all := append(h.checks[key], StatsdCheck{at, c})
@@ -268,9 +260,7 @@ func (h *history) addGroup(client *pb.ClientStatsPayload, g *pb.ClientGroupedSta
 	hits := func(c *series.Cell) { c.Merge(series.One(float64(g.Hits))) }
 	errors := func(c *series.Cell) { c.Merge(series.One(float64(g.Errors))) }
 	durations := func(c *series.Cell) {
-		if !c.AddEncoded(g.OkSummary) || !c.AddEncoded(g.ErrorSummary) {
-			h.refused++
-		}
+		_ = c.AddEncoded(g.OkSummary) && c.AddEncoded(g.ErrorSummary) // the statistics count what is malformed
 	}
 	counted := func(slices bool) {
 		if of := metric + ".hits"; h.wanted[of] && (!slices || h.slices[of]) {
@@ -372,9 +362,9 @@ func (h *history) past(name string, from, to, now int64) []Past {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
 	old := h.slices[name] && from < now-series.HistoryLength
-	base, value, aggregate := aggregateOf(name)
+	_, value, _ := aggregateOf(name)
 	var all []Past
-	for _, key := range slices.SortedFunc(maps.Keys(h.series), comparePast) {
+	for _, key := range h.keys(name) {
 		p := Past{Kind: key.kind}
 		switch {
 		case key.name == name && key.slices == old:
@@ -382,7 +372,7 @@ func (h *history) past(name string, from, to, now int64) []Past {
 			for i := range p.Cells { // the caller reads them without the lock
 				p.Cells[i].Values = p.Cells[i].Values.Clone()
 			}
-		case aggregate && key.name == base && key.kind == DistributionMetric:
+		case key.name != name && key.kind == DistributionMetric:
 			p.Kind = GaugeMetric
 			for c := range h.series[key].Between(from, to) {
 				one := series.One(value(c))
@@ -391,22 +381,37 @@ func (h *history) past(name string, from, to, now int64) []Past {
 			}
 		}
 		if len(p.Cells) > 0 {
-			p.Tags = h.host.tagged(strings.FieldsFunc(key.tags, func(r rune) bool { return r == ',' }))
+			p.Tags = h.tagsOf(key)
 			all = append(all, p)
 		}
 	}
 	return all
 }
 
+// keys returns the keys of the series that a metric is read from, sorted: its own, and the ones
+// of the histogram that it is an aggregate of.
+func (h *history) keys(name string) (all []pastKey) {
+	base, _, aggregate := aggregateOf(name)
+	for key := range h.series {
+		if key.name == name || aggregate && key.name == base {
+			all = append(all, key)
+		}
+	}
+	slices.SortFunc(all, comparePast)
+	return all
+}
+
+// tagsOf returns the tags of a series, with those of the host.
+func (h *history) tagsOf(key pastKey) []string {
+	return h.host.tagged(strings.FieldsFunc(key.tags, func(r rune) bool { return r == ',' }))
+}
+
 // tags returns the tags of the series of a metric, sorted.
 func (h *history) tags(name string) (all [][]string) {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	base, _, aggregate := aggregateOf(name)
-	for _, key := range slices.SortedFunc(maps.Keys(h.series), comparePast) {
-		if key.name == name || aggregate && key.name == base {
-			all = append(all, h.host.tagged(strings.FieldsFunc(key.tags, func(r rune) bool { return r == ',' })))
-		}
+	for _, key := range h.keys(name) {
+		all = append(all, h.tagsOf(key))
 	}
 	return all
 }
@@ -462,5 +467,5 @@ func (h *history) usage(u *Usage) {
 func (h *history) clear(to *history, now int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.series, h.checks, h.used, h.now, h.forgotten, h.refused, h.since = to.series, to.checks, to.used, to.now, to.forgotten, to.refused, now
+	h.series, h.checks, h.used, h.now, h.forgotten, h.since = to.series, to.checks, to.used, to.now, to.forgotten, now
 }

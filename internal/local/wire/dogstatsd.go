@@ -35,6 +35,11 @@ type Sample struct {
 	Time int64
 }
 
+// HasTag reports whether one of the tags has a key.
+func HasTag(tags []string, key string) bool {
+	return slices.ContainsFunc(tags, func(t string) bool { return strings.HasPrefix(t, key+":") })
+}
+
 // Event is an event of the event stream.
 type Event struct {
 	Title string `json:"title"`
