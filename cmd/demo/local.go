@@ -89,24 +89,19 @@ func startLocal(ctx context.Context, o options, runner *faults.Runner, logger *s
 	return l, err
 }
 
-// define loads the definitions of dashboards, monitors, SLOs and downtimes.
+// define loads the definitions of dashboards, monitors, SLOs and downtimes, if there are any.
 func (l *local) define(o options, stdout io.Writer, warn func(error)) error {
-	if o.definitions == nil {
+	if !o.defined.Given() {
 		return nil
 	}
 	name, tags, err := checks.Host(o.checks, o.service.Telemetry.Env)
 	if err != nil {
 		return err
 	}
-	l.definitions, err = definitions.Load(definitions.Config{
-		Files: o.definitions, Env: o.service.Telemetry.Env, Service: o.service.Telemetry.Service,
-		Host: localstore.Host{Name: name, Tags: tags}, Store: l.store,
-		Changed: definitions.Report(stdout, &o.defined.Webhook, warn), Data: o.defined.Data, Warn: warn,
-	})
-	if err != nil {
-		return fmt.Errorf("-definitions: %w", err)
-	}
-	return nil
+	l.definitions, err = o.defined.Load(definitions.Config{
+		Env: o.service.Telemetry.Env, Service: o.service.Telemetry.Service, Host: localstore.Host{Name: name, Tags: tags}, Store: l.store,
+	}, stdout, warn)
+	return err
 }
 
 // startChecks runs what a Datadog Agent on this machine would run, with the environment of

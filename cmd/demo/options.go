@@ -21,7 +21,6 @@ import (
 	"apmapp/internal/local/definitions"
 	"apmapp/internal/local/intake"
 	localstore "apmapp/internal/local/store"
-	"apmapp/internal/provision"
 	"apmapp/internal/service"
 	"apmapp/internal/telemetry"
 	"apmapp/loadgen/openloop"
@@ -48,10 +47,8 @@ type options struct {
 	// faultLength is the time that a fault lasts at least.
 	faultLength time.Duration
 	// checks are the files of the Agent's checks; nil runs none.
-	checks fs.FS
-	// definitions are dashboards, monitors, SLOs and downtimes; nil has none.
-	definitions fs.FS
-	defined     *definitions.Flags
+	checks  fs.FS
+	defined *definitions.Flags
 }
 
 // given are the flags' values before they are checked.
@@ -138,20 +135,10 @@ func (g *given) options(getenv func(string) string) (options, error) {
 	if o.memory, err = localstore.Budget(g.memory); err != nil {
 		return options{}, fmt.Errorf("-memory: %w", err)
 	}
-	if err := g.defined.Check(); err != nil {
+	if err := g.defined.Check(datadog.Definitions); err != nil {
 		return options{}, err
 	}
 	o.defined = &g.defined
-	switch g.defined.Dir {
-	case none:
-	case embedded:
-		o.definitions = datadog.Definitions
-	default:
-		o.definitions = os.DirFS(g.defined.Dir)
-		if _, err := provision.Load(o.definitions); err != nil {
-			return options{}, fmt.Errorf("-definitions %s: %w", g.defined.Dir, err)
-		}
-	}
 	switch g.checks {
 	case none:
 	case embedded:

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io/fs"
 	"net"
 	"os"
 	"strings"
@@ -14,7 +13,6 @@ import (
 	"apmapp/internal/local/intake"
 	"apmapp/internal/local/store"
 	"apmapp/internal/local/viewer"
-	"apmapp/internal/provision"
 )
 
 // options are the command line.
@@ -67,14 +65,6 @@ func (o *options) flags(fs *command.Flags) {
 	})
 }
 
-// definitions are the files of -definitions.
-func (o *options) definitions() fs.FS {
-	if o.defined.Dir == "embedded" {
-		return datadog.Definitions
-	}
-	return os.DirFS(o.defined.Dir)
-}
-
 // check validates the values. An error names its flag.
 func (o *options) check([]string) error {
 	for _, a := range []struct{ name, addr string }{{"addr", o.addr}, {"dogstatsd", o.dogstatsd}, {"otlp-grpc", o.otlpGRPC.Addr}, {"otlp-http", o.otlpHTTP.Addr}, {"pages", o.pages}} {
@@ -90,13 +80,8 @@ func (o *options) check([]string) error {
 			return fmt.Errorf("-checks %s: %w", o.checks, err)
 		}
 	}
-	if err := o.defined.Check(); err != nil {
+	if err := o.defined.Check(datadog.Definitions); err != nil {
 		return err
-	}
-	if o.defined.Given() {
-		if _, err := provision.Load(o.definitions()); err != nil {
-			return fmt.Errorf("-definitions %s: %w", o.defined.Dir, err)
-		}
 	}
 	var err error
 	if o.budget, err = store.Budget(o.mb); err != nil {

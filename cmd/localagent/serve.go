@@ -137,14 +137,7 @@ func (o options) define(kept *store.Store, stdout, stderr io.Writer) (*definitio
 		return nil, err
 	}
 	warn := func(err error) { fmt.Fprintf(stderr, "localagent: %v\n", err) }
-	defined, err := definitions.Load(definitions.Config{
-		Files: o.definitions(), Env: o.env, Service: o.service, Host: store.Host{Name: name, Tags: tags}, Store: kept,
-		Changed: definitions.Report(stdout, &o.defined.Webhook, warn), Data: o.defined.Data, Warn: warn,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("-definitions %s: %w", o.defined.Dir, err)
-	}
-	return defined, nil
+	return o.defined.Load(definitions.Config{Env: o.env, Service: o.service, Host: store.Host{Name: name, Tags: tags}, Store: kept}, stdout, warn)
 }
 
 // taps opens the outputs of -record and -forward and returns a function that

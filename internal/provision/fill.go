@@ -87,7 +87,7 @@ var (
 // reference.
 func (d Definition) references() map[Ref]string {
 	all := map[Ref]string{}
-	walk("", d.Body, func(at, s string) {
+	d.Walk(func(at, s string) {
 		for _, p := range placeholder.FindAllString(s, -1) {
 			if m := refExpr.FindStringSubmatch(strings.TrimSuffix(strings.TrimPrefix(p, "${"), "}")); m != nil {
 				all[Ref{Kind(m[1]), m[2]}] = at
@@ -96,6 +96,9 @@ func (d Definition) references() map[Ref]string {
 	})
 	return all
 }
+
+// Walk calls f for each string of the definition with its path, in the order of the paths.
+func (d Definition) Walk(f func(at, s string)) { walk("", d.Body, f) }
 
 // walk calls f for each string in v, in the order of their paths.
 func walk(at string, v any, f func(at, s string)) {

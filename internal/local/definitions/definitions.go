@@ -73,14 +73,18 @@ const handle = "@you@example.com"
 // Load reads the definitions. Its error lists everything that is wrong, with file and place.
 // From then on the store keeps the metrics that they read.
 func Load(cfg Config) (*Definitions, error) {
+	parsed, err := provision.Load(cfg.Files)
+	if err != nil {
+		return nil, err
+	}
+	return newDefinitions(parsed, cfg)
+}
+
+func newDefinitions(parsed provision.Definitions, cfg Config) (*Definitions, error) {
 	if cfg.Location == nil {
 		cfg.Location = time.UTC
 	}
-	d := &Definitions{cfg: cfg, source: source{cfg.Store}}
-	var err error
-	if d.parsed, err = provision.Load(cfg.Files); err != nil {
-		return nil, err
-	}
+	d := &Definitions{cfg: cfg, source: source{cfg.Store}, parsed: parsed}
 	if err := d.fill(""); err != nil {
 		return nil, err
 	}
@@ -155,7 +159,7 @@ var (
 // metrics returns the metrics and service checks that are read, and those of SLOs.
 func (d *Definitions) metrics() (wanted, slos []string) {
 	for _, definition := range d.parsed {
-		texts(definition.Body, func(key, text string) {
+		definition.Walk(func(at, text string) {
 			for _, m := range metricOf.FindAllStringSubmatch(text, -1) {
 				wanted = append(wanted, m[1])
 				if definition.Kind == provision.SLO {
@@ -165,7 +169,7 @@ func (d *Definitions) metrics() (wanted, slos []string) {
 			if m := checkOf.FindStringSubmatch(text); m != nil {
 				wanted = append(wanted, m[1])
 			}
-			if key == "check" {
+			if strings.HasSuffix("."+at, ".check") {
 				wanted = append(wanted, text)
 			}
 		})
@@ -175,24 +179,6 @@ func (d *Definitions) metrics() (wanted, slos []string) {
 		return slices.Compact(all)
 	}
 	return unique(wanted), unique(slos)
-}
-
-// texts calls f for each string in v with the key of its object.
-func texts(v any, f func(key, text string)) {
-	switch v := v.(type) {
-	case []any:
-		for _, e := range v {
-			texts(e, f)
-		}
-	case map[string]any:
-		for key, e := range v {
-			if text, is := e.(string); is {
-				f(key, text)
-				continue
-			}
-			texts(e, f)
-		}
-	}
 }
 
 // Start evaluates the monitors until Close, also for the time for which the store already

@@ -7,14 +7,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"sync"
 	"time"
 
 	"apmapp/internal/command"
 	"apmapp/internal/local/query"
+	"apmapp/internal/provision"
 )
 
 // Flags are the flags of programs that evaluate definitions.
@@ -22,6 +25,7 @@ type Flags struct {
 	// Dir is the directory of the definitions, Data the one that keeps metrics across restarts.
 	Dir, Data string
 	Webhook   Webhook
+	parsed    provision.Definitions
 }
 
 // Define defines the flags. dir is the default of Dir, and help ends the help of it.
@@ -31,17 +35,44 @@ func (f *Flags) Define(fs *command.Flags, dir, help string) {
 	f.Webhook.flags(fs)
 }
 
-// Given reports whether there are definitions: none is a value of -definitions.
+// Given reports whether there are definitions.
 func (f *Flags) Given() bool { return f.Dir != "" && f.Dir != none }
 
-const none = "none"
+// The values of -definitions that are not directories.
+const (
+	none     = "none"
+	embedded = "embedded"
+)
 
-// Check validates the flags' values. An error names its flag.
-func (f *Flags) Check() error {
+// Check validates the flags' values and reads the definitions; copied are the embedded ones.
+// An error names its flag.
+func (f *Flags) Check(copied fs.FS) error {
 	if f.Data != "" && !f.Given() {
 		return errors.New("-data needs definitions, and -definitions gives none")
 	}
-	return f.Webhook.check()
+	if err := f.Webhook.check(); err != nil || !f.Given() {
+		return err
+	}
+	files := copied
+	if f.Dir != embedded {
+		files = os.DirFS(f.Dir)
+	}
+	var err error
+	if f.parsed, err = provision.Load(files); err != nil {
+		return fmt.Errorf("-definitions %s: %w", f.Dir, err)
+	}
+	return nil
+}
+
+// Load is like the function Load, with the definitions and settings of the flags. Changes of
+// states go to stdout and to the webhook.
+func (f *Flags) Load(cfg Config, stdout io.Writer, warn func(error)) (*Definitions, error) {
+	cfg.Data, cfg.Warn, cfg.Changed = f.Data, warn, Report(stdout, &f.Webhook, warn)
+	d, err := newDefinitions(f.parsed, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("-definitions %s: %w", f.Dir, err)
+	}
+	return d, nil
 }
 
 // Webhook is where changes of monitors' states are posted, as JSON.

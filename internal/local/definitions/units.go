@@ -22,8 +22,6 @@ var unitsOfMetrics = []struct {
 	{regexp.MustCompile(`^system\.cpu\.`), "percent"},
 }
 
-var metricInQuery = regexp.MustCompile(`:([A-Za-z][A-Za-z0-9_.]*)\{`)
-
 // unitOf returns the unit of a formula: its own, else that of the only metric that it
 // reads.
 func unitOf(formulas []map[string]any, of int, body map[string]any) string {
@@ -42,7 +40,7 @@ func unitOf(formulas []map[string]any, of int, body map[string]any) string {
 		if text(q["name"]) != text(formulas[of]["formula"]) {
 			continue
 		}
-		if m := metricInQuery.FindStringSubmatch(text(q["query"])); m != nil {
+		if m := metricOf.FindStringSubmatch(text(q["query"])); m != nil {
 			for _, u := range unitsOfMetrics {
 				if u.name.MatchString(m[1]) {
 					return u.unit
