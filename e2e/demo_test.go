@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,7 +11,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -49,23 +47,8 @@ func runDemo(t *testing.T, report, rps string, flags ...string) demo {
 	flags = append(flags, "-database", "embedded", "-rps", rps, "-port", "0", "-agent-port", "0", "-dogstatsd-port", "0", "-otlp-grpc-port", "0", "-otlp-http-port", "0", "-pages-port", "0")
 	cmd := exec.Command(filepath.Join(dir, "demo"), flags...)
 	cmd.Env = append(os.Environ(), "TMPDIR="+dir)
-	cmd.Stderr = os.Stderr
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		rest, _ := io.ReadAll(stdout)
-		if err := cmd.Wait(); err != nil || !strings.Contains(string(rest), report) {
-			t.Errorf("the demo ended with %v:\n%s", err, rest)
-		}
-	})
 	var d demo
-	lines := bufio.NewScanner(stdout)
+	lines := running(t, cmd, report)
 	for lines.Scan() {
 		for _, part := range []struct {
 			pattern string

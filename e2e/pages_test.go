@@ -60,15 +60,10 @@ func startAgent(t *testing.T, args ...string) string {
 	return pages
 }
 
-// startAgentAt also returns the URL that tracers send to.
-func startAgentAt(t testing.TB, args ...string) (pages, traces string) {
+// running starts a program and returns its lines. When the test ends it stops the program,
+// whose last lines must contain a text.
+func running(t testing.TB, cmd *exec.Cmd, last string) *bufio.Scanner {
 	t.Helper()
-	program, err := buildAgent()
-	if err != nil {
-		t.Fatal(err)
-	}
-	const free = "127.0.0.1:0"
-	cmd := exec.Command(program, append([]string{"-addr", free, "-dogstatsd", free, "-otlp-grpc", "", "-otlp-http", "", "-pages", free}, args...)...)
 	cmd.Stderr = os.Stderr
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
@@ -79,12 +74,24 @@ func startAgentAt(t testing.TB, args ...string) (pages, traces string) {
 	}
 	t.Cleanup(func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
-		_, _ = io.Copy(io.Discard, stdout)
-		if err := cmd.Wait(); err != nil {
-			t.Errorf("the local agent ended with %v", err)
+		rest, _ := io.ReadAll(stdout)
+		if err := cmd.Wait(); err != nil || !strings.Contains(string(rest), last) {
+			t.Errorf("%s ended with %v:\n%s", filepath.Base(cmd.Path), err, rest)
 		}
 	})
-	lines := bufio.NewScanner(stdout)
+	return bufio.NewScanner(stdout)
+}
+
+// startAgentAt also returns the URL that tracers send to.
+func startAgentAt(t testing.TB, args ...string) (pages, traces string) {
+	t.Helper()
+	program, err := buildAgent()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const free = "127.0.0.1:0"
+	cmd := exec.Command(program, append([]string{"-addr", free, "-dogstatsd", free, "-otlp-grpc", "", "-otlp-http", "", "-pages", free}, args...)...)
+	lines := running(t, cmd, "")
 	for lines.Scan() {
 		if url, is := strings.CutPrefix(lines.Text(), "pages "); is {
 			pages = strings.TrimSpace(url)

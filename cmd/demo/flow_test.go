@@ -9,7 +9,7 @@ import (
 )
 
 // TestFlow reads the arrivals of a schedule whose rate changes from 10 to 20 per second,
-// to none for ten seconds, and back to 10.
+// to 0 for ten seconds, and back to 10.
 func TestFlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFlow(10, 14*time.Second, nil)

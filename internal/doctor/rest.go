@@ -97,7 +97,7 @@ func (d *doctor) logs(ctx context.Context) {
 }
 
 // writable returns an error if the service cannot append to a file, or make it. It makes
-// none.
+// no file.
 func writable(path string) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
 	if err == nil {

@@ -407,6 +407,6 @@ func TestFaultsThatCannotBegin(t *testing.T) {
 	if name, running, _ := r.Last(); name != "" || running {
 		t.Errorf("%s runs", name)
 	}
-	r.End() // there is none
+	r.End() // no fault runs
 	r.Close()
 }

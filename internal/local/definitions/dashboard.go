@@ -143,7 +143,7 @@ type Count struct {
 	Groups int    `json:"groups"`
 }
 
-// View evaluates a dashboard; false if there is none with the key.
+// View evaluates a dashboard; false if no dashboard has the key.
 func (d *Definitions) View(key string, choice Choice) (*View, bool) {
 	d.mu.Lock()
 	i := slices.IndexFunc(d.dashboards, func(b *dashboard) bool { return b.Key == key })
@@ -439,7 +439,7 @@ func (p *painter) slo(w *Widget, definition map[string]any, _ time.Time) error {
 	return nil
 }
 
-// sloAt evaluates an SLO in time frames at a time; all of its own for none.
+// sloAt evaluates an SLO in time frames at a time; without frames, in all of its own.
 func (d *Definitions) sloAt(of *query.SLO, frames []string, now time.Time) (s SLO, notes []string) {
 	s = SLO{Key: of.Key, Name: of.Name, Description: of.Description, Frames: []Frame{}, Burning: []Burn{}}
 	for _, t := range of.Targets {

@@ -67,7 +67,7 @@ type dashboard struct {
 	body map[string]any
 }
 
-// handle is whom messages address. Nothing is sent to it.
+// handle is the recipient in messages. Nothing is sent to it.
 const handle = "@you@example.com"
 
 // Load reads the definitions. Its error lists everything that is wrong, with file and place.

@@ -70,7 +70,7 @@ func (c *Chart) add(result query.Result, body map[string]any, kind string) {
 	c.Time = all
 }
 
-// spread returns the values at other times, nil where there is none.
+// spread returns the values at other times; a time without a value has nil.
 func spread(at []int64, values []*float64, to []int64) []*float64 {
 	if values == nil {
 		return nil

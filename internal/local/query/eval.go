@@ -24,7 +24,7 @@ type line struct {
 	group  Tags
 	step   int64 // of its own buckets
 	values []float64
-	// last is the time of the newest point that the values come from, 0 if there is none.
+	// last is the time of the newest point that the values come from, 0 without a point.
 	last         int64
 	lower, upper []float64
 }
@@ -521,7 +521,7 @@ func operate(op byte, a, b float64, bothAbsent bool) float64 {
 	return v
 }
 
-// reduce reduces the values of a line to one number: NaN if there is none.
+// reduce reduces the values of a line to one number, NaN without values.
 func reduce(values []float64, aggregator string, step int64) float64 {
 	n, sum, squares := 0.0, 0.0, 0.0
 	low, high, last := math.Inf(1), math.Inf(-1), math.NaN()

@@ -385,7 +385,7 @@ func TestTemplateVariables(t *testing.T) {
 	}
 }
 
-// The band follows the past: a jump is outside, and there is none before 20 values.
+// The band follows the past: a jump is outside. Before 20 values there is no band.
 func TestAnomalies(t *testing.T) {
 	text := "gauge m{a:b} 10"
 	for i := range 100 {

@@ -79,12 +79,12 @@ type rule interface {
 // reading is what an evaluation finds for a group.
 type reading struct {
 	group Tags
-	value float64 // NaN if there is none
+	value float64 // NaN without a value
 	// recovery is compared with the recovery thresholds instead of value, if not nil.
 	recovery *float64
-	// state is set by rules that do not compare with thresholds themselves; Waiting for none.
+	// state is set by rules that do not compare with thresholds; others leave it at Waiting.
 	state State
-	// last is the time of the newest data, 0 if there is none.
+	// last is the time of the newest data, 0 without data.
 	last int64
 	// skipped is the reason for which there is neither a value nor a state.
 	skipped   string
@@ -440,8 +440,8 @@ func (r *metricRule) full(src Source, from, to time.Time, group Tags, n *notes) 
 	return false
 }
 
-// lastBefore returns the time of the newest data of the day before a time, 0 if there is
-// none.
+// lastBefore returns the time of the newest data of the day before a time, 0 without
+// data.
 func (r *metricRule) lastBefore(src Source, now time.Time) int64 {
 	newest := int64(0)
 	for _, q := range metricsOf(r.root) {

@@ -368,7 +368,7 @@ func (p *searchParser) values(key string) (condition, error) {
 	}
 }
 
-// bound parses an end of a range; * is none.
+// bound parses an end of a range; * means that it has no end.
 func bound(text string) (*float64, error) {
 	text = strings.TrimSpace(text)
 	if text == "*" {

@@ -47,7 +47,7 @@ type Transition struct {
 	// Reason is empty for changes of the state. A downtime that ended notifies of a state
 	// that did not change.
 	Reason string
-	Value  float64 // NaN if there is none
+	Value  float64 // NaN without a value
 	// Title, Message and Recipients are what Datadog would send. Notify is false for changes
 	// that notify nobody.
 	Title, Message string

@@ -173,7 +173,7 @@ func TestStates(t *testing.T) {
 		{"without data nothing changes", query, `"critical": 5`, "", "6 _ _ _ 1", "1 Alert!, 5 OK!"},
 		{"no data after the timeframe", query, `"critical": 5`, `, "notify_no_data": true, "no_data_timeframe": 3`, "6 _ _ _ _ 6 1", "1 Alert!, 3 No Data!, 6 Alert!, 7 OK!"},
 		{"no data after twice the window by default", "avg(last_2m):avg:g{*} > 5", `"critical": 5`, `, "notify_no_data": true`, "1 _ _ _ _ 1 1", "1 OK, 4 No Data!, 6 OK!"},
-		{"no data before the first data is none", query, `"critical": 5`, `, "notify_no_data": true, "no_data_timeframe": 2`, "_ _ _ _ 1 6", "5 OK, 6 Alert!"},
+		{"before the first data a monitor waits", query, `"critical": 5`, `, "notify_no_data": true, "no_data_timeframe": 2`, "_ _ _ _ 1 6", "5 OK, 6 Alert!"},
 		{"timeout_h", query, `"critical": 5`, `, "timeout_h": 1`, "6 " + repeat("_", 65), "1 Alert!, 60 OK! (no data for 1h0m0s (timeout_h))"},
 		{"timeout_h resolves no OK", query, `"critical": 5`, `, "timeout_h": 1`, "1 " + repeat("_", 65), "1 OK"},
 		{"on_missing_data: show_no_data", query, `"critical": 5`, `, "on_missing_data": "show_no_data"`, "6 _ _ 1", "1 Alert!, 2 No Data, 4 OK"},

@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -168,7 +169,7 @@ type Values []stretch
 
 // stretch is the values of some time: from first to last, or those of a distribution.
 type stretch struct {
-	first, last float64 // NaN for none
+	first, last float64 // NaN without a value
 	of          []weighted
 	length      time.Duration
 }
@@ -285,10 +286,7 @@ func (t *Test) complete() error {
 	end := time.Duration(0)
 	for i := range t.Series {
 		s := &t.Series[i]
-		if s.Every == 0 {
-			s.Every = Duration(10 * time.Second)
-		}
-		if err := s.Every.wholeSeconds(); err != nil {
+		if err := s.Every.complete(10 * time.Second); err != nil {
 			return fmt.Errorf("series[%d]: every %w", i, err)
 		}
 		if s.Metric == "" || len(s.Values) == 0 {
@@ -305,10 +303,7 @@ func (t *Test) complete() error {
 	}
 	for i := range t.Checks {
 		c := &t.Checks[i]
-		if c.Every == 0 {
-			c.Every = Duration(15 * time.Second)
-		}
-		if err := c.Every.wholeSeconds(); err != nil {
+		if err := c.Every.complete(15 * time.Second); err != nil {
 			return fmt.Errorf("checks[%d]: every %w", i, err)
 		}
 		if c.Check == "" || len(c.Results) == 0 {
@@ -350,10 +345,11 @@ func (t *Test) evaluated(at Duration) error {
 	return nil
 }
 
-// wholeSeconds returns an error unless the duration is whole seconds, at least one: points
-// and results have times in seconds.
-func (d Duration) wholeSeconds() error {
-	if of := time.Duration(d); of < time.Second || of%time.Second != 0 {
+// complete sets a default. It returns an error unless the duration is whole seconds, at least
+// one: points and results have times in seconds.
+func (d *Duration) complete(absent time.Duration) error {
+	*d = cmp.Or(*d, Duration(absent))
+	if of := time.Duration(*d); of < time.Second || of%time.Second != 0 {
 		return fmt.Errorf("must be whole seconds, at least 1s, got %s", of)
 	}
 	return nil

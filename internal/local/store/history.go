@@ -58,7 +58,7 @@ type history struct {
 	checks         map[checkKey][]StatsdCheck // the oldest first
 	used           int64
 	// now is the start of the newest slot, in seconds since 1970. Cells before forgotten
-	// were evicted; 0 if none was. since is when the keeper began.
+	// were evicted, 0 before the first eviction. since is when the keeper began.
 	now, forgotten, since int64
 }
 

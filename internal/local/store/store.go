@@ -281,7 +281,7 @@ type Usage struct {
 	Metrics       int   `json:"metrics"`
 	MetricBytes   int64 `json:"metric_bytes"`
 	// History are the series that are kept for hours. HistoryFrom is the time before which
-	// some were evicted; nil if none was.
+	// some were evicted; nil before the first eviction.
 	History      int        `json:"history"`
 	HistoryBytes int64      `json:"history_bytes"`
 	HistoryFrom  *time.Time `json:"history_from,omitempty"`

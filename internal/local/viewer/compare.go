@@ -240,7 +240,7 @@ func (v *viewer) other(t store.Trace, which string) (id string, found bool) {
 	return all[len(all)/2].ID, true
 }
 
-// comparedOf returns the comparison that a request asks for. A problem is why there is none,
+// comparedOf returns the comparison that a request asks for. A problem is why it is missing,
 // with its status; to is the query of the request to redirect to.
 func (v *viewer) comparedOf(q url.Values) (c *comparison, to string, status int, problem string) {
 	b, ok := v.Store.Trace(q.Get("b"))

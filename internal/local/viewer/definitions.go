@@ -47,7 +47,7 @@ func rendered(text string) (template.HTML, error) {
 	return template.HTML(out.String()), nil //nolint:gosec // goldmark escapes
 }
 
-// needsDefinitions answers requests for a page of definitions if there are none.
+// needsDefinitions answers requests for a page of definitions if no definitions are loaded.
 func (v *viewer) needsDefinitions(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if v.Definitions == nil {
@@ -104,7 +104,7 @@ func (v *viewer) apiDashboards(w http.ResponseWriter, _ *http.Request) {
 	v.answer(w, v.Definitions.Boards())
 }
 
-// view returns the dashboard of a request, or answers that there is none.
+// view returns the dashboard of a request, or answers that it does not exist.
 func (v *viewer) view(w http.ResponseWriter, r *http.Request) *definitions.View {
 	choice, err := choiceOf(r.URL.Query())
 	if err != nil {
@@ -304,7 +304,7 @@ type monitorGroup struct {
 	Skipped string    `json:"skipped,omitempty"`
 }
 
-// details returns a monitor; nil if there is none with the key.
+// details returns a monitor; nil if no monitor has the key.
 func (v *viewer) details(key string, span time.Duration) *monitorDetails {
 	var d *monitorDetails
 	v.Definitions.Read(func(catalog *query.Catalog, source query.Source, at time.Time) {

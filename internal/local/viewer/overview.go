@@ -121,7 +121,7 @@ func happenings(services []store.Service, now time.Time) []happening {
 			continue // others are called by a service that has the episode
 		}
 		for _, e := range series.SilentEpisodes(intervals, now) {
-			// The traces are the last ones before: the episode has none.
+			// The traces are the last ones before: the episode has no traces.
 			q := url.Values{"service": {s.Name}, "from": {fmt.Sprint(e.Start.Add(-time.Minute).UnixMilli())}, "to": {fmt.Sprint(e.Start.UnixMilli())}}
 			all = append(all, happening{s.Name, e.Start, e.End, e.Ongoing, "no requests", "/traces?" + q.Encode(), ""})
 		}

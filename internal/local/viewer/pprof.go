@@ -40,7 +40,7 @@ func checkParameters(q url.Values) error {
 }
 
 // render returns pprof's answer to a request for a view, also of what changed since a base;
-// nil is none. It changes the profiles. Back is the URL of the list of profiles.
+// without a base it is nil. It changes the profiles. Back is the URL of the list of profiles.
 func render(p, base *profile.Profile, view, back string, r *http.Request) (*answerBuffer, error) {
 	handler, err := pprofHandler(p, base, view)
 	if err != nil {

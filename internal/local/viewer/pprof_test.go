@@ -2,6 +2,7 @@ package viewer
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"html"
 	"mime/multipart"
@@ -26,23 +27,38 @@ func uploaded(t *testing.T, profiles ...*profile.Profile) http.Handler {
 	t.Helper()
 	s := store.New(0)
 	for _, p := range profiles {
-		var form bytes.Buffer
-		w := multipart.NewWriter(&form)
-		part, err := w.CreateFormFile("cpu", "cpu.pprof")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := p.Write(part); err != nil {
-			t.Fatal(err)
-		}
-		w.Close()
-		upload, err := wire.DecodeUpload(w.FormDataContentType(), &form)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.AddProfiles(upload)
+		s.AddProfiles(cpuUpload(t, p, nil))
 	}
 	return New(Config{Store: s})
+}
+
+// cpuUpload returns an upload with a CPU profile, and with an event unless that is nil.
+func cpuUpload(t *testing.T, p *profile.Profile, event any) wire.Upload {
+	t.Helper()
+	var form bytes.Buffer
+	w := multipart.NewWriter(&form)
+	if event != nil {
+		part, err := w.CreateFormFile("event", "event.json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := json.NewEncoder(part).Encode(event); err != nil {
+			t.Fatal(err)
+		}
+	}
+	part, err := w.CreateFormFile("cpu", "cpu.pprof")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Write(part); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	upload, err := wire.DecodeUpload(w.FormDataContentType(), &form)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return upload
 }
 
 // profileOf returns a profile with one sample of a function in a source file.

@@ -1,10 +1,7 @@
 package viewer
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
-	"mime/multipart"
 	"net/http"
 	"net/url"
 	"strings"
@@ -20,28 +17,7 @@ import (
 // uploadOf returns an upload of a service with a CPU profile of a time.
 func uploadOf(t *testing.T, service string, start time.Time, length time.Duration, p *profile.Profile) wire.Upload {
 	t.Helper()
-	var form bytes.Buffer
-	w := multipart.NewWriter(&form)
-	event, err := w.CreateFormFile("event", "event.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := json.NewEncoder(event).Encode(map[string]any{"start": start, "end": start.Add(length), "tags_profiler": "service:" + service}); err != nil {
-		t.Fatal(err)
-	}
-	part, err := w.CreateFormFile("cpu", "cpu.pprof")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := p.Write(part); err != nil {
-		t.Fatal(err)
-	}
-	w.Close()
-	upload, err := wire.DecodeUpload(w.FormDataContentType(), &form)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return upload
+	return cpuUpload(t, p, map[string]any{"start": start, "end": start.Add(length), "tags_profiler": "service:" + service})
 }
 
 // TestMergedProfiles: profiles of a time are summed up, and compared with another time. The

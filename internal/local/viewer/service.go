@@ -138,8 +138,8 @@ func (v *viewer) relate(p *servicePage, now time.Time) {
 	p.Charts = p.Charts[:min(len(p.Charts), chartsOfService)]
 }
 
-// linesOf returns the latest log lines of a scope: the warnings and errors, or all lines if
-// there are none. The lines of a resource are the ones of its traces.
+// linesOf returns the latest log lines of a scope: the warnings and errors, or all lines
+// without these. The lines of a resource are the ones of its traces.
 func (v *viewer) linesOf(of scope, traces []store.Trace) (lines []wire.Log, severe bool) {
 	const looked = 2000
 	all, _ := v.Store.Logs(store.LogFilter{Service: of.Service, Limit: looked})

@@ -87,7 +87,7 @@ func flatten(prefix string, object map[string]any, add func(name, value string, 
 }
 
 // Duration returns the attribute duration, a number of nanoseconds as in Datadog's standard
-// attributes, or a text such as 12ms; 0 if there is none.
+// attributes, or a text such as 12ms; 0 without one.
 // https://docs.datadoghq.com/standard-attributes/
 func (l *Log) Duration() time.Duration {
 	for _, a := range l.Attributes() {
