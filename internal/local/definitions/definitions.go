@@ -283,8 +283,9 @@ func (d *Definitions) After(n int) (changes []query.Transition, count int) {
 
 // Count returns the number of changes so far.
 func (d *Definitions) Count() int {
-	_, n := d.After(0)
-	return n
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.count
 }
 
 // Board is a dashboard in the list of dashboards.

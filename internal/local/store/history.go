@@ -248,6 +248,9 @@ const ApdexThreshold = 500 * time.Millisecond
 
 func (h *history) addGroup(client *pb.ClientStatsPayload, g *pb.ClientGroupedStats, start, now time.Time) {
 	metric := "trace." + g.Name
+	if !h.wanted[metric] && !h.wanted[metric+".hits"] && !h.wanted[metric+".errors"] && !h.wanted[metric+apdexSuffix] {
+		return // most operations; tags cost the most
+	}
 	var tags []string
 	add := func(key, value string) {
 		if value = normalize.NormalizeTagValue(value); value != "" {
