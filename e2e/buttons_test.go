@@ -22,11 +22,6 @@ func TestButtonsOfFaults(t *testing.T) {
 	b := browser.Start(t)
 	b.Do(t, chromedp.EmulateViewport(1280, 900))
 	open := func(path string) { b.Do(t, chromedp.Navigate(d.pages+path)) }
-	// click clicks the first element with a selector in whose row is a text.
-	click := func(selector, row string) bool {
-		return browser.Get(t, b, chromedp.Evaluate[bool](fmt.Sprintf(
-			`(e => { if (e) e.click(); return !!e })([...document.querySelectorAll(%q)].find(e => (e.closest("tr, li, form") ?? e).innerText.includes(%q)))`, selector, row)))
-	}
 	type link struct{ selector, row string }
 	for _, tc := range []struct {
 		fault  string
@@ -44,7 +39,7 @@ func TestButtonsOfFaults(t *testing.T) {
 		{"agent-away", []link{{"nav a", "Logs"}}, []string{"connection refused", "ERROR: lost"}},
 	} {
 		open("/faults")
-		if !click("button", tc.fault) {
+		if !b.Click(t, "button", tc.fault) {
 			t.Fatalf("no button %s:\n%s", tc.fault, b.Text(t))
 		}
 		poll.True(t, tc.fault+" is running", func() bool { return strings.Contains(b.Text(t), tc.fault+", running") })
@@ -58,14 +53,9 @@ func TestButtonsOfFaults(t *testing.T) {
 		poll.Within(t, 3*time.Minute, func() error {
 			open("/")
 			for i, l := range tc.clicks {
-				before := browser.Get(t, b, chromedp.Location())
-				if !click(l.selector, l.row) {
-					return fmt.Errorf("%s: no link for click %d:\n%s", tc.fault, i+1, b.Text(t))
+				if err := b.Follow(t, l.selector, l.row); err != nil {
+					return fmt.Errorf("%s: click %d: %w", tc.fault, i+1, err)
 				}
-				poll.True(t, "the next page", func() bool {
-					b.Text(t)
-					return browser.Get(t, b, chromedp.Location()) != before
-				})
 			}
 			text := strings.Join(strings.Fields(b.Text(t)), " ")
 			for _, want := range tc.cause {
@@ -78,7 +68,7 @@ func TestButtonsOfFaults(t *testing.T) {
 		shoot(t, b, "/fault-"+tc.fault, 1280)
 		open("/faults")
 		shoot(t, b, "/faults-"+tc.fault, 1280)
-		if !click("button", "Undo now") {
+		if !b.Click(t, "button", "Undo now") {
 			t.Fatalf("%s: no button to undo it:\n%s", tc.fault, b.Text(t))
 		}
 		// A machine under a spike answers late.
@@ -104,7 +94,7 @@ func TestButtonsOfFaults(t *testing.T) {
 	shoot(t, b, "/faults", 400)
 	// Another button: everything is forgotten.
 	open("/usage")
-	if !click("main button", "Clear everything") {
+	if !b.Click(t, "main button", "Clear everything") {
 		t.Errorf("no button to clear:\n%s", b.Text(t))
 	}
 	poll.True(t, "the overview after clearing", func() bool {

@@ -121,16 +121,11 @@ func TestDemoPages(t *testing.T) {
 	d := startDemo(t, "20")
 	b := browser.Start(t)
 	text := func() string { return b.Text(t) }
-	click := func(what, selector string) {
+	follow := func(selector string) {
 		t.Helper()
-		before := browser.Get(t, b, chromedp.Location())
-		if !browser.Get(t, b, chromedp.Evaluate[bool](fmt.Sprintf(`(e => { if (e) e.click(); return !!e })(document.querySelector(%q))`, selector))) {
-			t.Fatalf("no %s (%s) on %s:\n%s", what, selector, before, text())
+		if err := b.Follow(t, selector, ""); err != nil {
+			t.Fatal(err)
 		}
-		poll.True(t, what, func() bool {
-			text()
-			return browser.Get(t, b, chromedp.Location()) != before
-		})
 	}
 	type trace struct {
 		ID       string `json:"trace_id"`
@@ -161,14 +156,14 @@ func TestDemoPages(t *testing.T) {
 		}
 	}
 	shoot(t, b, "/services", 1280)
-	click("service", `a[href="/services/apmapp"]`)
+	follow(`a[href="/services/apmapp"]`)
 	for _, want := range []string{"GET /", "GET /api/trace", "GET /api/apm"} {
 		if !strings.Contains(text(), want) {
 			t.Errorf("no %q among the resources:\n%s", want, text())
 		}
 	}
-	click("resource", `td a[href*="api%2ftrace" i]`)
-	click("trace", `td a[href^="/t/"]`)
+	follow(`td a[href*="api%2ftrace" i]`)
+	follow(`td a[href^="/t/"]`)
 	for _, want := range []string{"GET /api/trace", "record a visit", "apmapp-mysql", "INSERT INTO visits", "http.status_code", "Logs of this trace", "INFO request"} {
 		if !strings.Contains(text(), want) {
 			t.Errorf("no %q in the trace:\n%s", want, text())
@@ -177,12 +172,12 @@ func TestDemoPages(t *testing.T) {
 	if n := browser.Get(t, b, chromedp.Evaluate[int](`document.querySelectorAll("a.span").length`)); n != 3 {
 		t.Errorf("%d spans, want 3", n)
 	}
-	click("statement", `a.span:last-of-type`)
+	follow(`a.span:last-of-type`)
 	poll.True(t, "the tags of the statement's span are shown", func() bool { return strings.Contains(text(), "mysql.query") && strings.Contains(text(), "db.name") })
 	shoot(t, b, "/trace", 1280)
 
 	b.Do(t, chromedp.Navigate(d.pages+"/logs"))
-	click("the trace of a log line", `li a[href^="/t/"]`)
+	follow(`li a[href^="/t/"]`)
 	// A log line arrives before its trace. The page of the trace reloads when the trace
 	// arrives.
 	poll.True(t, "the trace of a log line is shown", func() bool { return strings.Contains(text(), "Logs of this trace") })
@@ -228,7 +223,7 @@ func TestDemoPages(t *testing.T) {
 		t.Fatal("no trace from the minute of the profile")
 	}
 	b.Do(t, chromedp.EmulateViewport(1280, 900), chromedp.Navigate(d.pages+"/t/"+of.Traces[0].ID))
-	click("flame graph", `#flame`)
+	follow(`#flame`)
 	poll.True(t, "the flame graph shows the handler", func() bool { return strings.Contains(text(), "handlers.(*server)") })
 	shoot(t, b, "/flamegraph", 1280)
 
@@ -245,7 +240,7 @@ func TestDemoPages(t *testing.T) {
 		t.Fatal("no span has CPU samples")
 	}
 	b.Do(t, chromedp.Navigate(d.pages+"/t/"+sampled))
-	click("flame graph of a span", `#samples`)
+	follow(`#samples`)
 	poll.True(t, "the flame graph of the span is shown", func() bool { return strings.Contains(text(), "root") })
 	b.Do(t, chromedp.Navigate(d.pages+"/profiles"))
 	if !strings.Contains(text(), "cpu") {

@@ -177,19 +177,14 @@ func TestSlowResource(t *testing.T) {
 	t.Parallel()
 	pages, b := startRecording(t), browser.Start(t)
 	b.Do(t, chromedp.EmulateViewport(1280, 900), chromedp.Navigate(pages+"/"))
-	click := func(selector string) string {
+	follow := func(selector string) string {
 		t.Helper()
-		before := browser.Get(t, b, chromedp.Location())
-		if !browser.Get(t, b, chromedp.Evaluate[bool](fmt.Sprintf(`(e => { if (e) e.click(); return !!e })(document.querySelector(%q))`, selector))) {
-			t.Fatalf("no %s on %s", selector, before)
+		if err := b.Follow(t, selector, ""); err != nil {
+			t.Fatal(err)
 		}
-		poll.True(t, selector+" leads to another page", func() bool {
-			b.Text(t)
-			return browser.Get(t, b, chromedp.Location()) != before
-		})
 		return strings.Join(strings.Fields(b.Text(t)), " ")
 	}
-	text := click(`a[href*="/resource?"][href*="api%2ftrace" i]`) // the first one of the slowest resources
+	text := follow(`a[href*="/resource?"][href*="api%2ftrace" i]`) // the first one of the slowest resources
 	for _, want := range []string{"GET /api/trace", "slow: p95 rose from 3.65ms to 316ms, ended", "66.0% of requests failed (33 of 50), ended", "p50 1.29ms", "p99 316ms",
 		"calls apmapp-mysql INSERT INTO visits ( route, trace_id, visited_at ) VALUES ( ? )", "99.1%", "Latest warnings and errors in the log", "trace: record a visit", "apmapp.visits.recorded"} {
 		if !strings.Contains(text, want) {
@@ -200,20 +195,20 @@ func TestSlowResource(t *testing.T) {
 	if bars < 3 {
 		t.Errorf("%d bars of the distribution are high, want several", bars)
 	}
-	if text := click(".histogram a:last-child"); !strings.Contains(text, "GET /api/trace") || !strings.Contains(text, " match") {
+	if text := follow(".histogram a:last-child"); !strings.Contains(text, "GET /api/trace") || !strings.Contains(text, " match") {
 		t.Errorf("the last bar leads to %s", text)
 	}
 	// Another way: what changed when it was slow.
 	b.Do(t, chromedp.Navigate(pages+"/"))
 	b.Text(t)
-	text = click(`.happenings a[href^="/services/apmapp/compare"]`)
+	text = follow(`.happenings a[href^="/services/apmapp/compare"]`)
 	for _, want := range []string{"Now and before", "p95 303ms 3.88ms ×78.3", "apmapp-mysql INSERT INTO visits"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the comparison has no %q: %s", want, text)
 		}
 	}
 	shoot(t, b, "/compare", 1280)
-	click("#flame")
+	follow("#flame")
 	poll.True(t, "the flame graph of what changed is shown", func() bool { return strings.Contains(b.Text(t), "handlers.decodedPath") })
 	for _, e := range b.Errors() {
 		t.Errorf("error on a page: %s", e)

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"testing"
@@ -15,6 +16,8 @@ import (
 	"github.com/chromedp/cdproto/performance"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+
+	"apmapp/internal/testing/poll"
 )
 
 // limit bounds a test that uses a browser. The longest one, of all pages, takes two minutes.
@@ -102,6 +105,29 @@ func Get[T any](t testing.TB, b *Browser, action chromedp.Action[T]) T {
 		t.Fatal(err)
 	}
 	return v
+}
+
+// Click clicks the first element with the selector in whose row, list item or form is the
+// text, and says whether there is one.
+func (b *Browser) Click(t testing.TB, selector, text string) bool {
+	t.Helper()
+	return Get(t, b, chromedp.Evaluate[bool](fmt.Sprintf(
+		`(e => { if (e) e.click(); return !!e })([...document.querySelectorAll(%q)].find(e => (e.closest("tr, li, form") ?? e).innerText.includes(%q)))`, selector, text)))
+}
+
+// Follow clicks as Click does, and waits until another page is loaded.
+func (b *Browser) Follow(t testing.TB, selector, text string) error {
+	t.Helper()
+	before := Get(t, b, chromedp.Location())
+	if !b.Click(t, selector, text) {
+		return fmt.Errorf("no %s with %q on %s:\n%s", selector, text, before, b.Text(t))
+	}
+	poll.True(t, "the page behind "+selector, func() bool {
+		b.Text(t)
+		return Get(t, b, chromedp.Location()) != before
+	})
+	b.Text(t)
+	return nil
 }
 
 // Text waits until the page is loaded and returns its visible text.
