@@ -108,7 +108,7 @@ func Get[T any](t testing.TB, b *Browser, action chromedp.Action[T]) T {
 }
 
 // Click clicks the first element with the selector in whose row, list item or form is the
-// text, and says whether there is one.
+// text. It returns false if there is none.
 func (b *Browser) Click(t testing.TB, selector, text string) bool {
 	t.Helper()
 	return Get(t, b, chromedp.Evaluate[bool](fmt.Sprintf(
