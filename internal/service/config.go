@@ -85,7 +85,7 @@ func Defaults() Config {
 // Under full load 55 MB are in use, most of it traces that are about to be sent.
 // Each connection adds its buffers, its stack and its request.
 func (c Config) LimitMemory() {
-	const base, perConnection = 72 << 20, 40 << 10
+	const base, perConnection = 80 << 20, 40 << 10
 	if debug.SetMemoryLimit(-1) == math.MaxInt64 {
 		debug.SetMemoryLimit(base + perConnection*int64(c.MaxConnections))
 	}
