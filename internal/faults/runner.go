@@ -174,9 +174,7 @@ func (r *Runner) drive(ctx context.Context, run *run, print func(Line)) error {
 func (r *Runner) prove(ctx context.Context, run *run, say func(Line)) error {
 	d, f := r.demo, run.fault
 	say(Line{Text: f.why})
-	if ok := await(ctx, patience, func() bool { return d.well(time.Time{}) }); ctx.Err() != nil {
-		return nil
-	} else if !ok {
+	if !await(ctx, patience, func() bool { return d.well(time.Time{}) }) && ctx.Err() == nil {
 		return errors.New("not caused, because requests fail or are slow already")
 	}
 	signs := r.expected(f, say)
@@ -186,6 +184,7 @@ func (r *Runner) prove(ctx context.Context, run *run, say func(Line)) error {
 		}
 	}
 	if ctx.Err() != nil {
+		say(Line{Text: "ended before it was caused"})
 		return nil
 	}
 	// An interrupt does not stop the statement that causes the fault: it could be executed

@@ -337,6 +337,20 @@ func TestInterruptedFaultIsUndone(t *testing.T) {
 	}
 }
 
+// A fault that is ended while the demo is not well yet is not caused, and says so.
+func TestEndBeforeTheFaultIsCaused(t *testing.T) {
+	within(t, 0, unchanged, func(t *testing.T, w *world) {
+		w.failing.Store(true)
+		time.AfterFunc(settle, w.runner.End)
+		lines, err := w.run(t.Context())
+		if err != nil || w.undone.Load() != 0 {
+			t.Errorf("undone %d times: %v", w.undone.Load(), err)
+		}
+		matches(t, lines, `Everything fails\.\nended before it was caused`)
+		w.failing.Store(false)
+	})
+}
+
 // An interrupt while a fault is being caused waits for that, and undoes it.
 func TestInterruptWhileTheFaultIsCaused(t *testing.T) {
 	slowly := func(w *world, f *fault) {

@@ -68,11 +68,23 @@ func (f *Flags) Check(copied fs.FS) error {
 // states go to stdout and to the webhook.
 func (f *Flags) Load(cfg Config, stdout io.Writer, warn func(error)) (*Definitions, error) {
 	cfg.Data, cfg.Warn, cfg.Changed = f.Data, warn, Report(stdout, &f.Webhook, warn)
+	cfg.HostIP = hostIP()
 	d, err := newDefinitions(f.parsed, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("-definitions %s: %w", f.Dir, err)
 	}
 	return d, nil
+}
+
+// hostIP returns the first IPv4 address of this machine that others can reach, "" without one.
+func hostIP() string {
+	all, _ := net.InterfaceAddrs()
+	for _, a := range all {
+		if of, ok := a.(*net.IPNet); ok && of.IP.To4() != nil && of.IP.IsGlobalUnicast() {
+			return of.IP.String()
+		}
+	}
+	return ""
 }
 
 // Webhook is where changes of monitors' states are posted, as JSON.

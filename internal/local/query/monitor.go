@@ -200,13 +200,22 @@ func NewMonitor(key, id string, body map[string]any) (*Monitor, error) {
 // ignoredOptions change when a monitor notifies, and are not evaluated.
 var ignoredOptions = []string{"renotify_interval", "group_retention_duration", "min_failure_duration", "new_host_delay", "notification_preset_name", "notify_by", "scheduling_options", "silenced"}
 
+// maxDuration is the greatest time in options that is accepted here.
+const maxDuration = 366 * 24 * time.Hour
+
 func parseOptions(o object) Options {
 	t := o.object("thresholds")
 	duration := func(key string, unit, absent time.Duration) time.Duration {
-		if n := o.number(key); n != nil {
-			return time.Duration(*n * float64(unit))
+		n := o.number(key)
+		if n == nil {
+			return absent
 		}
-		return absent
+		d := *n * float64(unit)
+		if d < 0 || d > float64(maxDuration) {
+			o.wrong(key, fmt.Sprintf("at least 0 and at most %g", float64(maxDuration/unit)))
+			return absent
+		}
+		return time.Duration(d)
 	}
 	return Options{
 		Critical: t.number("critical"), Warning: t.number("warning"), OK: t.number("ok"), Unknown: t.number("unknown"),

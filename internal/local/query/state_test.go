@@ -438,6 +438,8 @@ func TestMonitorsThatAreNotEvaluated(t *testing.T) {
 		`{"name": "n", "query": 5}`: "query is not a text: 5",
 		`{"name": "n", "query": "q", "tags": [5]}`:                                                        "tags is not a list of texts",
 		`{"name": "n", "query": "q", "options": []}`:                                                      "options is not an object",
+		`{"name": "n", "query": "q", "options": {"no_data_timeframe": -1}}`:                               `options.no_data_timeframe is not at least 0 and at most 527040: -1`,
+		`{"name": "n", "query": "q", "options": {"timeout_h": 8785}}`:                                     `options.timeout_h is not at least 0 and at most 8784: 8785`,
 		`{"name": "n", "query": "q", "options": {"thresholds": {"critical": "5"}}}`:                       `options.thresholds.critical is not a number: "5"`,
 		`{"name": "n", "query": "q", "options": {"notify_no_data": 1}}`:                                   "options.notify_no_data is not true or false: 1",
 		`{"name": "{{#x}}", "query": "q"}`:                                                                "name: {{#x}} is not a condition",

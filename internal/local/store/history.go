@@ -57,6 +57,7 @@ type history struct {
 	series         map[pastKey]*series.History
 	checks         map[checkKey][]StatsdCheck // the oldest first
 	used           int64
+	refused        int // values of series beyond maxPast
 	// now is the start of the newest slot, in seconds since 1970. Cells before forgotten
 	// were evicted, 0 before the first eviction. since is when the keeper began.
 	now, forgotten, since int64
@@ -196,6 +197,7 @@ func (h *history) change(key pastKey, at, now int64, change func(*series.Cell)) 
 	of := h.series[key]
 	if of == nil {
 		if len(h.series) >= maxPast {
+			h.refused++
 			return
 		}
 		// The texts may share the memory of a datagram.
@@ -459,7 +461,7 @@ func (h *history) first() int64 {
 func (h *history) usage(u *Usage) {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	u.History, u.HistoryBytes = len(h.series), h.used
+	u.History, u.HistoryBytes, u.RefusedHistory = len(h.series), h.used, h.refused
 	if h.forgotten != 0 {
 		from := time.Unix(h.forgotten, 0)
 		u.HistoryFrom = &from
@@ -470,5 +472,5 @@ func (h *history) usage(u *Usage) {
 func (h *history) clear(to *history, now int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.series, h.checks, h.used, h.now, h.forgotten, h.since = to.series, to.checks, to.used, to.now, to.forgotten, now
+	h.series, h.checks, h.used, h.refused, h.now, h.forgotten, h.since = to.series, to.checks, to.used, 0, to.now, to.forgotten, now
 }

@@ -157,10 +157,12 @@ func TestHistoryStaysWithinBudget(t *testing.T) {
 		for i := range 2 * maxPast {
 			s.AddPacket(fmt.Sprintf("c:1|c|#n:%d", i))
 		}
-		if u := s.Usage(); u.History != maxPast {
-			t.Errorf("%d series, want %d", u.History, maxPast)
+		if u := s.Usage(); u.History != maxPast || u.RefusedHistory != maxPast {
+			t.Errorf("%d series, %d values refused, want %d each", u.History, u.RefusedHistory, maxPast)
 		}
-		s.Clear()
+		if s.Clear(); s.Usage().RefusedHistory != 0 {
+			t.Error("Clear does not forget the refused values")
+		}
 		for range 400 {
 			for i := range 10 {
 				s.AddPacket(fmt.Sprintf("d:%d|d|#n:%d", i, i))

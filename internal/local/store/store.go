@@ -281,12 +281,14 @@ type Usage struct {
 	Metrics       int   `json:"metrics"`
 	MetricBytes   int64 `json:"metric_bytes"`
 	// History are the series that are kept for hours. HistoryFrom is the time before which
-	// some were evicted; nil before the first eviction.
-	History      int        `json:"history"`
-	HistoryBytes int64      `json:"history_bytes"`
-	HistoryFrom  *time.Time `json:"history_from,omitempty"`
-	Resources    int        `json:"resources"`
-	ServiceBytes int64      `json:"service_bytes"`
+	// some were evicted; nil before the first eviction. RefusedHistory are values of further
+	// series.
+	History        int        `json:"history"`
+	HistoryBytes   int64      `json:"history_bytes"`
+	HistoryFrom    *time.Time `json:"history_from,omitempty"`
+	RefusedHistory int        `json:"refused_history"`
+	Resources      int        `json:"resources"`
+	ServiceBytes   int64      `json:"service_bytes"`
 	// RefusedMetrics are well-formed samples, MalformedPackets malformed lines.
 	RefusedMetrics   int `json:"refused_metrics"`
 	MalformedPackets int `json:"malformed_packets"`

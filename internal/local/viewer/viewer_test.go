@@ -388,7 +388,7 @@ func TestPagesShowTheNumbersOfTheStore(t *testing.T) {
 		u := s.Usage()
 		want = []string{
 			"200", format.Bytes(u.TraceBytes), "0", "1", format.Bytes(u.LogBytes), "0", "0", "0B",
-			"1", format.Bytes(u.MetricBytes), "2", format.Bytes(u.ServiceBytes),
+			"1", format.Bytes(u.MetricBytes), "0", "0B", "2", format.Bytes(u.ServiceBytes),
 		}
 		if got := cells("/usage", cell); !slices.Equal(got, want) {
 			t.Errorf("memory: %q, want %q", got, want)
@@ -548,6 +548,19 @@ func TestNumbersThatAreNotFinite(t *testing.T) {
 		if w := fetch(t, h, path); w.Code != http.StatusOK || !strings.Contains(w.Body.String(), want) {
 			t.Errorf("%s: status %d, want %q: %s", path, w.Code, want, w.Body)
 		}
+	}
+}
+
+// TestRefusedHistory: the page names the values that dashboards lack.
+func TestRefusedHistory(t *testing.T) {
+	s := store.New(0)
+	s.KeepHistory([]string{"c"}, nil, store.Host{})
+	for i := range 2002 {
+		s.AddPacket(fmt.Sprintf("c:1|c|#n:%d", i))
+	}
+	want := "Dashboards, monitors and SLOs lack 2 values, because their metrics have too many series."
+	if got := fetch(t, New(Config{Store: s}), "/usage").Body.String(); !strings.Contains(got, want) {
+		t.Errorf("no %q: %s", want, got)
 	}
 }
 
