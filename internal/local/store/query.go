@@ -390,15 +390,20 @@ func (w *word) in(id string, spans []span.Span) bool {
 }
 
 // partOf reports whether a text contains the word, in any case. It makes a copy only of
-// texts with other letters than small ones.
+// texts with other characters than ASCII.
 func (w *word) partOf(text string) bool {
-	if len(text) < len(w.text) {
-		return false
-	}
-	for i := 0; i < len(text); i++ {
-		if c := text[i]; c >= 'A' && c <= 'Z' || c >= utf8.RuneSelf {
+	n := len(w.text)
+	for i := range len(text) {
+		c := text[i]
+		if c >= utf8.RuneSelf {
 			return strings.Contains(strings.ToLower(text), w.text)
 		}
+		if c >= 'A' && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		if i+n <= len(text) && (n == 0 || c == w.text[0] && strings.EqualFold(text[i:i+n], w.text)) {
+			return true
+		}
 	}
-	return strings.Contains(text, w.text)
+	return n == 0
 }

@@ -209,3 +209,16 @@ func TestTagQuery(t *testing.T) {
 		}
 	}
 }
+
+// TestWordsInAnyCase compares with the definition: in lower case, the text contains the word.
+func TestWordsInAnyCase(t *testing.T) {
+	texts := []string{"", "a", "A", "k", "\u212a", "aa\u212a", "SELECT * FROM visits", "Straße", "STRASSE", "aaİ", "É", "aÉb", "x\xffK", "@[`{", "[a"}
+	for _, text := range texts {
+		for _, of := range append(texts, "ak", "select", "visits", "its ", "i̇", "aai̇", "éb", "ß", "{") {
+			w := newWord(of, false)
+			if got, want := w.partOf(text), strings.Contains(strings.ToLower(text), strings.ToLower(of)); got != want {
+				t.Errorf("%q in %q: %t, want %t", of, text, got, want)
+			}
+		}
+	}
+}

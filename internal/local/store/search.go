@@ -3,7 +3,6 @@ package store
 import (
 	"cmp"
 	"iter"
-	"maps"
 	"runtime"
 	"slices"
 	"strings"
@@ -229,15 +228,4 @@ func (s *traces) between(from, to time.Time) iter.Seq2[Trace, float64] {
 			}
 		}
 	}
-}
-
-// serviceNames returns the services of spans in traces.
-func (s *traces) serviceNames() []string {
-	known := map[string]bool{}
-	for _, v := range s.views() {
-		for i := range v.spans {
-			known[v.spans[i].Service] = true
-		}
-	}
-	return slices.Collect(maps.Keys(known))
 }

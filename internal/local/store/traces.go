@@ -2,6 +2,7 @@ package store
 
 import (
 	"container/list"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -22,8 +23,9 @@ type traces struct {
 	protected  *list.List          // errors and the slowest, oldest first
 	slowest    recent[resourceName, *slowest]
 	texts      *interner
-	used       int64 // bytes of all traces
-	guarded    int64 // bytes of protected ones
+	services   counter // of spans
+	used       int64   // bytes of all traces
+	guarded    int64   // bytes of protected ones
 	evicted    int64
 	notFinite  int // numbers of spans
 	duplicates int // spans
@@ -40,6 +42,16 @@ func newTraces(budget int64) *traces {
 		protected: list.New(),
 		slowest:   newRecent[resourceName, *slowest](),
 		texts:     newInterner(),
+		services:  counter{},
+	}
+}
+
+// counter counts by name.
+type counter map[string]int
+
+func (c counter) add(name string, n int) {
+	if c[name] += n; c[name] == 0 {
+		delete(c, name)
 	}
 }
 
@@ -116,10 +128,13 @@ func (s *traces) add(c span.Chunk) added {
 		t.size = traceSize
 		s.used += traceSize
 	}
-	fresh, ended, grown := t.replace(c.Spans, sizes)
+	fresh, ended, grown := t.replace(c.Spans, sizes, s.services)
 	s.duplicates += len(c.Spans) - len(fresh) - len(ended)
 	known := len(t.Spans)
 	t.add(fresh)
+	for i := range fresh {
+		s.services.add(fresh[i].Service, 1)
+	}
 	t.size += grown
 	s.used += grown
 	if t.in == s.protected {
@@ -137,7 +152,7 @@ func (s *traces) add(c span.Chunk) added {
 // returns the others. A span that has ended is not replaced by a report from before its
 // end. Ended are the indices of spans that had not ended before, and grown is the number of
 // bytes that the trace then has more, with the others.
-func (t *trace) replace(spans []span.Span, sizes []int64) (fresh []span.Span, ended []int, grown int64) {
+func (t *trace) replace(spans []span.Span, sizes []int64, services counter) (fresh []span.Span, ended []int, grown int64) {
 	again := func(s span.Span) bool {
 		i, received := t.index.last(s.SpanID)
 		return received && t.Spans[i].Start.Equal(s.Start)
@@ -165,6 +180,8 @@ func (t *trace) replace(spans []span.Span, sizes []int64) (fresh []span.Span, en
 		case was && !is:
 			ended = append(ended, at)
 		}
+		services.add(t.Spans[at].Service, -1)
+		services.add(spans[i].Service, 1)
 		grown -= t.sizes[at]
 		t.Spans[at], t.sizes[at] = spans[i], sizes[i]
 	}
@@ -344,6 +361,9 @@ func (s *traces) evict() {
 
 // forget removes a trace from the indices.
 func (s *traces) forget(t *trace) {
+	for i := range t.Spans {
+		s.services.add(t.Spans[i].Service, -1)
+	}
 	delete(s.byID, t.ID)
 	half := span.LowerHalf(t.ID)
 	s.lower[half] = slices.DeleteFunc(s.lower[half], func(other *trace) bool { return other == t })
@@ -384,6 +404,13 @@ func (s *traces) same(id string) *trace {
 	return nil
 }
 
+// serviceNames returns the services of spans in traces.
+func (s *traces) serviceNames() []string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return slices.Collect(maps.Keys(s.services))
+}
+
 func (s *traces) usage(u *Usage) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -395,5 +422,5 @@ func (s *traces) usage(u *Usage) {
 func (s *traces) clear(to *traces) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.byID, s.lower, s.plain, s.protected, s.slowest, s.texts, s.used, s.guarded, s.evicted, s.notFinite, s.duplicates = to.byID, to.lower, to.plain, to.protected, to.slowest, to.texts, to.used, to.guarded, to.evicted, to.notFinite, to.duplicates
+	s.byID, s.lower, s.plain, s.protected, s.slowest, s.texts, s.services, s.used, s.guarded, s.evicted, s.notFinite, s.duplicates = to.byID, to.lower, to.plain, to.protected, to.slowest, to.texts, to.services, to.used, to.guarded, to.evicted, to.notFinite, to.duplicates
 }

@@ -171,6 +171,32 @@ func TestBudget(t *testing.T) {
 	}
 }
 
+// TestServicesOfTraces: a service is known as long as a trace has a span of it.
+func TestServicesOfTraces(t *testing.T) {
+	s := newTraces(MinBudget)
+	want := func(names ...string) {
+		t.Helper()
+		if got := slices.Sorted(slices.Values(s.serviceNames())); !slices.Equal(got, names) {
+			t.Errorf("services %v, want %v", got, names)
+		}
+	}
+	of := func(id int, service string) { s.add(chunk(id, func(sp *span.Span) { sp.Service = service })) }
+	want()
+	of(1, "a")
+	of(2, "a")
+	of(3, "b")
+	of(3, "c") // the same span again
+	want("a", "c")
+	s.budget = 0
+	s.evict() // all
+	want()
+	s.budget = MinBudget
+	of(4, "d")
+	want("d")
+	s.clear(newTraces(0))
+	want()
+}
+
 // TestProtectedTracesHaveHalfOfTheBytes: a few large traces with errors leave room for
 // ordinary ones, and are themselves evicted when they are more than half.
 func TestProtectedTracesHaveHalfOfTheBytes(t *testing.T) {
