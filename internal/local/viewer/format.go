@@ -17,6 +17,7 @@ import (
 
 // functions are the functions of templates.
 var functions = template.FuncMap{
+	"asset":    assetPath,
 	"duration": format.Duration,
 	"change":   change,
 	"rate":     format.Rate,

@@ -3,7 +3,6 @@ package viewer
 import (
 	"bytes"
 	"cmp"
-	"embed"
 	"html/template"
 	"io/fs"
 	"log/slog"
@@ -17,11 +16,7 @@ import (
 	"apmapp/internal/local/origin"
 	"apmapp/internal/local/received"
 	"apmapp/internal/local/store"
-	"apmapp/internal/uplot"
 )
-
-//go:embed pages assets
-var files embed.FS
 
 // Config configures the pages.
 type Config struct {
@@ -65,10 +60,6 @@ func New(cfg Config) http.Handler {
 		"dashboards", "dashboard", "monitors", "monitor", "slos", "runbook"} {
 		v.pages[name] = template.Must(template.New("layout.html").Funcs(functions).Funcs(definitionFunctions).
 			ParseFS(files, "pages/layout.html", "pages/parts.html", "pages/parts-definitions.html", "pages/"+name+".html"))
-	}
-	assets, err := fs.Sub(files, "assets")
-	if err != nil {
-		panic(err) // the files are embedded
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", v.overview)
@@ -129,8 +120,7 @@ func New(cfg Config) http.Handler {
 	mux.HandleFunc("GET /api/slos", v.needsDefinitions(v.apiSLOs))
 	mux.HandleFunc("GET /api/transitions", v.needsDefinitions(v.apiTransitions))
 	mux.HandleFunc("GET /events/transitions", v.needsDefinitions(v.alerts))
-	mux.Handle("GET /assets/uplot/", http.StripPrefix("/assets/uplot/", http.FileServerFS(uplot.Files)))
-	mux.Handle("GET /assets/", http.StripPrefix("/assets/", http.FileServerFS(assets)))
+	mux.HandleFunc("GET /assets/{version}/{name...}", v.asset)
 	// pprof's pages name no icon, so browsers request this one.
 	mux.HandleFunc("GET /favicon.ico", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	mux.HandleFunc("/", v.missing)

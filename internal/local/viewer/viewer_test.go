@@ -314,7 +314,7 @@ func TestRequestsOfOtherSites(t *testing.T) {
 		{"same-origin", "cors", "http://127.0.0.1:8127", http.StatusOK},
 		{"", "", "", http.StatusOK},
 	} {
-		for _, path := range []string{"/", "/t/" + trace1, "/events", "/api/traces", "/assets/lists.js"} {
+		for _, path := range []string{"/", "/t/" + trace1, "/events", "/api/traces", assetPath("lists.js")} {
 			ctx, cancel := context.WithCancel(t.Context())
 			cancel() // ends the stream of events
 			w := fetch(t, h, path, func(r *http.Request) {
@@ -328,6 +328,28 @@ func TestRequestsOfOtherSites(t *testing.T) {
 			if w.Code != c.want {
 				t.Errorf("%s, %+v: status %d", path, c, w.Code)
 			}
+		}
+	}
+}
+
+// TestAssetsAreKeptByBrowsers: what a page loads may be kept for ever, because its path has the
+// version. A page of another version gets the files, too.
+func TestAssetsAreKeptByBrowsers(t *testing.T) {
+	h := New(Config{Store: store.New(0)})
+	paths := regexp.MustCompile(`"(/assets/[^"]+)"`).FindAllStringSubmatch(fetch(t, h, "/").Body.String(), -1)
+	if len(paths) < 9 {
+		t.Fatalf("the page loads %v", paths)
+	}
+	for _, path := range append(paths, []string{"", assetPath("stream.js")}) {
+		w := fetch(t, h, path[1])
+		if got := w.Header().Get("Cache-Control"); w.Code != http.StatusOK || w.Body.Len() == 0 || got != "public, max-age=31536000, immutable" {
+			t.Errorf("%s: status %d, %d bytes, %s", path[1], w.Code, w.Body.Len(), got)
+		}
+	}
+	for path, status := range map[string]int{"/assets/0123/charts.js": http.StatusOK, assetPath("none.js"): http.StatusNotFound, assetPath("uplot/none.js"): http.StatusNotFound} {
+		w := fetch(t, h, path)
+		if got := w.Header().Get("Cache-Control"); w.Code != status || strings.Contains(got, "immutable") {
+			t.Errorf("%s: status %d, %s", path, w.Code, got)
 		}
 	}
 }

@@ -4,6 +4,7 @@
 "use strict";
 (() => {
   const main = document.getElementById("main");
+  const stream = new URL("stream.js", document.currentScript.src); // has the version
   const rowsOf = part => [...part.querySelectorAll("[data-key]")];
   const linkOf = row => row.querySelector("[data-open]") ?? row.querySelector("summary, a");
 
@@ -95,7 +96,7 @@
     };
     let listen; // starts or ends the stream
     try {
-      const {port} = new SharedWorker("/assets/stream.js");
+      const {port} = new SharedWorker(stream);
       port.onmessage = event => arrived(event.data);
       listen = on => port.postMessage(on);
     } catch { // a browser without shared workers
