@@ -14,14 +14,15 @@ import (
 
 	"apmapp/internal/format"
 	"apmapp/internal/local/query"
+	"apmapp/internal/local/series"
 )
 
 // Choice is what the user of a dashboard chose.
 type Choice struct {
 	// Span is the time frame, which ends now; 0 is the dashboard's own.
 	Span time.Duration
-	// Values are the values of template variables by name. A missing one has its default.
-	Values map[string]string
+	// Values are the values of template variables by name. A missing one has its defaults.
+	Values map[string][]string
 }
 
 // Spans are the time frames to choose from: metrics are kept for the longest one.
@@ -43,6 +44,7 @@ type View struct {
 type Variable struct {
 	Name    string   `json:"name"`
 	Value   string   `json:"value"`
+	Values  []string `json:"values"`
 	Choices []string `json:"choices"`
 }
 
@@ -182,8 +184,8 @@ func (p *painter) define(of map[string]any, choice Choice, v *View) {
 	if one := text(of["default"]); len(values) == 0 && one != "" {
 		values = []string{one}
 	}
-	if chosen, is := choice.Values[name]; is {
-		values = []string{chosen}
+	if chosen := choice.Values[name]; len(chosen) > 0 {
+		values = chosen
 	}
 	p.variables[name] = query.Variable{Prefix: prefix, Values: values}
 	choices := textsOf(of["available_values"])
@@ -191,7 +193,7 @@ func (p *painter) define(of map[string]any, choice Choice, v *View) {
 		choices = p.d.seen(prefix)
 	}
 	choices = slices.Compact(slices.Sorted(slices.Values(append(append(choices, values...), "*"))))
-	v.Variables = append(v.Variables, Variable{name, strings.Join(values, " OR "), choices})
+	v.Variables = append(v.Variables, Variable{name, strings.Join(values, " OR "), values, choices})
 }
 
 // seen returns the values of a tag on the metrics that are read, sorted.
@@ -210,29 +212,45 @@ func (d *Definitions) seen(key string) []string {
 // defaultSpan returns the time frame with which a dashboard opens.
 func defaultSpan(body map[string]any) time.Duration {
 	frame, _ := body["default_timeframe"].(map[string]any)
-	unit := map[string]time.Duration{"minute": time.Minute, "hour": time.Hour, "day": 24 * time.Hour, "week": 7 * 24 * time.Hour}[text(frame["unit"])]
-	if value, is := number(frame["value"]); is && unit != 0 && value >= 1 {
+	unit := units[text(frame["unit"])]
+	if value, is := number(frame["value"]); is && unit != 0 && value >= 1 && value <= 9999 {
 		return min(time.Duration(value)*unit, Spans[len(Spans)-1])
 	}
 	return time.Hour
 }
 
-// liveSpans are the values of live_span.
-var liveSpans = regexp.MustCompile(`^(\d+)(m|h|d|w|mo)$`)
+// liveSpans are the values of live_span that are a length.
+var liveSpans = regexp.MustCompile(`^(\d{1,4})(m|h|d|w|mo|y)$`)
 
-// spanOf returns the time frame of a widget and whether it is one of its own.
-func (p *painter) spanOf(definition map[string]any) (span time.Duration, own bool) {
+// units are the units of time frames. A month has 30 days here.
+var units = map[string]time.Duration{"m": time.Minute, "h": time.Hour, "d": 24 * time.Hour, "w": 7 * 24 * time.Hour, "mo": 30 * 24 * time.Hour, "y": 365 * 24 * time.Hour,
+	"minute": time.Minute, "hour": time.Hour, "day": 24 * time.Hour, "week": 7 * 24 * time.Hour, "month": 30 * 24 * time.Hour, "year": 365 * 24 * time.Hour}
+
+// spanOf returns the time frame of a widget and whether it is one of its own. Its error is a
+// time frame that is not a length of time before now.
+func (p *painter) spanOf(definition map[string]any) (span time.Duration, own bool, err error) {
 	frame, _ := definition["time"].(map[string]any)
-	m := liveSpans.FindStringSubmatch(text(frame["live_span"]))
-	if m == nil {
-		return p.span, false
+	live := text(frame["live_span"])
+	if m := liveSpans.FindStringSubmatch(live); m != nil {
+		n, _ := strconv.Atoi(m[1])
+		return time.Duration(n) * units[m[2]], true, nil
 	}
-	n, err := strconv.Atoi(m[1])
+	if value, is := number(frame["value"]); is && text(frame["type"]) == "live" && value >= 1 && value <= 9999 && units[text(frame["unit"])] != 0 {
+		return time.Duration(value) * units[text(frame["unit"])], true, nil
+	}
+	if live == "" && frame["type"] == nil || live == "global_time" {
+		return p.span, false, nil
+	}
+	return 0, false, fmt.Errorf("the time frame %s is not evaluated here", cmp.Or(live, compact(frame)))
+}
+
+// compact writes a part of a definition on one line.
+func compact(v any) string {
+	text, err := json.Marshal(v)
 	if err != nil {
-		return p.span, false
+		return err.Error()
 	}
-	unit := map[string]time.Duration{"m": time.Minute, "h": time.Hour, "d": 24 * time.Hour, "w": 7 * 24 * time.Hour, "mo": 30 * 24 * time.Hour}[m[2]]
-	return time.Duration(n) * unit, true
+	return string(text)
 }
 
 func (p *painter) widgets(of any) (all []Widget) {
@@ -250,12 +268,30 @@ func (p *painter) widgets(of any) (all []Widget) {
 // widget evaluates one widget.
 func (p *painter) widget(definition map[string]any) Widget {
 	w := Widget{Type: text(definition["type"]), Title: p.replaced(text(definition["title"])), Description: text(definition["description"])}
-	span, own := p.spanOf(definition)
+	draw, known := p.drawing(w.Type)
+	if !known {
+		w.Problem = fmt.Sprintf("Widgets of type %s are not drawn here.", w.Type)
+		return w
+	}
+	span, own, err := p.spanOf(definition)
 	if own {
 		w.Span = span
 	}
-	from := p.to.Add(-span)
-	draw, known := map[string]func(*Widget, map[string]any, time.Time) error{
+	if err == nil {
+		err = draw(&w, definition, p.to.Add(-span))
+	}
+	if err != nil {
+		w.Problem = fmt.Sprintf("Not drawn here: %v.", err)
+	}
+	if kept := series.HistoryLength * time.Second; span > kept && (w.Chart != nil || w.Value != nil || w.Table != nil || w.Bars != nil) {
+		w.Notes = append(w.Notes, fmt.Sprintf("metrics are kept for %d hours here: the rest of the time frame is missing", kept/time.Hour))
+	}
+	return w
+}
+
+// drawing returns the function that draws widgets of a type.
+func (p *painter) drawing(kind string) (draw func(*Widget, map[string]any, time.Time) error, known bool) {
+	draw, known = map[string]func(*Widget, map[string]any, time.Time) error{
 		"group": func(w *Widget, definition map[string]any, _ time.Time) error {
 			w.Widgets = p.widgets(definition["widgets"])
 			return nil
@@ -264,32 +300,35 @@ func (p *painter) widget(definition map[string]any) Widget {
 			w.Markdown = p.replaced(text(definition["content"]))
 			return nil
 		},
+		"free_text": func(w *Widget, definition map[string]any, _ time.Time) error {
+			w.Value = &Cell{Text: p.replaced(text(definition["text"]))}
+			return nil
+		},
 		"timeseries":    p.timeseries,
 		"query_value":   p.queryValue,
 		"query_table":   p.table,
 		"toplist":       p.toplist,
+		"sunburst":      p.parts,
+		"treemap":       p.parts,
 		"slo":           p.slo,
 		"manage_status": p.monitors,
+		"alert_graph":   p.alertGraph,
+		"alert_value":   p.alertValue,
 		"check_status":  p.checks,
 		"list_stream":   p.events,
-	}[w.Type]
-	if !known {
-		w.Problem = fmt.Sprintf("Widgets of type %s are not drawn here.", w.Type)
-		return w
-	}
-	if err := draw(&w, definition, from); err != nil {
-		w.Problem = fmt.Sprintf("Not drawn here: %v.", err)
-	}
-	return w
+		"log_stream":    p.logStream,
+	}[kind]
+	return draw, known
 }
 
-// replaced replaces template variables in a text: $name.value by the value, $name by the
-// tag.
+// replaced replaces template variables in a text: $name.value by the value, $name.key by the
+// key, $name by the tag.
 func (p *painter) replaced(s string) string {
 	for _, name := range slices.Backward(slices.Sorted(maps.Keys(p.variables))) { // longer names first
 		v := p.variables[name]
 		value := strings.Join(v.Values, ",")
 		s = strings.ReplaceAll(s, "$"+name+".value", value)
+		s = strings.ReplaceAll(s, "$"+name+".key", v.Prefix)
 		s = strings.ReplaceAll(s, "$"+name, v.Prefix+":"+value)
 	}
 	return s

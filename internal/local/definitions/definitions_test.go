@@ -261,11 +261,11 @@ func TestChoices(t *testing.T) {
 		if v.Span != 5*time.Minute || len(v.Variables) != 2 || v.Variables[0].Value != "dev" || !slices.Equal(v.Variables[1].Choices, []string{"*", "other", "vm"}) {
 			t.Errorf("%s of %+v, want five minutes of dev on * from other and vm", v.Span, v.Variables)
 		}
-		v, _ = d.View("timeboard", Choice{Span: time.Hour, Values: map[string]string{"host": "other"}})
+		v, _ = d.View("timeboard", Choice{Span: time.Hour, Values: map[string][]string{"host": {"other"}}})
 		if v.Span != time.Hour || v.To.Sub(v.From) != time.Hour || len(v.Widgets[0].Chart.Lines) != 1 || v.Widgets[3].Span != time.Hour {
 			t.Errorf("%s, %d lines, want an hour of one host", v.Span, len(v.Widgets[0].Chart.Lines))
 		}
-		v, _ = d.View("timeboard", Choice{Values: map[string]string{"env": "prod"}})
+		v, _ = d.View("timeboard", Choice{Values: map[string][]string{"env": {"prod"}}})
 		if n := len(v.Widgets[0].Chart.Lines); n != 0 {
 			t.Errorf("%d lines of env prod, which has no data", n)
 		}
@@ -278,7 +278,7 @@ func TestChoices(t *testing.T) {
 func TestUnknownWidgetsSayWhy(t *testing.T) {
 	t.Parallel()
 	files := fstest.MapFS{"dashboard.x.json": {Data: []byte(`{"title":"x","layout_type":"free","widgets":[
-		{"definition":{"type":"sunburst","title":"sun"}},
+		{"definition":{"type":"hostmap","title":"hosts"}},
 		{"definition":{"type":"timeseries","requests":[{"response_format":"timeseries","queries":[{"data_source":"metrics","name":"a","query":"avg:x{*"}],"formulas":[{"formula":"a"}]}]}},
 		{"definition":{"type":"list_stream","requests":[{"query":{"data_source":"rum_stream"}}]}},
 		{"definition":{"type":"slo","slo_id":"0123"}},
@@ -287,7 +287,7 @@ func TestUnknownWidgetsSayWhy(t *testing.T) {
 		{"definition":{"type":"check_status","check":"never","group_by":[],"tags":[]}}]}`)}}
 	d := load(t, store.New(0), func(c *Config) { c.Files = files })
 	v, _ := d.View("x", Choice{})
-	for i, want := range []string{"Widgets of type sunburst are not drawn here.", "x{*", "lists of rum_stream are not kept", "the SLO 0123 is not among the definitions",
+	for i, want := range []string{"Widgets of type hostmap are not drawn here.", "x{*", "lists of rum_stream are not kept", "the SLO 0123 is not among the definitions",
 		"monitors are searched here by tag", "the widget has 0 requests", "no result of the check never"} {
 		if got := v.Widgets[i]; !strings.Contains(got.Problem, want) || got.Place != nil {
 			t.Errorf("widget %d: %q, want %q", i, got.Problem, want)
@@ -431,6 +431,9 @@ func TestUnits(t *testing.T) {
 		{0.25, "second", -1, "250ms"}, {61, "second", 2, "61.0s"}, {5e6, "nanosecond", -1, "5.00ms"}, {2048, "byte", -1, "2.05kB"},
 		{12.345, "percent", 1, "12.3%"}, {100, "percent", -1, "100%"}, {1, "request/second", 2, "1 request/s"}, {13.337, "request/second", 2, "13.34 requests/s"},
 		{2, "query/minute", -1, "2 queries/min"}, {1189.4, "", 0, "1,189"}, {0.5, "", -1, "0.500"}, {1e300, "byte", -1, "4.61EB"}, {7, "widget", -1, "7 widgets"},
+		// https://docs.datadoghq.com/metrics/units/
+		{1500, "millisecond", -1, "1.50s"}, {250, "microsecond", -1, "250µs"}, {2, "minute", -1, "120s"}, {1.5, "mebibyte", -1, "1.57MB"}, {1.5, "megabyte", -1, "1.50MB"},
+		{2048, "byte_in_binary_bytes_family", -1, "2.05kB"}, {2048, "byte/second", -1, "2.05kB/s"}, {0.25, "fraction", -1, "0.250"}, {3, "custom: req", -1, "3 req"}, {2.5, "custom:°C", 1, "2.5 °C"},
 	} {
 		if got := withUnit(tc.value, tc.unit, tc.precision); got != tc.want {
 			t.Errorf("%g %s with %d decimals: %q, want %q", tc.value, tc.unit, tc.precision, got, tc.want)

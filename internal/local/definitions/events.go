@@ -73,6 +73,23 @@ func (p *painter) events(w *Widget, definition map[string]any, from time.Time) e
 	return nil
 }
 
+// logStream lists log lines: the older form of a list_stream of logs.
+func (p *painter) logStream(w *Widget, definition map[string]any, from time.Time) error {
+	var columns []any
+	add := func(field string) { columns = append(columns, map[string]any{"field": field}) }
+	if show, is := definition["show_date_column"].(bool); show || !is {
+		add("timestamp")
+	}
+	for _, name := range textsOf(definition["columns"]) {
+		add(strings.TrimPrefix(name, "core_")) // core_host, core_service
+	}
+	if show, is := definition["show_message_column"].(bool); show || !is {
+		add("message")
+	}
+	list := map[string]any{"data_source": "logs_stream", "query_string": text(definition["query"])}
+	return p.events(w, map[string]any{"requests": []any{map[string]any{"query": list, "columns": columns}}}, from)
+}
+
 // attribute writes an attribute of an event.
 func attribute(e query.Event, name string) string {
 	if name == "timestamp" {

@@ -1,9 +1,13 @@
 package definitions
 
 import (
+	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -20,7 +24,7 @@ func (p *painter) timeseries(w *Widget, definition map[string]any, from time.Tim
 			return err
 		}
 		kind := strings.TrimSuffix(text(body["display_type"]), "s") // bars
-		if kind == "" {
+		if kind != "bar" && kind != "area" {                        // an overlay is a line, too
 			kind = "line"
 		}
 		step := query.DefaultStep(p.to.Sub(from), kind == "bar")
@@ -34,6 +38,9 @@ func (p *painter) timeseries(w *Widget, definition map[string]any, from time.Tim
 		} else {
 			notes = append(notes, "the marker "+text(m["value"])+" is not drawn: only y = NUMBER is")
 		}
+	}
+	for _, e := range objects(definition["events"]) {
+		notes = append(notes, fmt.Sprintf("the events %q are not drawn over the chart", cmp.Or(text(e["q"]), text(e["query_string"]))))
 	}
 	slices.Sort(notes)
 	w.Notes = slices.Compact(notes)
@@ -104,8 +111,9 @@ func shown(group query.Tags) string {
 
 // markerOf reads a marker such as "y = 500".
 func markerOf(m map[string]any) (Marker, bool) {
-	var at float64
-	if n, err := fmt.Sscanf(text(m["value"]), "y = %g", &at); n != 1 || err != nil {
+	value, is := strings.CutPrefix(strings.ReplaceAll(text(m["value"]), " ", ""), "y=")
+	at, err := strconv.ParseFloat(value, 64)
+	if !is || err != nil || math.IsNaN(at) || math.IsInf(at, 0) {
 		return Marker{}, false
 	}
 	severity, _, _ := strings.Cut(text(m["display_type"]), " ")
@@ -155,7 +163,11 @@ func cellOf(value float64, formula int, body, definition map[string]any) Cell {
 		precision = int(n)
 	}
 	formulas := objects(body["formulas"])
-	cell.Text = withUnit(value, unitOf(formulas, formula, body), precision)
+	unit := unitOf(formulas, formula, body)
+	if own := text(definition["custom_unit"]); own != "" {
+		unit = custom + own
+	}
+	cell.Text = withUnit(value, unit, precision)
 	formats := objects(body["conditional_formats"])
 	if formula < len(formulas) {
 		formats = append(formats, objects(formulas[formula]["conditional_formats"])...)
@@ -164,7 +176,8 @@ func cellOf(value float64, formula int, body, definition map[string]any) Cell {
 	return cell
 }
 
-// severityOf returns the severity of the first conditional format that matches.
+// severityOf returns the severity of the first conditional format that matches. Formats with
+// colors of their own have none.
 func severityOf(value float64, formats []map[string]any) string {
 	for _, f := range formats {
 		bound, is := number(f["value"])
@@ -175,8 +188,8 @@ func severityOf(value float64, formats []map[string]any) string {
 		if !known || !matches {
 			continue
 		}
-		for color, severity := range map[string]string{"red": "bad", "yellow": "warn", "green": "good"} {
-			if strings.HasSuffix(text(f["palette"]), color) {
+		for _, color := range strings.Split(text(f["palette"]), "_") { // white_on_red, red_on_white
+			if severity := map[string]string{"red": "bad", "yellow": "warn", "green": "good"}[color]; severity != "" {
 				return severity
 			}
 		}
@@ -185,20 +198,58 @@ func severityOf(value float64, formats []map[string]any) string {
 	return ""
 }
 
+// table joins the rows of all requests: the older form has one request for each column.
 func (p *painter) table(w *Widget, definition map[string]any, from time.Time) error {
-	body, table, err := p.scalar(w, definition, from)
-	if err != nil {
-		return err
+	requests := objects(definition["requests"])
+	if len(requests) == 0 {
+		return errors.New("the widget has no requests")
 	}
-	w.Table = &Table{Columns: slices.Concat([]string{}, table.Columns), Rows: []Row{}}
-	for _, r := range table.Rows {
-		row := Row{Group: shown(r.Group)}
-		for i, v := range r.Values {
-			row.Cells = append(row.Cells, cellOf(v, i, body, definition))
+	w.Table = &Table{Columns: []string{}, Rows: []Row{}}
+	rows := map[string]int{}
+	for _, body := range requests {
+		request, err := query.ParseRequest(body, p.variables)
+		if err != nil {
+			w.Table = nil
+			return err
 		}
-		w.Table.Rows = append(w.Table.Rows, row)
+		table := request.Values(p.d.source, from, p.to)
+		w.Notes = append(w.Notes, table.Notes...)
+		first := len(w.Table.Columns)
+		w.Table.Columns = append(w.Table.Columns, table.Columns...)
+		for _, r := range table.Rows {
+			key := r.Group.String()
+			i, seen := rows[key]
+			if !seen {
+				i = len(w.Table.Rows)
+				rows[key] = i
+				w.Table.Rows = append(w.Table.Rows, Row{Group: shown(r.Group)})
+			}
+			row := &w.Table.Rows[i]
+			for len(row.Cells) < first { // columns of earlier requests
+				row.Cells = append(row.Cells, Cell{Text: "–"})
+			}
+			for k, v := range r.Values {
+				row.Cells = append(row.Cells, cellOf(v, k, body, definition))
+			}
+		}
 	}
+	for i := range w.Table.Rows {
+		for len(w.Table.Rows[i].Cells) < len(w.Table.Columns) {
+			w.Table.Rows[i].Cells = append(w.Table.Rows[i].Cells, Cell{Text: "–"})
+		}
+	}
+	slices.Sort(w.Notes)
+	w.Notes = slices.Compact(w.Notes)
 	return nil
+}
+
+// parts draws a sunburst or a treemap as a list.
+func (p *painter) parts(w *Widget, definition map[string]any, from time.Time) error {
+	err := p.toplist(w, definition, from)
+	if err == nil {
+		w.Notes = append(w.Notes, "a "+w.Type+" in Datadog, a list here")
+	}
+	return err
 }
 
 func (p *painter) toplist(w *Widget, definition map[string]any, from time.Time) error {
@@ -217,6 +268,60 @@ func (p *painter) toplist(w *Widget, definition map[string]any, from time.Time) 
 		w.Bars = append(w.Bars, Bar{shown(r.Group), cellOf(r.Values[0], 0, body, definition), max(r.Values[0], 0) / max(most, 1e-300)})
 	}
 	return nil
+}
+
+// alerting returns the monitor of a widget. It may be named by its ID in the account.
+func (p *painter) alerting(catalog *query.Catalog, definition map[string]any) (*query.Monitor, error) {
+	id := text(definition["alert_id"])
+	if n, is := definition["alert_id"].(json.Number); is {
+		id = n.String()
+	}
+	if m := catalog.MonitorByID(id); m != nil {
+		return m, nil
+	}
+	return nil, fmt.Errorf("the monitor %s is not among the definitions", id)
+}
+
+// alertGraph draws the value of a monitor.
+func (p *painter) alertGraph(w *Widget, definition map[string]any, from time.Time) (err error) {
+	p.d.Read(func(catalog *query.Catalog, source query.Source, _ time.Time) {
+		var m *query.Monitor
+		if m, err = p.alerting(catalog, definition); err != nil {
+			return
+		}
+		if m.Unevaluated != "" {
+			err = errors.New(m.Unevaluated)
+			return
+		}
+		history := m.History(source, catalog, from, p.to, p.to.Sub(from)/60)
+		w.Chart, w.Notes = ChartOf(m, history, from, p.to), slices.Concat(m.Notes, history.Notes)
+	})
+	return err
+}
+
+// alertValue shows the value of a monitor: of the first group, if it has several.
+func (p *painter) alertValue(w *Widget, definition map[string]any, _ time.Time) (err error) {
+	p.d.Read(func(catalog *query.Catalog, _ query.Source, _ time.Time) {
+		var m *query.Monitor
+		if m, err = p.alerting(catalog, definition); err != nil {
+			return
+		}
+		groups := m.Groups()
+		switch {
+		case m.Unevaluated != "":
+			err = errors.New(m.Unevaluated)
+		case len(groups) == 0:
+			err = errNoData
+		default:
+			cell := cellOf(groups[0].Value, 0, nil, definition)
+			cell.Severity = map[query.State]string{query.OK: "good", query.Warn: "warn", query.Alert: "bad"}[groups[0].State]
+			w.Value, w.Notes = &cell, slices.Clone(m.Notes)
+			if len(groups) > 1 {
+				w.Notes = append(w.Notes, fmt.Sprintf("the first of %d groups", len(groups)))
+			}
+		}
+	})
+	return err
 }
 
 // ChartOf returns the value of a monitor over time, with its thresholds.

@@ -31,6 +31,9 @@ func unitOf(formulas []map[string]any, of int, body map[string]any) string {
 	format, _ := formulas[of]["number_format"].(map[string]any)
 	if unit, is := format["unit"].(map[string]any); is {
 		name := text(unit["unit_name"])
+		if label := text(unit["label"]); name == "" {
+			return custom + label
+		}
 		if per := text(unit["per_unit_name"]); per != "" {
 			name += "/" + per
 		}
@@ -51,15 +54,30 @@ func unitOf(formulas []map[string]any, of int, body map[string]any) string {
 	return ""
 }
 
+// custom begins units that a definition writes itself: they are no units of Datadog.
+const custom = "custom:"
+
+// nanosecondsOf and bytesOf are the units of two families.
+// https://docs.datadoghq.com/metrics/units/
+var (
+	nanosecondsOf = map[string]float64{"nanosecond": 1, "microsecond": 1e3, "millisecond": 1e6, "second": 1e9, "minute": 60e9, "hour": 3600e9, "day": 86400e9, "week": 7 * 86400e9}
+	bytesOf       = map[string]float64{"byte": 1, "kibibyte": 1 << 10, "mebibyte": 1 << 20, "gibibyte": 1 << 30, "tebibyte": 1 << 40, "pebibyte": 1 << 50,
+		"kilobyte": 1e3, "megabyte": 1e6, "gigabyte": 1e9, "terabyte": 1e12, "petabyte": 1e15,
+		"byte_in_binary_bytes_family": 1, "byte_in_decimal_bytes_family": 1}
+)
+
 // withUnit writes a value with its unit. A precision below 0 is three significant digits.
 func withUnit(value float64, unit string, precision int) string {
-	switch unit {
-	case "second":
-		return format.Duration(seconds(value))
-	case "nanosecond":
-		return format.Duration(seconds(value / 1e9))
-	case "byte":
-		return format.Bytes(int64(max(min(value, math.MaxInt64/2), math.MinInt64/2)))
+	if scale := nanosecondsOf[unit]; scale != 0 {
+		return format.Duration(seconds(value * scale / 1e9))
+	}
+	amount, per, rate := strings.Cut(unit, "/")
+	if scale := bytesOf[amount]; scale != 0 {
+		written := format.Bytes(int64(max(min(value*scale, math.MaxInt64/2), math.MinInt64/2)))
+		if rate {
+			written += "/" + short(per)
+		}
+		return written
 	}
 	written := format.Number(value)
 	if precision >= 0 && math.Abs(value) < 1e6 {
@@ -69,8 +87,14 @@ func withUnit(value float64, unit string, precision int) string {
 			written = strconv.FormatFloat(value, 'f', min(precision, 6), 64)
 		}
 	}
-	if unit == "percent" {
+	if own, is := strings.CutPrefix(unit, custom); is {
+		return strings.TrimSpace(written + " " + strings.TrimSpace(own))
+	}
+	switch unit {
+	case "percent":
 		return written + "%"
+	case "fraction", "apdex":
+		return written
 	}
 	if name, rest, per := strings.Cut(unit, "/"); per {
 		unit = plural(name, value) + "/" + short(rest)

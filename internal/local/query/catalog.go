@@ -59,9 +59,14 @@ func NewCatalog(documents []Document) *Catalog {
 	return c
 }
 
-// SLO returns an SLO by its ID; nil if it does not exist.
+// SLO returns an SLO by its ID here or in the account; nil if it does not exist.
 func (c *Catalog) SLO(id string) *SLO {
-	return one(c.SLOs, func(s *SLO) bool { return s.ID == id })
+	return one(c.SLOs, func(s *SLO) bool { return id != "" && (s.ID == id || s.Account == id) })
+}
+
+// MonitorByID returns a monitor by its ID here or in the account; nil if it does not exist.
+func (c *Catalog) MonitorByID(id string) *Monitor {
+	return one(c.Monitors, func(m *Monitor) bool { return id != "" && (m.ID == id || m.Account == id) })
 }
 
 // Monitor returns a monitor by its key; nil if it does not exist.

@@ -222,7 +222,7 @@ func (d *Downtime) Active(now time.Time) (Occurrence, bool) {
 // Mutes reports whether the downtime is for a group of a monitor.
 func (d *Downtime) Mutes(m *Monitor, group Tags) bool {
 	if d.MonitorID != "" {
-		if d.MonitorID != m.ID {
+		if d.MonitorID != m.ID && d.MonitorID != m.Account {
 			return false
 		}
 	} else {

@@ -327,6 +327,8 @@ func TestMetricsThatAreRefused(t *testing.T) {
 		"avg:m{$env}":                                "unknown template variable $env",
 		"avg:m{host:$host}":                          "unknown template variable $host",
 		"avg:m{$host.value}":                         "unknown template variable $host",
+		"avg:m{host:a-$host.value}":                  "unknown template variable in host:a-$host.value",
+		"avg:m{host:a-$host}":                        "within a word, write $NAME.value",
 		"avg:m{*} by {$host}":                        "unknown template variable",
 		strings.Repeat("(", 200) + "1":               "nested too deeply",
 		"avg:m{" + strings.Repeat("(", 200) + "a:b}": "nested too deeply",
@@ -359,6 +361,7 @@ func TestTemplateVariables(t *testing.T) {
 		"none": {Prefix: "host"},
 		"tag":  {Values: []string{"host:b"}},
 		"like": {Prefix: "host", Values: []string{"a*"}},
+		"part": {Values: []string{"ev"}}, "parts": {Values: []string{"ev", "rod"}}, "first": {Values: []string{"d", "p"}},
 	}
 	for query, want := range map[string]string{
 		"sum:m{$env}":             "1",
@@ -373,6 +376,14 @@ func TestTemplateVariables(t *testing.T) {
 		"sum:m{env:$two.value}":   "11",
 		"sum:m{$two AND $all}":    "11",
 		"sum:m{$two} by {$env}":   "env:dev 1 | env:prod 10",
+		// https://docs.datadoghq.com/dashboards/template_variables/: env:staging-$service.value
+		"sum:m{env:d$part.value}":                      "1",
+		"sum:m{env:$env.value,host:$none.value}":       "1",
+		"sum:m{env:p$parts.value}":                     "10",
+		"sum:m{env:$first.value$parts.value}":          "11",
+		"sum:m{env IN (x,d$parts.value)}":              "1",
+		"sum:m{!env:d$parts.value,!env:p$parts.value}": "100",
+		"sum:m{env:t$none.value}":                      "100",
 	} {
 		q, err := ParseMetric(query, v)
 		if err != nil {

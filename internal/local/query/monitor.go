@@ -29,6 +29,7 @@ func (s State) String() string { return stateNames[s] }
 // Monitor is a parsed monitor with its state.
 type Monitor struct {
 	Key, ID  string
+	Account  string // its ID in the account, if the definition has it
 	Name     string // a template
 	Type     string
 	Query    string
@@ -160,7 +161,7 @@ func (m *Monitor) History(src Source, c *Catalog, from, to time.Time, step time.
 func NewMonitor(key, id string, body map[string]any) (*Monitor, error) {
 	var err error
 	o := newObject(body, &err)
-	m := &Monitor{Key: key, ID: id, Name: o.text("name"), Type: o.text("type"), Query: o.text("query"), Message: o.text("message"), Tags: NewTags(o.texts("tags")...)}
+	m := &Monitor{Key: key, ID: id, Account: o.id("id"), Name: o.text("name"), Type: o.text("type"), Query: o.text("query"), Message: o.text("message"), Tags: NewTags(o.texts("tags")...)}
 	if p := o.number("priority"); p != nil {
 		m.Priority = fmt.Sprintf("P%g", *p)
 	}

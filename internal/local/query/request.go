@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -64,8 +65,11 @@ func ParseRequest(body map[string]any, v Variables) (*Request, error) {
 
 func parseRequest(o object, v Variables) (*Request, error) {
 	r := &Request{bars: o.text("display_type") == "bars"}
-	if q := o.text("q"); q != "" {
-		return r, r.parseOld(q, v)
+	if o.text("q") != "" {
+		return r, r.parseOld(o, v)
+	}
+	if old := olderQuery(o); old != "" {
+		return nil, fmt.Errorf("the older form %s is not evaluated here", old)
 	}
 	queries, order, err := parseQueries(o.objects("queries"), v)
 	if err != nil {
@@ -123,7 +127,7 @@ func parseQueries(list []object, v Variables) (queries map[string]node, order []
 	for _, q := range list {
 		name := q.text("name")
 		one := named{name: name, aggregator: q.text("aggregator")}
-		if !slices.Contains([]string{"", "avg", "sum", "min", "max", "last", "percentile", "area", "l2norm", "mean"}, one.aggregator) {
+		if !slices.Contains(aggregators, one.aggregator) {
 			return nil, nil, fmt.Errorf("%s: the aggregator %q is not evaluated here", q.at, one.aggregator)
 		}
 		switch source := q.text("data_source"); source {
@@ -146,8 +150,37 @@ func parseQueries(list []object, v Variables) (queries map[string]node, order []
 	return queries, order, nil
 }
 
-// parseOld parses expressions that are separated by commas.
-func (r *Request) parseOld(q string, v Variables) error {
+// aggregators reduce a query to one number.
+var aggregators = []string{"", "avg", "sum", "min", "max", "last", "percentile", "area", "l2norm", "mean"}
+
+// olderQuery returns the name of a query in one of the forms before "queries", such as
+// log_query; "" without one.
+func olderQuery(o object) string {
+	for _, name := range slices.Sorted(maps.Keys(o.fields)) {
+		if strings.HasSuffix(name, "_query") {
+			return name
+		}
+	}
+	return ""
+}
+
+// parseOld parses q: expressions that are separated by commas. The request has the
+// aggregator, the names and the number of lines, all of them optional.
+func (r *Request) parseOld(o object, v Variables) error {
+	q, aggregator := o.text("q"), o.text("aggregator")
+	if !slices.Contains(aggregators, aggregator) {
+		return fmt.Errorf("the aggregator %q is not evaluated here", aggregator)
+	}
+	names := map[string]string{}
+	for _, m := range o.objects("metadata") {
+		names[strings.TrimSpace(m.text("expression"))] = m.text("alias_name")
+	}
+	if n := o.number("limit"); n != nil {
+		r.most = max(int(*n), 0)
+	}
+	if order := o.text("order"); order != "" {
+		r.sort = []ordering{{desc: order != "asc"}}
+	}
 	p := &parser{text: q, variables: v}
 	for {
 		p.space()
@@ -156,7 +189,8 @@ func (r *Request) parseOld(q string, v Variables) error {
 		if err != nil {
 			return fmt.Errorf("%q: %w", q, err)
 		}
-		r.Formulas = append(r.Formulas, Formula{Text: strings.TrimSpace(q[begin:p.at]), root: root})
+		text := strings.TrimSpace(q[begin:p.at])
+		r.Formulas = append(r.Formulas, Formula{Text: text, Alias: cmp.Or(names[text], o.text("alias")), root: named{of: root, aggregator: aggregator}})
 		if p.end() {
 			return nil
 		}

@@ -92,6 +92,33 @@ func TestScalars(t *testing.T) {
 	}
 }
 
+// The older form has its aggregator, names and limit at the request. Source: the API's
+// specification of widget requests, and metrics/faq/update-to-query-value-widget.
+func TestOlderRequests(t *testing.T) {
+	src := record(t,
+		"gauge g{host:a} 10 1 2 3 4 5 6",
+		"gauge g{host:b} 10 10 20 30 40 50 60",
+		"count hits{path:a} 10 10 20 _ 40 _ 60",
+		"count errors{path:a} 10 1 _ _ 4 5 _",
+	)
+	for _, c := range []struct{ body, columns, want string }{
+		{`{"q": "avg:g{host:a}"}`, "avg:g{host:a}", "3.5"},
+		{`{"q": "avg:g{host:a}", "aggregator": "last"}`, "avg:g{host:a}", "6"},
+		{`{"q": "avg:g{host:a}", "aggregator": "max"}`, "avg:g{host:a}", "6"},
+		{`{"q": "avg:g{host:a}", "aggregator": "min"}`, "avg:g{host:a}", "1"},
+		{`{"q": "avg:g{host:a}", "aggregator": "sum", "alias": "load"}`, "load", "21"},
+		{`{"q": "100 * sum:errors{*}.as_count() / sum:hits{*}.as_count()", "aggregator": "sum"}`, "100 * sum:errors{*}.as_count() / sum:hits{*}.as_count()", "7.692"}, // 100×10/130
+		{`{"q": "avg:g{*} by {host}", "aggregator": "last", "order": "asc"}`, "avg:g{*} by {host}", "host:a 6 | host:b 60"},
+		{`{"q": "avg:g{*} by {host}", "aggregator": "last", "order": "desc", "limit": 1}`, "avg:g{*} by {host}", "host:b 60"},
+		{`{"q": "avg:g{host:a}, avg:g{host:b}", "metadata": [{"expression": "avg:g{host:b}", "alias_name": "b"}]}`, "avg:g{host:a},b", "3.5 35"},
+	} {
+		got := request(t, c.body).Values(src, at(0), at(60))
+		if columns := strings.Join(got.Columns, ","); columns != c.columns || got.written() != c.want && !close1(got.written(), c.want) {
+			t.Errorf("%s: %s of %s, want %s of %s", c.body, got.written(), columns, c.want, c.columns)
+		}
+	}
+}
+
 // close1 reports whether two single numbers differ by 1 % at most.
 func close1(got, want string) bool {
 	var a, b float64
@@ -272,7 +299,7 @@ func TestEvents(t *testing.T) {
 func TestSearch(t *testing.T) {
 	span := event{attributes: map[string]any{"service": "web", "status": "error", "resource_name": "GET /api/trace", "@http.status_code": "503", "@duration": 1500.0, "@ok": true, "@empty": "", "@quote": `a "b"`}}
 	line := event{attributes: map[string]any{"service": "web", "status": "warn", "message": "Connection refused (111)"}}
-	v := Variables{"env": {Prefix: "service", Values: []string{"web"}}, "other": {Prefix: "service", Values: []string{"x", "y"}}, "all": {Prefix: "service", Values: []string{"*"}}, "tag": {Values: []string{"service:web"}}}
+	v := Variables{"env": {Prefix: "service", Values: []string{"web"}}, "other": {Prefix: "service", Values: []string{"x", "y"}}, "all": {Prefix: "service", Values: []string{"*"}}, "tag": {Values: []string{"service:web"}}, "part": {Values: []string{"eb"}}}
 	for _, c := range []struct {
 		search string
 		span   bool
@@ -326,6 +353,15 @@ func TestSearch(t *testing.T) {
 		{"$all status:error", true, false},
 		{"service:$env", true, true},
 		{"service:$env.value", true, true},
+		{"service:w$part.value", true, true},
+		{"service:x$part.value", false, false},
+		{`service:"w$part.value"`, false, false},
+		{"service:(x OR $env)", true, true},
+		{"service:(x OR w$part.value)", true, true},
+		{"@http.status_code:(>=500 AND <504)", true, false},
+		{"@http.status_code:(>=500 AND <503)", false, false},
+		{"@http.status_code:([200 TO 299] OR [500 TO 599])", true, false},
+		{"@http.status_code:([200 TO 299] OR 404)", false, false},
 	} {
 		for source, e := range map[string]event{"spans": span, "logs": line} {
 			s, err := ParseSearch(source, c.search, v)
@@ -378,12 +414,14 @@ func TestSearch(t *testing.T) {
 func TestRequestsThatAreRefused(t *testing.T) {
 	g := metricQuery("g", "avg:g{*}", "avg")
 	for body, want := range map[string]string{
-		`{}`:                         "the request has no queries",
-		`{"q": "nonsense"}`:          "unexpected",
-		`{"q": "avg:g{*} avg:g{*}"}`: "unexpected",
-		`{"q": 5}`:                   "q is not a text: 5",
-		`{"queries": 5}`:             "queries is not a list: 5",
-		`{"queries": [5]}`:           "queries is not a list of objects",
+		`{}`:                            "the request has no queries",
+		`{"q": "nonsense"}`:             "unexpected",
+		`{"q": "avg:g{*} avg:g{*}"}`:    "unexpected",
+		`{"q": 5}`:                      "q is not a text: 5",
+		`{"queries": 5}`:                "queries is not a list: 5",
+		`{"log_query": {"index": "*"}}`: "the older form log_query is not evaluated here",
+		`{"q": "avg:g{*}", "aggregator": "median"}`:                                                                                                                `the aggregator "median" is not evaluated here`,
+		`{"queries": [5]}`:                                                                                                                                         "queries is not a list of objects",
 		`{"queries": [` + g + `], "formulas": [{"formula": "h"}]}`:                                                                                                 `formulas[0]: "h": unknown query "h"; the queries are g`,
 		`{"queries": [` + g + `,` + g + `]}`:                                                                                                                       `queries[1]: the name "g" is repeated`,
 		`{"queries": [{"data_source": "process", "name": "p"}]}`:                                                                                                   `queries[0]: the data source "process" is not evaluated here`,

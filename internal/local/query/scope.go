@@ -268,9 +268,59 @@ func (p *scopeParser) tag(word string) (filter, error) {
 	key, value, _ := strings.Cut(word, ":")
 	if name, ok := strings.CutPrefix(value, "$"); ok {
 		name = strings.TrimSuffix(name, ".value")
-		return p.variable(name, key)
+		if _, ok := p.variables[name]; ok || !strings.Contains(name, ".value") {
+			return p.variable(name, key)
+		}
 	}
-	return tagIs{word}, nil
+	words, err := p.variables.texts(word)
+	if err != nil {
+		return nil, err
+	}
+	any := anyOf{}
+	for _, w := range words {
+		any = append(any, tagIs{w})
+	}
+	return single(any), nil
+}
+
+// maxTexts bounds the number of combinations of values in one word.
+const maxTexts = 1000
+
+// texts returns a word with the values of the template variables in it, such as
+// env:staging-$service.value, one text for each combination of their values.
+// https://docs.datadoghq.com/dashboards/template_variables/
+func (v Variables) texts(word string) ([]string, error) {
+	before, after, found := strings.Cut(word, "$")
+	if !found {
+		return []string{word}, nil
+	}
+	name := ""
+	for n := range v {
+		if strings.HasPrefix(after, n+".value") && len(n) > len(name) {
+			name = n
+		}
+	}
+	if name == "" {
+		return nil, fmt.Errorf("unknown template variable in %s; within a word, write $NAME.value", word)
+	}
+	rest, err := v.texts(after[len(name+".value"):])
+	if err != nil {
+		return nil, err
+	}
+	values := v[name].Values
+	if len(values) == 0 {
+		values = []string{"*"}
+	}
+	if len(values)*len(rest) > maxTexts {
+		return nil, fmt.Errorf("%s has more than %d combinations of values", word, maxTexts)
+	}
+	var all []string
+	for _, value := range values {
+		for _, end := range rest {
+			all = append(all, before+value+end)
+		}
+	}
+	return all, nil
 }
 
 // variable returns the filter of a template variable's values for a tag key.

@@ -289,11 +289,16 @@ func (p *searchParser) value(key string) (condition, error) {
 	if p.at == len(p.text) || strings.IndexByte(" \t\r\n)", p.text[p.at]) >= 0 {
 		return nil, fmt.Errorf("%s: lacks a value", key)
 	}
-	switch rest := p.text[p.at:]; {
-	case rest[0] == '(':
+	if p.text[p.at] == '(' {
 		p.at++
 		return p.values(key)
-	case rest[0] == '[':
+	}
+	return p.one(key)
+}
+
+// one reads a text, a comparison or a range.
+func (p *searchParser) one(key string) (condition, error) {
+	if rest := p.text[p.at:]; strings.HasPrefix(rest, "[") {
 		inner, _, closed := strings.Cut(rest[1:], "]")
 		low, high, ok := strings.Cut(inner, " TO ")
 		if !closed || !ok {
@@ -329,9 +334,25 @@ func (p *searchParser) value(key string) (condition, error) {
 		return nil, err
 	}
 	if name, ok := strings.CutPrefix(word, "$"); ok && !quoted {
-		return p.variable(strings.TrimSuffix(name, ".value"), key)
+		name = strings.TrimSuffix(name, ".value")
+		if _, ok := p.variables[name]; ok || !strings.Contains(name, ".value") {
+			return p.variable(name, key)
+		}
 	}
-	return attributeIs{key, pattern("(?s)^", wildcards(word, quoted), "$")}, nil
+	words := []string{word}
+	if !quoted {
+		if words, err = p.variables.texts(word); err != nil {
+			return nil, err
+		}
+	}
+	any := oneOf{}
+	for _, w := range words {
+		any = append(any, attributeIs{key, pattern("(?s)^", wildcards(w, quoted), "$")})
+	}
+	if len(any) == 1 {
+		return any[0], nil
+	}
+	return any, nil
 }
 
 // values reads the rest of key:(a OR b) or key:(a AND b).
@@ -360,11 +381,12 @@ func (p *searchParser) values(key string) (condition, error) {
 				return nil, fmt.Errorf("%s:( ): AND and OR between values need parentheses, which are not evaluated here", key)
 			}
 		}
-		word, quoted, err := p.token(false)
+		p.next()
+		c, err := p.one(key)
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, attributeIs{key, pattern("(?s)^", wildcards(word, quoted), "$")})
+		all = append(all, c)
 	}
 }
 

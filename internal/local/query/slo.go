@@ -14,6 +14,7 @@ import (
 // SLO is a parsed SLO.
 type SLO struct {
 	Key, ID, Name, Description string
+	Account                    string // its ID in the account, if the definition has it
 	Type                       string // metric or time_slice
 	Tags                       Tags
 	Timeframe                  string // the primary one: 7d, 30d or 90d
@@ -66,7 +67,7 @@ func NewSLO(key, id string, body map[string]any) (*SLO, error) {
 }
 
 func newSLO(key, id string, o object) (*SLO, error) {
-	s := &SLO{Key: key, ID: id, Name: o.text("name"), Description: o.text("description"), Type: o.text("type"), Tags: NewTags(o.texts("tags")...), Timeframe: o.text("timeframe")}
+	s := &SLO{Key: key, ID: id, Account: o.id("id"), Name: o.text("name"), Description: o.text("description"), Type: o.text("type"), Tags: NewTags(o.texts("tags")...), Timeframe: o.text("timeframe")}
 	for _, t := range o.objects("thresholds") {
 		one := Target{Timeframe: t.text("timeframe")}
 		target := t.number("target")

@@ -61,7 +61,7 @@ func (v *viewer) needsDefinitions(next http.HandlerFunc) http.HandlerFunc {
 // choiceOf reads the time frame and the template variables of a dashboard from a request:
 // span and tpl_var_NAME, as in Datadog's URLs.
 func choiceOf(q url.Values) (definitions.Choice, error) {
-	c := definitions.Choice{Values: map[string]string{}}
+	c := definitions.Choice{Values: map[string][]string{}}
 	if s := q.Get("span"); s != "" {
 		var err error
 		if c.Span, err = time.ParseDuration(s); err != nil || !slices.Contains(definitions.Spans, c.Span) {
@@ -69,8 +69,13 @@ func choiceOf(q url.Values) (definitions.Choice, error) {
 		}
 	}
 	for name, values := range q {
-		if variable, is := strings.CutPrefix(name, "tpl_var_"); is && len(values) > 0 && values[0] != "" {
-			c.Values[variable] = values[0]
+		if variable, is := strings.CutPrefix(name, "tpl_var_"); is {
+			variable, _, _ = strings.Cut(variable, "[") // Datadog writes several as tpl_var_env[0]
+			for _, value := range values {
+				if value != "" {
+					c.Values[variable] = append(c.Values[variable], value)
+				}
+			}
 		}
 	}
 	return c, nil

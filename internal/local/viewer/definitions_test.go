@@ -26,7 +26,7 @@ func defined(t *testing.T) (*store.Store, *definitions.Definitions) {
 			"template_variables":[{"name":"host","prefix":"host","defaults":["*"]}],
 			"widgets":[{"layout":{"x":0,"y":0,"width":6,"height":3},"definition":{"type":"timeseries","title":"x <by> host","requests":[{"response_format":"timeseries","queries":[{"data_source":"metrics","name":"a","query":"avg:x{$host} by {host}"}],"formulas":[{"formula":"a"}]}]}},
 			{"layout":{"x":6,"y":0,"width":6,"height":3},"definition":{"type":"note","content":"**bold** <img src=x onerror=alert(1)> [link](javascript:alert(1))"}},
-			{"layout":{"x":0,"y":3,"width":6,"height":3},"definition":{"type":"treemap","title":"tree"}}]}`)},
+			{"layout":{"x":0,"y":3,"width":6,"height":3},"definition":{"type":"hostmap","title":"tree"}}]}`)},
 		"slo.good.json": {Data: []byte(`{"name":"Good","type":"time_slice","description":"x is low","sli_specification":{"time_slice":{"comparator":"<","threshold":5,"query_interval_seconds":60,
 			"query":{"formulas":[{"formula":"a"}],"queries":[{"data_source":"metrics","name":"a","query":"avg:x{*}"}]}}},"timeframe":"7d","target_threshold":99,"thresholds":[{"timeframe":"7d","target":99}]}`)},
 		"downtime.night.json": {Data: []byte(`{"data":{"type":"downtime","attributes":{"monitor_identifier":{"monitor_id":"${monitor:high.id}"},"scope":"*","message":"At night","schedule":{"timezone":"Europe/Berlin","recurrences":[{"start":"2020-01-01T00:00:00","duration":"24h","rrule":"FREQ=WEEKLY;INTERVAL=1;BYDAY=MO,TU,WE,TH,FR,SA,SU"}]}}}}`)},
@@ -61,7 +61,7 @@ func TestDefinitionsPages(t *testing.T) {
 	}
 	for path, wants := range map[string][]string{
 		"/dashboards":       {`<a href="/dashboards/board">Board</a>`, "of x"},
-		"/dashboards/board": {"<h1>Board</h1>", "--x:1;--y:1;--w:6;--h:3", "x &lt;by&gt; host", "data-lines=", "<strong>bold</strong>", "Widgets of type treemap are not drawn here.", `<option value="15m" selected>`, `name="tpl_var_host"`},
+		"/dashboards/board": {"<h1>Board</h1>", "--x:1;--y:1;--w:6;--h:3", "x &lt;by&gt; host", "data-lines=", "<strong>bold</strong>", "Widgets of type hostmap are not drawn here.", `<option value="15m" selected>`, `name="tpl_var_host"`},
 		"/monitors":         {"x is high", `class="state bad">Alert`, "muted by night", "Europe/Berlin", "At night"},
 		"/monitors/high":    {"avg(last_5m):avg:x{*} by {host} &gt; 8", "x is <strong>9</strong>", `<a href="http://127.0.0.1:8127/dashboards/board">`, "Would be sent to @you@example.com", "data-lines=", "host:vm"},
 		"/slos":             {"Good", "x is low", "99%", "burn rate"},
