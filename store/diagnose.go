@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/go-sql-driver/mysql"
 	"github.com/pressly/goose/v3"
 )
 
@@ -167,10 +168,28 @@ func Remedy(err error, cfg Config) string {
 		return "restore the table: its migration is recorded, so the service does not make it again"
 	case number == errNoColumn, number == errNoIndex:
 		return "undo the change of the table: this release does not know it"
+	case reason == locked:
+		return "ask who locked it; ALTER USER … ACCOUNT UNLOCK unlocks it"
+	case reason == passwordIsOld:
+		return "give the user a new password (ALTER USER … IDENTIFIED BY …), and write it into the DSN"
+	case number == 1040:
+		return "raise MySQL's max_connections, or lower the pools of its clients (-pool-size here)"
+	case number == 1203, number == 1226:
+		return "raise the limit: ALTER USER … WITH MAX_USER_CONNECTIONS … or MAX_QUERIES_PER_HOUR …"
+	case number == 1130:
+		return "let the user in from this host: CREATE USER " + user + "@… with the host's address or %"
+	case errors.As(err, new(variableError)):
+		return "correct it in the DSN, or remove it"
 	case number != 0:
-		return ""
+		return "see MySQL's error log"
+	case errors.Is(err, mysql.ErrNoTLS):
+		return "turn on TLS in MySQL, or remove ssl-mode and ssl-ca from the DSN"
+	case errors.Is(err, errNotMySQL):
+		return "correct the address " + cfg.MySQL.Addr + " in the DSN: MySQL's port is 3306 by default"
 	case strings.HasPrefix(Reason(err), "waiting for MySQL:"):
 		return "check that MySQL runs, and the address " + cfg.MySQL.Addr + " in the DSN"
+	case tlsReason(err) != "":
+		return "see the TLS parameters in the README (ssl-mode, ssl-ca, …), and MySQL's certificate"
 	}
-	return ""
+	return "see MySQL's error log"
 }

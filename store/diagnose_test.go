@@ -1,6 +1,9 @@
 package store_test
 
 import (
+	"context"
+	"crypto/x509"
+	"errors"
 	"log/slog"
 	"slices"
 	"strings"
@@ -91,5 +94,37 @@ func testReceived(t *testing.T, server *mysqltest.Server) {
 	cfg.MySQL.Addr = "127.0.0.1:1"
 	if got, err := store.Received(t.Context(), cfg); err == nil || len(got) != 0 {
 		t.Errorf("received %q, %v from nowhere", got, err)
+	}
+}
+
+// Each error has an advice: of its own, or in its reason after a colon.
+func TestRemedy(t *testing.T) {
+	cfg := store.Config{MySQL: parse(t, "app@tcp(db:3306)/shop")}
+	server := func(number uint16) error { return &mysql.MySQLError{Number: number} }
+	for err, want := range map[error]string{
+		server(1040):                       "raise MySQL's max_connections",
+		server(1045):                       `check the user "app"`,
+		server(1049):                       "run CREATE DATABASE shop",
+		server(1130):                       `CREATE USER "app"@…`,
+		server(1184):                       "see MySQL's error log",
+		server(1203):                       "MAX_USER_CONNECTIONS",
+		server(1226):                       "MAX_QUERIES_PER_HOUR",
+		server(1862):                       "IDENTIFIED BY",
+		server(4151):                       "ACCOUNT UNLOCK",
+		server(65000):                      "see MySQL's error log",
+		mysql.ErrNoTLS:                     "remove ssl-mode",
+		store.ErrNotMySQL:                  "3306 by default",
+		x509.CertificateInvalidError{}:     "MySQL's certificate",
+		context.DeadlineExceeded:           "db:3306",
+		errors.New("something unforeseen"): "see MySQL's error log",
+	} {
+		if got := store.Remedy(err, cfg); !strings.Contains(got, want) {
+			t.Errorf("%v: %q, want %q", err, got, want)
+		}
+	}
+	for _, number := range store.ServerErrors {
+		if store.Remedy(server(number), cfg) == "" {
+			t.Errorf("error %d has no advice", number)
+		}
 	}
 }

@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"database/sql"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 )
@@ -49,6 +51,9 @@ func Renew(driverConn any) error {
 	return nil
 }
 
-var ErrNotMySQL = errNotMySQL
+var (
+	ErrNotMySQL  = errNotMySQL
+	ServerErrors = slices.Sorted(maps.Keys(serverErrors))
+)
 
 const LockSeconds = lockSeconds

@@ -58,7 +58,7 @@ var types = map[string]form{
 var (
 	boolean  = form{want: "true or false", correct: is(func(v string) bool { _, err := strconv.ParseBool(v); return err == nil })}
 	port     = form{want: "a port from 1 to 65535", correct: whole(1, 65535).correct}
-	host     = form{want: "a host name or an IP address, without scheme and port", correct: hostname}
+	host     = form{want: "a host name or an IP address, without scheme, port and zone", correct: hostname}
 	share    = form{want: "a number from 0 to 1", correct: decimal(0, 1).correct}
 	natural  = whole(0, math.MaxInt32)
 	positive = whole(1, math.MaxInt32)
@@ -76,7 +76,7 @@ var (
 	})}
 	statuses    = form{want: "HTTP statuses and ranges, such as 500-599,404", correct: is(func(v string) bool { _, ok := Statuses(v); return ok })}
 	rules       = form{want: `a JSON list of rules, such as [{"resource": "GET /", "sample_rate": 0.5}]`, correct: is(isRules)}
-	file        = form{want: "the path of a file", correct: is(isFile)}
+	rulesFile   = form{want: `the path of a file with a JSON list of rules, such as [{"resource": "GET /", "sample_rate": 0.5}]`, correct: is(isRulesFile)}
 	commentMode = oneOf("disabled", "service", "dynamic_service", "full")
 	otlp        = oneOf("grpc", "http", "http/protobuf", "http/json")
 	exporter    = oneOf("none", "otlp")
@@ -93,7 +93,7 @@ var forms = map[string]form{
 	"DD_DOGSTATSD_PORT":    port,
 	"DD_DOGSTATSD_URL":     {want: "udp://host:port, host:port or unix:///path/to/socket", correct: DogStatsD},
 	"DD_PROFILING_URL":     httpURL,
-	"DD_SITE":              host,
+	"DD_SITE":              {want: "the host of Datadog's pages without app., such as datadoghq.eu", correct: hostname},
 	"DD_PROFILING_ENABLED": {want: "true, false or auto", correct: is(func(v string) bool { return v == "auto" || valid(boolean, v) })},
 
 	"DD_DBM_PROPAGATION_MODE":                  commentMode,
@@ -111,8 +111,8 @@ var forms = map[string]form{
 	"DD_TAGS":                                  {want: "pairs of key:value, separated by commas or spaces", correct: is(func(v string) bool { _, ok := Tags(v); return ok })},
 	"DD_TRACE_SAMPLING_RULES":                  rules,
 	"DD_SPAN_SAMPLING_RULES":                   rules,
-	"DD_TRACE_SAMPLING_RULES_FILE":             file,
-	"DD_SPAN_SAMPLING_RULES_FILE":              file,
+	"DD_TRACE_SAMPLING_RULES_FILE":             rulesFile,
+	"DD_SPAN_SAMPLING_RULES_FILE":              rulesFile,
 	"DD_TRACE_SAMPLE_RATE":                     share,
 	"DD_API_SECURITY_REQUEST_SAMPLE_RATE":      share,
 	"DD_TRACE_RATE_LIMIT":                      decimal(0, math.MaxInt32),
@@ -216,13 +216,14 @@ func decimal(least, most float64) form {
 }
 
 // hostname accepts a host name or an IP address. The brackets of an IPv6 address
-// belong to addresses with a port; the tracer adds them itself.
+// belong to addresses with a port; the tracer adds them itself. It crashes on an IPv6
+// address with a zone, such as fe80::1%eth0.
 func hostname(v string) (string, bool) {
 	if inner, ok := strings.CutPrefix(v, "["); ok {
 		v = strings.TrimSuffix(inner, "]")
 	}
-	if _, err := netip.ParseAddr(v); err == nil {
-		return v, true
+	if ip, err := netip.ParseAddr(v); err == nil {
+		return v, ip.Zone() == ""
 	}
 	return v, len(v) <= 253 && all(strings.TrimSuffix(v, "."), ".", isLabel)
 }
@@ -373,7 +374,12 @@ func isRules(v string) bool {
 	return true
 }
 
-func isFile(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && !info.IsDir()
+// isRulesFile reads the file: the tracer ignores one that it cannot read, and hangs on a
+// pipe or a device.
+func isRulesFile(path string) bool {
+	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
+		return false
+	}
+	content, err := os.ReadFile(path)
+	return err == nil && isRules(string(content))
 }

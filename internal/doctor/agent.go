@@ -70,7 +70,7 @@ func (d *doctor) reach(ctx context.Context) {
 	if a.url.Scheme == "unix" {
 		a.socket = a.url.Path
 	}
-	d.add("agent address", OK, a.URL+", from "+a.From, "")
+	d.address()
 	if a.socket == "" {
 		a.proxy, _ = http.ProxyFromEnvironment(&http.Request{URL: a.url}) // a proxy that is not a URL is ignored, by the tracer too
 	}
@@ -92,17 +92,43 @@ func (d *doctor) reach(ctx context.Context) {
 	d.ask(ctx)
 }
 
+// otherPorts are the default ports of other servers, by their numbers.
+var otherPorts = map[string]string{"8125": "DogStatsD", "4317": "OpenTelemetry over gRPC", "4318": "OpenTelemetry over HTTP", "5001": "the Agent's own commands"}
+
+// address reports the Agent's address, and what is unusual about it.
+func (d *doctor) address() {
+	const check = "agent address"
+	a := d.agent
+	found := a.URL + ", from " + a.From
+	other := otherPorts[a.url.Port()]
+	switch {
+	case a.socket != "":
+		d.add(check, OK, found, "")
+	case a.hasPath():
+		d.add(check, Warning, found+"; the tracer appends its own paths to "+a.url.Path, "remove the path, unless a proxy needs it")
+	case a.url.Port() == "":
+		d.add(check, Warning, found+"; it names no port, so the tracer uses "+portOf(a.url), "add :8126, the Agent's port for traces, unless a proxy is meant")
+	case other != "":
+		d.add(check, Warning, found+"; "+a.url.Port()+" is usually the port of "+other, "use the Agent's port for traces, 8126 by default")
+	default:
+		d.add(check, OK, found, "")
+	}
+}
+
+// hasPath reports whether the address of TCP has a path.
+func (a agent) hasPath() bool { return a.socket == "" && strings.Trim(a.url.Path, "/") != "" }
+
 // name resolves the Agent's host, unless it is an IP address.
 func (d *doctor) name(ctx context.Context) bool {
 	host := d.agent.url.Hostname()
-	if net.ParseIP(strings.Split(host, "%")[0]) != nil {
+	if net.ParseIP(host) != nil {
 		return true
 	}
 	ctx, cancel := context.WithTimeout(ctx, d.patience)
 	defer cancel()
 	addresses, err := net.DefaultResolver.LookupHost(ctx, host)
 	if err != nil {
-		found, do := d.unresolved(host, err)
+		found, do := unresolved(host, d.agent.From, err)
 		d.add("agent name", Failed, found, do)
 		return false
 	}
@@ -110,11 +136,11 @@ func (d *doctor) name(ctx context.Context) bool {
 	return true
 }
 
-// unresolved explains why a host name has no address.
-func (d *doctor) unresolved(host string, err error) (found, do string) {
+// unresolved explains why a host name, from the variable from, has no address.
+func unresolved(host, from string, err error) (found, do string) {
 	var dns *net.DNSError
 	if errors.As(err, &dns) && dns.IsNotFound {
-		return "the host name " + host + " does not resolve", "correct " + d.agent.From + "; a name of Docker or Kubernetes resolves only in its network"
+		return "the host name " + host + " does not resolve", "correct " + from + "; a name of Docker or Kubernetes resolves only in its network"
 	}
 	return "the name server does not answer for " + host, "check /etc/resolv.conf, or use an IP address"
 }
@@ -134,22 +160,26 @@ func (d *doctor) port(ctx context.Context) bool {
 }
 
 // hostPort returns the address of a URL of HTTP or HTTPS.
-func hostPort(u *url.URL) string {
-	port := u.Port()
+func hostPort(u *url.URL) string { return net.JoinHostPort(u.Hostname(), portOf(u)) }
+
+func portOf(u *url.URL) string {
 	switch {
-	case port != "":
+	case u.Port() != "":
+		return u.Port()
 	case u.Scheme == "https":
-		port = "443"
-	default:
-		port = "80"
+		return "443"
 	}
-	return net.JoinHostPort(u.Hostname(), port)
+	return "80"
 }
 
 // unreachable explains why a connection failed.
 func unreachable(address string, err error) string {
 	var netErr net.Error
+	var dns *net.DNSError
 	switch {
+	case errors.As(err, &dns):
+		found, _ := unresolved(dns.Name, "", err)
+		return found
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "nothing listens at " + address
 	case errors.As(err, &netErr) && netErr.Timeout():
@@ -204,7 +234,7 @@ func (d *doctor) unixSocket(ctx context.Context, check, network, path string) bo
 		d.add(check, Failed, "this user ("+user()+") may not enter the directory of "+path, "give it the permission to enter (chmod o+x)")
 		return false
 	case err != nil:
-		d.add(check, Failed, path+": "+cause(err).Error(), "")
+		d.add(check, Failed, path+": "+cause(err).Error(), "correct the path")
 		return false
 	case file.Mode()&fs.ModeSocket == 0:
 		d.add(check, Failed, path+" is not a socket", "give the path of the Agent's socket; a directory appears there if Docker mounts a path that does not exist")
@@ -233,9 +263,11 @@ func user() string { return fmt.Sprintf("uid %d", os.Getuid()) }
 
 // transport returns a transport that reaches the Agent as the tracer does.
 func (a agent) transport() *http.Transport {
-	t := &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true}
+	t := &http.Transport{DisableKeepAlives: true}
+	if a.proxy != nil {
+		t.Proxy = http.ProxyURL(a.proxy)
+	}
 	if a.socket != "" {
-		t.Proxy = nil
 		t.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "unix", a.socket)
 		}
@@ -266,6 +298,9 @@ func (d *doctor) ask(ctx context.Context) {
 		}
 	}})
 	refuse := func(found, do string) {
+		if a.proxy != nil {
+			found, do = "through the proxy "+a.proxy.Host+": "+found, "add "+a.url.Hostname()+" to NO_PROXY, or see the proxy's log"
+		}
 		d.add("agent", Failed, found, do)
 		d.skip(afterReach...)
 	}
@@ -285,18 +320,30 @@ func (d *doctor) ask(ctx context.Context) {
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxInfo))
 	arrived := time.Now()
-	if err != nil {
+	switch {
+	case timedOut(err):
+		refuse(fmt.Sprintf("its answer to GET /info does not end within %s", d.patience), "restart the Agent; see its log")
+		return
+	case err != nil:
 		refuse("the answer to GET /info breaks off: "+cause(err).Error(), "ask again; see the Agent's log")
 		return
 	}
+	took := arrived.Sub(sent)
 	isAgent := resp.Header.Get("Datadog-Agent-Version") != ""
 	switch {
 	case resp.StatusCode == http.StatusNotFound && isAgent:
 		a.info.Version = resp.Header.Get("Datadog-Agent-Version")
 		a.up = true
-		d.add("agent", Warning, "Agent "+short(a.info.Version)+" has no /info", "use Agent 7.28 or newer")
-	case resp.StatusCode == http.StatusForbidden || resp.StatusCode == http.StatusUnauthorized:
-		refuse("it answers "+resp.Status+" to GET /info: "+short(string(body)), "a proxy or a firewall may be between, or the server does not allow this host name")
+		do := "use Agent 7.28 or newer"
+		if a.hasPath() {
+			do = "remove the path from DD_TRACE_AGENT_URL"
+		}
+		d.add("agent", Warning, "Agent "+short(a.info.Version)+" has no /info", do)
+	case resp.StatusCode == http.StatusForbidden || resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusProxyAuthRequired:
+		refuse("it answers "+resp.Status+" to GET /info"+after(string(body)), "a proxy or a firewall may be between, or the server does not allow this host name")
+		return
+	case resp.StatusCode == http.StatusBadGateway || resp.StatusCode == http.StatusServiceUnavailable || resp.StatusCode == http.StatusGatewayTimeout:
+		refuse("it answers "+resp.Status+" to GET /info"+after(string(body)), "start the Agent: a proxy, such as that of a service mesh, may be between and not reach it")
 		return
 	case resp.StatusCode != http.StatusOK:
 		refuse("a server answers GET /info with "+resp.Status+", so it is probably not an Agent", notAgent)
@@ -307,11 +354,31 @@ func (d *doctor) ask(ctx context.Context) {
 	case !slices.ContainsFunc(a.info.Endpoints, func(e string) bool { return strings.HasSuffix(e, "/traces") }):
 		refuse(a.name()+", but takes no traces", "turn on apm_config.enabled in its datadog.yaml")
 		return
+	case took > slow:
+		a.up = true
+		d.add("agent", Warning, a.name()+fmt.Sprintf(" after %s, which is slow", took.Round(10*time.Millisecond)), "look at the CPU and memory of its machine: a tracer whose queue is full drops traces")
 	default:
 		a.up = true
 		d.add("agent", OK, a.name(), "")
 	}
 	d.clock(resp.Header.Get("Date"), sent, arrived)
+}
+
+// slow is the time of an answer to /info from which an Agent is called slow. On the same
+// network, it takes milliseconds.
+const slow = 500 * time.Millisecond
+
+// after returns the beginning of an answer after a colon, or "" if it is empty.
+func after(text string) string {
+	if text = short(text); text == "" {
+		return ""
+	}
+	return ": " + text
+}
+
+// timedOut reports whether a wait took too long.
+func timedOut(err error) bool {
+	return os.IsTimeout(err) || errors.Is(err, context.DeadlineExceeded)
 }
 
 // noAnswer explains why a request to the Agent got no answer.
@@ -326,8 +393,10 @@ func (d *doctor) noAnswer(err error) (found, do string) {
 	// A server such as OpenSSH speaks first: before the request, or in place of its answer.
 	case strings.Contains(err.Error(), "malformed HTTP"), strings.Contains(err.Error(), "readLoopPeekFail"):
 		return "a server listens there that does not speak HTTP", "give the Agent's address: its port for traces is 8126 by default"
-	case os.IsTimeout(err), errors.Is(err, context.DeadlineExceeded):
-		return fmt.Sprintf("it accepts a connection, but does not answer GET /info within %s", d.patience), "restart the Agent; see its log"
+	case timedOut(err):
+		return fmt.Sprintf("it accepts a connection, but does not answer GET /info within %s", d.patience), "restart the Agent, and see its log; if another program listens there, give the Agent's address"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "nothing listens there", "start the Agent"
 	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
 		return "it closes the connection without an answer", "give the Agent's address: its port for traces is 8126 by default; the Agent may also be at its limit of connections"
 	}

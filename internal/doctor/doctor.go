@@ -84,6 +84,7 @@ type doctor struct {
 	report Report
 	each   func(Finding)
 	agent  agent
+	apiKey bool // is set; the test trace removes it from the environment
 }
 
 func (d *doctor) add(check string, s State, found, do string) {
@@ -117,7 +118,7 @@ func Run(ctx context.Context, cfg Config, each func(Finding)) Report {
 	t := d.testTrace(ctx, diagnosis.Connect == nil)
 	d.accepted(ctx, t)
 	d.metrics(ctx)
-	d.profiling()
+	d.profiling(ctx)
 	d.injection(t)
 	d.logs(ctx)
 	d.database(diagnosis)
@@ -149,7 +150,7 @@ func AtStart(running context.Context, cfg Config, logger *slog.Logger) {
 	}
 	d.metrics(ctx)
 	if cfg.Telemetry.Profiling {
-		d.profiling()
+		d.profiling(ctx)
 	}
 	if d.agent.up {
 		logger.LogAttrs(ctx, slog.LevelInfo, "traces go to "+d.agent.URL+", from "+d.agent.From+": "+d.agent.name())

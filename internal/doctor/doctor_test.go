@@ -238,7 +238,7 @@ func TestSettings(t *testing.T) {
 		want        []Finding
 	}{
 		{"two Agents", "settings", []string{"DD_TRACE_AGENT_URL=http://127.0.0.1:1", "DD_AGENT_HOST=agent", "DD_TRACE_AGENT_PORT=8126"}, []Finding{
-			warning(`DD_TRACE_AGENT_URL is used, and DD_AGENT_HOST="agent" has no effect`, one),
+			warning(`DD_TRACE_AGENT_URL is used, and DD_AGENT_HOST="agent" has no effect on traces`, one),
 			warning(`DD_TRACE_AGENT_URL is used, and DD_TRACE_AGENT_PORT="8126" has no effect`, one)}},
 		{"the same Agent twice", "settings", []string{"DD_TRACE_AGENT_URL=http://127.0.0.1:1/", "DD_AGENT_HOST=127.0.0.1", "DD_TRACE_AGENT_PORT=1"}, []Finding{ok("known and valid")}},
 		{"the same IPv6 Agent twice", "settings", []string{"DD_TRACE_AGENT_URL=http://[::1]:1", "DD_AGENT_HOST=::1"}, []Finding{ok("known and valid")}},
@@ -252,6 +252,9 @@ func TestSettings(t *testing.T) {
 		{"two switches", "settings", []string{"DD_TRACE_ENABLED=true", "OTEL_SDK_DISABLED=true", "OTEL_TRACES_EXPORTER=none"}, []Finding{
 			warning(`DD_TRACE_ENABLED is used, and OTEL_SDK_DISABLED="true"`, one), warning(`DD_TRACE_ENABLED is used, and OTEL_TRACES_EXPORTER="none"`, one)}},
 		{"switches that agree", "settings", []string{"DD_TRACE_ENABLED=0", "OTEL_SDK_DISABLED=1", "OTEL_TRACES_EXPORTER=none"}, []Finding{ok("known and valid")}},
+		{"a limit without a rate", "settings", []string{"DD_TRACE_RATE_LIMIT=0"}, []Finding{warning("DD_TRACE_RATE_LIMIT=0 has no effect without DD_TRACE_SAMPLE_RATE", "set both, or remove it")}},
+		{"a limit with rules", "settings", []string{"DD_TRACE_RATE_LIMIT=9", "DD_TRACE_SAMPLING_RULES=[]"}, []Finding{ok("known and valid")}},
+		{"a ratio without a sampler", "settings", []string{"OTEL_TRACES_SAMPLER_ARG=0"}, []Finding{warning("OTEL_TRACES_SAMPLER_ARG=0 has no effect without OTEL_TRACES_SAMPLER", "set both")}},
 		{"a name that normalizing empties", "settings", []string{"DD_SERVICE=???"}, []Finding{warning(`DD_SERVICE="???" is not valid`, "")}},
 
 		{"no account", "account", nil, []Finding{ok("only the Agent needs them")}},
@@ -273,7 +276,13 @@ func TestSettings(t *testing.T) {
 		{"OTLP", "tracing", []string{"OTEL_TRACES_EXPORTER=otlp"}, []Finding{warning("traces leave by OTLP", "remove OTEL_TRACES_EXPORTER")}},
 
 		{"the Agent samples", "sampling", nil, []Finding{ok("the Agent decides")}},
-		{"a small rate", "sampling", []string{"DD_TRACE_SAMPLE_RATE=0.000001"}, []Finding{ok("traces are kept, by DD_TRACE_SAMPLE_RATE=0.000001")}},
+		{"a small rate", "sampling", []string{"DD_TRACE_SAMPLE_RATE=0.002"}, []Finding{ok("traces are kept, by DD_TRACE_SAMPLE_RATE=0.002")}},
+		{"a tiny rate", "sampling", []string{"DD_TRACE_SAMPLE_RATE=0.000001"}, []Finding{warning("fewer than 1 in 1000 traces of GET /, GET /api/apm, GET /api/trace are kept, by DD_TRACE_SAMPLE_RATE=0.000001", "raise the rate of these")}},
+		{"a limit without a rate", "sampling", []string{"DD_TRACE_RATE_LIMIT=0"}, []Finding{ok("the Agent decides")}},
+		{"a ratio without a sampler", "sampling", []string{"OTEL_TRACES_SAMPLER_ARG=0"}, []Finding{ok("the Agent decides")}},
+		{"APM off", "sampling", []string{"DD_APM_TRACING_ENABLED=false"}, nil},
+		{"a rule for tags", "sampling", []string{`DD_TRACE_SAMPLING_RULES=[{"tags": {"http.method": "GET", "span.kind": "server", "http.status_code": "200"}, "sample_rate": 0}]`}, []Finding{failed("no trace is kept", raise)}},
+		{"a rule for a route", "sampling", []string{`DD_TRACE_SAMPLING_RULES=[{"tags": {"http.route": "/api/apm"}, "sample_rate": 0}]`}, []Finding{warning("no trace of GET /api/apm is kept", raise)}},
 		{"rate 0", "sampling", []string{"DD_TRACE_SAMPLE_RATE=0"}, []Finding{failed("no trace is kept, by DD_TRACE_SAMPLE_RATE=0", raise)}},
 		{"OpenTelemetry's rate 0", "sampling", []string{"OTEL_TRACES_SAMPLER=parentbased_always_off"}, []Finding{failed("by OTEL_TRACES_SAMPLER=parentbased_always_off", raise)}},
 		{"OpenTelemetry's ratio 0", "sampling", []string{"OTEL_TRACES_SAMPLER=parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG=0"}, []Finding{failed("no trace is kept", raise)}},
@@ -385,10 +394,18 @@ func TestAgents(t *testing.T) {
 		{"not HTTP", "http://" + listening(t, func(c net.Conn) { io.WriteString(c, "SSH-2.0-OpenSSH_9\r\n"); hang(c) }), "agent", failed("does not speak HTTP", its)},
 		{"it closes", "http://" + listening(t, func(c net.Conn) { _, _ = c.Read(make([]byte, 1000)) }), "agent", failed("closes the connection without an answer", its)},
 		{"it hangs", "http://" + listening(t, hang), "agent", failed("does not answer GET /info within 300ms", "restart the Agent")},
+		{"it is slow", answering(t, infoAfter(slow+time.Millisecond, usualInfo)), "agent", warning("Agent 7.1.2 answers after ", "CPU and memory")},
+		{"a proxy without an Agent", answering(t, status(502, "no upstream")), "agent", failed("it answers 502 Bad Gateway to GET /info: no upstream", "start the Agent: a proxy")},
+		{"a proxy that wants a login", answering(t, status(407, "")), "agent", failed("it answers 407 Proxy Authentication Required to GET /info", "a proxy or a firewall")},
 		{"it hangs in the answer", answering(t, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Length", "100")
 			_ = http.NewResponseController(w).Flush()
 			<-r.Context().Done()
+		}), "agent", failed("its answer to GET /info does not end within 300ms", "restart the Agent")},
+		{"it ends in the answer", answering(t, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Length", "100")
+			_ = http.NewResponseController(w).Flush()
+			panic(http.ErrAbortHandler)
 		}), "agent", failed("breaks off", "see the Agent's log")},
 		{"no TLS there", strings.Replace(answering(t, takeAll), "http:", "https:", 1), "agent", failed("it does not speak TLS", "write http:// in DD_TRACE_AGENT_URL")},
 		{"TLS of an unknown authority", secure.URL, "agent", failed("its TLS certificate is not valid here", "http://")},
@@ -398,6 +415,8 @@ func TestAgents(t *testing.T) {
 				http.NotFound(w, r)
 			}
 		}), "agent", warning("Agent 6.0.0 has no /info", "use Agent 7.28 or newer")},
+		{"a path", newLocal(t).env["DD_TRACE_AGENT_URL"] + "/v0.4/traces", "agent", warning("has no /info", "remove the path from DD_TRACE_AGENT_URL")},
+		{"a path for traces", newLocal(t).env["DD_TRACE_AGENT_URL"] + "/v0.4/traces", "test trace", failed("404 Not Found", "remove the path from DD_TRACE_AGENT_URL")},
 		{"APM is off", answering(t, infoOf(`{"version": "7.1.2", "endpoints": ["/evp_proxy/v2/"]}`, takeAll)), "agent", failed("Agent 7.1.2 answers, but takes no traces", "apm_config.enabled")},
 		{"an Agent", answering(t, infoOf(usualInfo, takeAll)), "agent", ok("Agent 7.1.2 answers")},
 		{"an Agent without a version", answering(t, infoOf(`{"endpoints": ["/v0.4/traces"]}`, takeAll)), "agent", ok("an Agent answers that names no version")},
@@ -418,18 +437,134 @@ func TestAgents(t *testing.T) {
 		{"traces are forbidden", answering(t, infoOf(usualInfo, status(403, "not from here"))), "test trace", failed("POST /v0.4/traces answers 403 Forbidden: not from here", "a proxy or a firewall")},
 		{"too many traces", answering(t, infoOf(usualInfo, status(429, "busy"))), "test trace", failed("429 Too Many Requests: busy", "the Agent is at a limit")},
 		{"traces are an error", answering(t, infoOf(usualInfo, status(500, "oops"))), "test trace", failed("500 Internal Server Error: oops", "see the Agent's log")},
+		{"a trace is too large", answering(t, infoOf(usualInfo, status(413, ""))), "test trace", failed("413 Request Entity Too Large", "apm_config.max_request_bytes")},
+		{"the Agent keeps nothing", answering(t, infoOf(usualInfo, rates(`{"service:,env:": 0}`))), "sampling", failed("its answer has the rate 0", "target_traces_per_second")},
+		{"the Agent keeps nothing of the service", answering(t, infoOf(usualInfo, rates(`{"service:,env:": 1, "service:apmapp,env:test": 0}`))), "sampling", failed("the rate 0", "target_traces_per_second")},
+		{"the Agent keeps nothing of others", answering(t, infoOf(usualInfo, rates(`{"service:,env:": 0, "service:apmapp,env:test": 0.1}`))), "sampling", Finding{}},
 		{"traces hang", answering(t, infoOf(usualInfo, func(_ http.ResponseWriter, r *http.Request) {
 			_, _ = io.Copy(io.Discard, r.Body)
 			<-r.Context().Done()
-		})), "test trace", failed("POST /v0.4/traces got no answer", "see the Agent's log")},
+		})), "test trace", failed("POST /v0.4/traces got no answer within 300ms", "DD_TRACE_AGENT_TIMEOUT")},
 
 		{"profiles are taken", answering(t, infoOf(usualInfo, takeAll)), "profiling", ok("the first profile is sent after a minute")},
 		{"profiles are not taken", answering(t, infoOf(`{"endpoints": ["/v0.4/traces"]}`, takeAll)), "profiling", warning("the Agent does not take profiles", "DD_PROFILING_ENABLED=false")},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			report := examine(t, configure(t, variables{"DD_TRACE_AGENT_URL": c.url, "DD_ENV": "test"}, noMySQL(t)))
-			report.expect(t, c.check, c.want)
+			cfg := configure(t, variables{"DD_TRACE_AGENT_URL": c.url, "DD_ENV": "test"}, noMySQL(t))
+			if c.name == "it is slow" {
+				cfg.patience = defaultPatience
+			}
+			report := examine(t, cfg)
+			switch {
+			case c.check != "sampling":
+				report.expect(t, c.check, c.want)
+			case c.want.State == "":
+				report.expect(t, c.check, ok("the Agent decides"))
+			default:
+				report.expect(t, c.check, ok("the Agent decides"), c.want)
+			}
 		})
+	}
+	t.Run("the tracer has its own rate", func(t *testing.T) {
+		url := answering(t, infoOf(usualInfo, rates(`{"service:,env:": 0}`)))
+		examine(t, configure(t, variables{"DD_TRACE_AGENT_URL": url, "DD_TRACE_SAMPLE_RATE": "1"}, noMySQL(t))).expect(t, "sampling", ok("traces are kept"))
+	})
+	t.Run("no /info, so nothing is known about profiles", func(t *testing.T) {
+		url := answering(t, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Datadog-Agent-Version", "6.0.0")
+			if r.URL.Path == "/info" {
+				http.NotFound(w, r)
+			}
+		})
+		examine(t, configure(t, variables{"DD_TRACE_AGENT_URL": url}, noMySQL(t))).expect(t, "profiling")
+	})
+}
+
+// rates answers requests with the sampling rates of services, as an Agent does.
+func rates(byService string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, `{"rate_by_service": `+byService+`}`) }
+}
+
+// infoAfter answers as infoOf with takeAll does, after a delay.
+func infoAfter(delay time.Duration, body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/info" {
+			<-time.After(delay)
+		}
+		infoOf(body, takeAll)(w, r)
+	}
+}
+
+// TestAddress: what is unusual about the Agent's address.
+func TestAddress(t *testing.T) {
+	for _, c := range []struct {
+		url  string
+		want Finding
+	}{
+		{"http://127.0.0.1:1", ok("http://127.0.0.1:1, from DD_TRACE_AGENT_URL")},
+		{"http://127.0.0.1:1/", ok("http://127.0.0.1:1/, from DD_TRACE_AGENT_URL")},
+		{"unix:///nowhere/apm.socket", ok("unix:///nowhere/apm.socket, from DD_TRACE_AGENT_URL")},
+		{"http://127.0.0.1:1/v0.4/traces", warning("the tracer appends its own paths to /v0.4/traces", "remove the path")},
+		{"http://127.0.0.1", warning("it names no port, so the tracer uses 80", "add :8126")},
+		{"https://127.0.0.1", warning("it names no port, so the tracer uses 443", "add :8126")},
+		{"http://127.0.0.1:8125", warning("8125 is usually the port of DogStatsD", "8126 by default")},
+		{"http://127.0.0.1:4318", warning("4318 is usually the port of OpenTelemetry over HTTP", "8126 by default")},
+	} {
+		t.Run(c.url, func(t *testing.T) {
+			d := at(c.url)
+			d.address()
+			d.report.expect(t, "agent address", c.want)
+		})
+	}
+}
+
+// at returns a doctor that knows only the Agent's address.
+func at(address string) *doctor {
+	d := alone()
+	d.agent.Address = telemetry.Address{URL: address, From: "DD_TRACE_AGENT_URL"}
+	d.agent.url, _ = url.Parse(address)
+	if d.agent.url.Scheme == "unix" {
+		d.agent.socket = d.agent.url.Path
+	}
+	return d
+}
+
+// TestProxy: what a proxy in the environment can do. Go reads these variables once in a
+// process, so the proxy is given.
+func TestProxy(t *testing.T) {
+	const noProxy = "add agent to NO_PROXY, or see the proxy's log"
+	for _, c := range []struct {
+		name, proxy string
+		want        Finding
+	}{
+		{"it passes requests on", answering(t, infoOf(usualInfo, takeAll)), ok("Agent 7.1.2 answers")},
+		{"nothing listens", "http://user:" + password + "@" + loopback.FreeAddr(t), failed(": nothing listens there", noProxy)},
+		{"it wants a login", answering(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(407) }), failed("it answers 407 Proxy Authentication Required", noProxy)},
+		{"it does not reach the Agent", answering(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(502) }), failed("it answers 502 Bad Gateway", noProxy)},
+		{"it hangs", "http://" + listening(t, hang), failed("does not answer GET /info within 300ms", noProxy)},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d := at("http://agent:8126")
+			d.patience = 300 * time.Millisecond
+			d.agent.proxy, _ = url.Parse(c.proxy)
+			d.ask(t.Context())
+			d.report.expect(t, "agent", c.want)
+			if line := d.report.Findings[0].Line(); c.want.State == Failed && !strings.Contains(line, "through the proxy "+d.agent.proxy.Host+": ") || strings.Contains(line, password) {
+				t.Errorf("got %s", line)
+			}
+		})
+	}
+}
+
+// The service's own limit of an answer holds if it is shorter than the doctor's.
+func TestTraceTimeout(t *testing.T) {
+	for seconds, want := range map[string]time.Duration{"": 2 * time.Second, "0": 2 * time.Second, "1": time.Second, "10": 2 * time.Second} {
+		d := alone()
+		d.patience = 2 * time.Second
+		d.Getenv = func(string) string { return seconds }
+		if got := d.traceTimeout(); got != want {
+			t.Errorf("DD_TRACE_AGENT_TIMEOUT=%s: %s, want %s", seconds, got, want)
+		}
 	}
 }
 
@@ -496,7 +631,7 @@ func TestSockets(t *testing.T) {
 		{"it does not exist", filepath.Join(dir, "nowhere"), failed("does not exist", "mount its directory")},
 		{"a file", file, failed("is not a socket", "give the path of the Agent's socket")},
 		{"a directory", dir, failed("is not a socket", "Docker mounts a path that does not exist")},
-		{"below a file", filepath.Join(file, "x"), failed("not a directory", "")},
+		{"below a file", filepath.Join(file, "x"), failed("not a directory", "correct the path")},
 		{"its process has ended", left, failed("it is left from one that has ended", "start the Agent")},
 		{"that of metrics", dogstatsd, failed("is a socket of another kind", "dsd.socket for metrics")},
 	} {
@@ -523,7 +658,7 @@ func TestMetrics(t *testing.T) {
 	}{
 		{"it works", nil, ok("nothing refuses packets there")},
 		{"nothing listens", []string{"DD_DOGSTATSD_HOST=" + host, "DD_DOGSTATSD_PORT=" + port}, failed("nothing listens for DogStatsD at "+closed+" (DD_DOGSTATSD_HOST and DD_DOGSTATSD_PORT)", turnOn)},
-		{"by URL", []string{"DD_DOGSTATSD_URL=" + closed}, failed("nothing listens for DogStatsD at "+closed+" (DD_DOGSTATSD_URL)", turnOn)},
+		{"by URL", []string{"DD_DOGSTATSD_URL=" + closed}, failed("nothing listens for DogStatsD at "+closed+" (DD_DOGSTATSD_URL)", turnOn+", or correct DD_DOGSTATSD_URL")},
 		{"no socket", []string{"DD_DOGSTATSD_URL=unixstream:///nowhere/dsd.socket"}, failed("/nowhere/dsd.socket does not exist", "start the Agent with this socket")},
 		{"a pipe", []string{`DD_DOGSTATSD_URL=\\.\pipe\dsd`}, ok("named pipe")},
 		{"not an address", []string{"DD_DOGSTATSD_URL=nowhere"}, failed("nowhere", "correct DD_DOGSTATSD_URL")},
@@ -542,6 +677,18 @@ func TestMetrics(t *testing.T) {
 		want := l.env["DD_DOGSTATSD_PORT"]
 		examine(t, configure(t, l.env.with("DD_DOGSTATSD_PORT="+port), noMySQL(t))).expect(t, "metrics",
 			warning("but the Agent takes them at port "+want, "set DD_DOGSTATSD_PORT="+want))
+		examine(t, configure(t, l.env.with("DD_DOGSTATSD_URL=127.0.0.1:"+port), noMySQL(t))).expect(t, "metrics",
+			warning("but the Agent takes them at port "+want, "correct DD_DOGSTATSD_URL"))
+	})
+	t.Run("a host that does not resolve", func(t *testing.T) { // without a network, the name server does not answer
+		report := examine(t, configure(t, l.env.with("DD_DOGSTATSD_HOST=statsd.invalid"), noMySQL(t)))
+		i := slices.IndexFunc(report.Findings, func(f Finding) bool { return f.Check == "metrics" })
+		if f := report.Findings[i]; f.State != Failed || !strings.HasPrefix(f.Found, "DogStatsD: the ") || !strings.Contains(f.Found, "statsd.invalid") || f.Do == "" {
+			t.Errorf("got %s", f.Line())
+		}
+	})
+	t.Run("another machine than the Agent's", func(t *testing.T) {
+		examine(t, configure(t, l.env.with("DD_DOGSTATSD_HOST=192.0.2.7", "DD_DOGSTATSD_PORT=1"), noMySQL(t))).expect(t, "metrics", ok("DogStatsD at 192.0.2.7:1"))
 	})
 }
 
@@ -553,7 +700,7 @@ func TestProfilingAndLogs(t *testing.T) {
 	report.expect(t, "log file")
 	report.expect(t, "log receiver")
 
-	cfg := configure(t, l.env.with("DD_PROFILING_URL=http://127.0.0.1:1", "DD_TRACE_128_BIT_TRACEID_LOGGING_ENABLED=false"), noMySQL(t))
+	cfg := configure(t, l.env.with("DD_PROFILING_URL="+answering(t, takeAll), "DD_TRACE_128_BIT_TRACEID_LOGGING_ENABLED=false"), noMySQL(t))
 	cfg.Telemetry.LogLevel = slog.LevelError
 	dir := t.TempDir()
 	cfg.LogFile, cfg.LogOTLP = filepath.Join(dir, "log"), answering(t, func(w http.ResponseWriter, r *http.Request) {
@@ -562,7 +709,7 @@ func TestProfilingAndLogs(t *testing.T) {
 		}
 	})
 	report = examine(t, cfg)
-	report.expect(t, "profiling", ok("DD_PROFILING_URL"))
+	report.expect(t, "profiling", ok("(DD_PROFILING_URL), which accepts connections"))
 	report.expect(t, "log injection", ok("on; "))
 	report.expect(t, "log file", ok(cfg.LogFile+" can be written"))
 	report.expect(t, "log receiver", ok("/v1/logs takes OTLP"))
@@ -584,6 +731,22 @@ func TestProfilingAndLogs(t *testing.T) {
 	report = examine(t, cfg)
 	report.expect(t, "log file", failed("cannot be written: no such file or directory", "correct the path"))
 	report.expect(t, "log receiver", failed("nothing listens at 127.0.0.1:1", "start the receiver"))
+}
+
+// Profiles can go elsewhere than to the Agent.
+func TestProfilesElsewhere(t *testing.T) {
+	l := newLocal(t)
+	for _, c := range []struct {
+		env  []string
+		want Finding
+	}{
+		{[]string{"DD_PROFILING_URL=http://127.0.0.1:1/x"}, warning("profiles are lost: nothing listens at 127.0.0.1:1", "correct DD_PROFILING_URL, or remove it")},
+		{[]string{"DD_PROFILING_AGENTLESS=true", "DD_API_KEY=" + key}, ok("profiles go to Datadog itself")},
+		{[]string{"DD_PROFILING_AGENTLESS=true"}, warning("off: DD_PROFILING_AGENTLESS needs DD_API_KEY", "remove it")},
+		{[]string{"DD_PROFILING_AGENTLESS=false"}, ok("the first profile is sent after a minute")},
+	} {
+		examine(t, configure(t, l.env.with(c.env...), noMySQL(t))).expect(t, "profiling", c.want)
+	}
 }
 
 // A trace that the Agent accepted, but whose pages do not have it.
@@ -625,7 +788,6 @@ func TestContainsTrace(t *testing.T) {
 }
 
 func TestUnresolved(t *testing.T) {
-	d := &doctor{agent: agent{Address: telemetry.Address{From: "DD_AGENT_HOST"}}}
 	for _, c := range []struct {
 		err  error
 		want string
@@ -635,7 +797,7 @@ func TestUnresolved(t *testing.T) {
 		{&net.DNSError{Err: "server misbehaving", IsTemporary: true}, "the name server does not answer for agent → "},
 		{context.DeadlineExceeded, "the name server does not answer for agent → "},
 	} {
-		if found, do := d.unresolved("agent", fmt.Errorf("lookup: %w", c.err)); !strings.HasPrefix(found+" → "+do, c.want) {
+		if found, do := unresolved("agent", "DD_AGENT_HOST", fmt.Errorf("lookup: %w", c.err)); !strings.HasPrefix(found+" → "+do, c.want) {
 			t.Errorf("%v: %s → %s, want %s", c.err, found, do, c.want)
 		}
 	}
@@ -766,7 +928,7 @@ func testDatabase(t *testing.T, server *mysqltest.Server) {
 			[]Finding{failed("it does not answer in time", "check that MySQL runs")}},
 		{"not MySQL", func(t *testing.T) string {
 			return "u:" + password + "@tcp(" + listening(t, func(c net.Conn) { io.WriteString(c, "SSH-2.0-OpenSSH_9\r\n"); hang(c) }) + ")/d"
-		}, "database", []Finding{failed("the server at MySQL's address is not MySQL", "")}},
+		}, "database", []Finding{failed("the server at MySQL's address is not MySQL", "3306 by default")}},
 		{"wrong password", func(t *testing.T) string {
 			user(t, server.Database(t), "wrong", all)
 			return mysqltest.WithUser(t, server.Database(t), "wrong", password+"!")

@@ -49,24 +49,46 @@ var twice = [][2]string{
 // contradictions reports what is set twice with different meanings, and returns how
 // often.
 func (d *doctor) contradictions() (n int) {
-	add := func(found string) {
-		n++
-		d.add("settings", Warning, found, "set one of them")
-	}
+	before := len(d.report.Findings)
+	defer func() { n = len(d.report.Findings) - before }()
 	for _, pair := range twice {
 		first, second := d.Getenv(pair[0]), d.Getenv(pair[1])
 		if first != "" && second != "" && !sameMeaning(pair[1], first, second) {
-			add(fmt.Sprintf("%s is used, and %s=%q has no effect", pair[0], pair[1], second))
+			found := fmt.Sprintf("%s is used, and %s=%q has no effect", pair[0], pair[1], second)
+			if pair[1] == "DD_AGENT_HOST" {
+				found += " on traces"
+			}
+			d.add("settings", Warning, found, "set one of them")
+		}
+	}
+	for _, pair := range dependent {
+		if value := d.Getenv(pair.name); value != "" && !slices.ContainsFunc(pair.needs, d.isSet) {
+			d.add("settings", Warning, fmt.Sprintf("%s=%s has no effect without %s", pair.name, value, pair.needs[0]), "set both, or remove it")
 		}
 	}
 	tags, _ := ddenv.Tags(d.Getenv("DD_TAGS"))
 	for _, c := range [][2]string{{"DD_SERVICE", "service"}, {"DD_ENV", "env"}, {"DD_VERSION", "version"}} {
 		if set, tag := d.Getenv(c[0]), tags[c[1]]; set != "" && tag != "" && set != tag {
-			add(fmt.Sprintf("%s=%q is used, and %s:%s of DD_TAGS has no effect", c[0], set, c[1], tag))
+			d.add("settings", Warning, fmt.Sprintf("%s=%q is used, and %s:%s of DD_TAGS has no effect", c[0], set, c[1], tag), "set one of them")
 		}
 	}
 	return n
 }
+
+// dependent are variables that have no effect unless one of others is set.
+var dependent = []struct {
+	name  string
+	needs []string
+}{
+	{"DD_TRACE_RATE_LIMIT", []string{"DD_TRACE_SAMPLE_RATE", "DD_TRACE_SAMPLING_RULES", "DD_TRACE_SAMPLING_RULES_FILE", "OTEL_TRACES_SAMPLER"}},
+	{"OTEL_TRACES_SAMPLER_ARG", []string{"OTEL_TRACES_SAMPLER"}},
+}
+
+// tracerSamples reports whether the tracer has a rate or rules of its own. Else the Agent
+// decides.
+func (d *doctor) tracerSamples() bool { return slices.ContainsFunc(dependent[0].needs, d.isSet) }
+
+func (d *doctor) isSet(name string) bool { return d.Getenv(name) != "" }
 
 // sameMeaning reports whether two values of a pair in twice mean the same.
 func sameMeaning(name, first, second string) bool {
@@ -107,6 +129,7 @@ func (d *doctor) account() {
 			continue
 		}
 		set = append(set, name)
+		d.apiKey = d.apiKey || name == "DD_API_KEY"
 		if err := site.CheckKey(name, key); err != nil {
 			d.add("account", Warning, err.Error(), "")
 			good = false
@@ -140,7 +163,7 @@ func (d *doctor) tracing() {
 			}
 		}
 		d.add("tracing", Failed, "off, by "+cause, "remove it")
-	case d.Getenv("DD_APM_TRACING_ENABLED") != "" && !truth(d.Getenv("DD_APM_TRACING_ENABLED")):
+	case !d.tracesAll():
 		d.add("tracing", Failed, "DD_APM_TRACING_ENABLED="+d.Getenv("DD_APM_TRACING_ENABLED")+" leaves one trace a minute, which Datadog does not show", "remove it")
 	case d.Getenv("OTEL_TRACES_EXPORTER") == "otlp":
 		d.add("tracing", Warning, names+"; traces leave by OTLP, not in the protocol of the Agent", "remove OTEL_TRACES_EXPORTER unless that is meant")
@@ -154,10 +177,20 @@ func (d *doctor) tracing() {
 // samplers are the variables that decide which traces are kept.
 var samplers = []string{"DD_TRACE_SAMPLING_RULES", "DD_TRACE_SAMPLING_RULES_FILE", "DD_TRACE_SAMPLE_RATE", "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG", "DD_TRACE_RATE_LIMIT"}
 
+// few is a share of kept traces that looks like none in a small service: at 20 requests
+// per second, a trace in 50 s.
+const few = 0.001
+
+// tracesAll reports whether the tracer makes traces as usual.
+func (d *doctor) tracesAll() bool {
+	apm := d.Getenv("DD_APM_TRACING_ENABLED")
+	return d.Telemetry.Tracing && (apm == "" || truth(apm))
+}
+
 // sampling asks the tracer which routes' traces it keeps. running calls a function while
 // a tracer runs.
 func (d *doctor) sampling(running func(func())) {
-	if !d.Telemetry.Tracing {
+	if !d.tracesAll() {
 		d.skip("sampling")
 		return
 	}
@@ -167,15 +200,22 @@ func (d *doctor) sampling(running func(func())) {
 			set = append(set, name+"="+short(value))
 		}
 	}
-	resources := d.Resources
-	if limit, err := strconv.ParseFloat(d.Getenv("DD_TRACE_RATE_LIMIT"), 64); err == nil && limit > 0 && int(limit) < len(resources) {
-		resources = resources[:1] // more would exceed the limit
+	if !d.tracerSamples() {
+		set = nil // the others have no effect without these
 	}
-	var dropped []string
+	resources := d.Resources
+	limit, err := strconv.ParseFloat(d.Getenv("DD_TRACE_RATE_LIMIT"), 64)
+	limited := err == nil && limit < float64(2*len(resources)) // two questions for each would exceed the limit
+	if limited && limit > 0 && int(limit) < len(resources) {
+		resources = resources[:1]
+	}
+	var dropped, rare []string
 	running(func() {
 		for _, r := range resources {
-			if !d.keeps(r) {
+			if !d.keeps(r, 0) {
 				dropped = append(dropped, r)
+			} else if !limited && !d.keeps(r, few) {
+				rare = append(rare, r)
 			}
 		}
 	})
@@ -186,6 +226,9 @@ func (d *doctor) sampling(running func(func())) {
 	case len(dropped) > 0:
 		slices.Sort(dropped)
 		d.add("sampling", Warning, "no trace of "+strings.Join(dropped, ", ")+" is kept, by "+by, "raise the rate of these")
+	case len(rare) > 0 && len(set) > 0:
+		slices.Sort(rare)
+		d.add("sampling", Warning, fmt.Sprintf("fewer than 1 in %.0f traces of %s are kept, by %s", 1/few, strings.Join(rare, ", "), by), "raise the rate of these, unless that is meant")
 	case len(set) > 0:
 		d.add("sampling", OK, "traces are kept, by "+by, "")
 	default:

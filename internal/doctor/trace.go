@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -31,12 +32,14 @@ func (offline) RoundTrip(*http.Request) (*http.Response, error) { return nil, er
 
 // probe calls check while a tracer runs that sends its requests through transport.
 func (d *doctor) probe(transport http.RoundTripper, check func()) {
-	stop := telemetry.StartProbe(d.Telemetry, transport, d.patience, slog.New(slog.DiscardHandler))
+	stop := telemetry.StartProbe(d.Telemetry, transport, d.traceTimeout(), slog.New(slog.DiscardHandler))
 	check()
 	stop()
 }
 
-func (d *doctor) keeps(resource string) bool { return telemetry.Keeps(d.Telemetry, resource) }
+func (d *doctor) keeps(resource string, share float64) bool {
+	return telemetry.Keeps(d.Telemetry, resource, share)
+}
 
 // answers records the answers to the tracer's requests with traces.
 type answers struct {
@@ -50,6 +53,8 @@ type answer struct {
 	path   string
 	status int
 	text   string // of the answer, or of the error
+	// timedOut reports that there was no answer in time.
+	timedOut bool
 }
 
 func (a *answers) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -61,7 +66,7 @@ func (a *answers) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Method == http.MethodGet || !strings.HasSuffix(r.URL.Path, "/traces") || r.Header.Get("X-Datadog-Trace-Count") == "0" {
 		return resp, err
 	}
-	got := &answer{path: r.URL.Path}
+	got := &answer{path: r.URL.Path, timedOut: err != nil && (timedOut(err) || r.Context().Err() != nil)}
 	if err != nil {
 		got.text = cause(err).Error()
 	} else {
@@ -81,6 +86,16 @@ func (a *answers) get() *answer {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.last
+}
+
+// traceTimeout bounds a request of the tracer. The service's own limit holds if it is
+// shorter.
+func (d *doctor) traceTimeout() time.Duration {
+	seconds, err := strconv.Atoi(d.Getenv("DD_TRACE_AGENT_TIMEOUT"))
+	if err != nil || seconds == 0 { // 0 is no limit
+		return d.patience
+	}
+	return min(d.patience, time.Duration(seconds)*time.Second)
 }
 
 // testTrace is the result of the test trace.
@@ -130,19 +145,45 @@ func (d *doctor) accepted(ctx context.Context, t testTrace) {
 		d.skip(check)
 	case got == nil:
 		d.add(check, Failed, "the tracer sent no trace", "run the service with DD_TRACE_DEBUG=true and read its log")
+	case got.timedOut:
+		d.add(check, Failed, fmt.Sprintf("POST %s got no answer within %s", got.path, d.traceTimeout()), "see the Agent's log; the service waits for DD_TRACE_AGENT_TIMEOUT, 10 s by default")
 	case got.status == 0:
 		d.add(check, Failed, "POST "+got.path+" got no answer: "+short(got.text), "see the Agent's log")
 	case got.status/100 != 2:
 		do := "see the Agent's log"
 		switch got.status {
+		case http.StatusNotFound:
+			if d.agent.hasPath() {
+				do = "remove the path from DD_TRACE_AGENT_URL"
+			}
 		case http.StatusForbidden, http.StatusUnauthorized:
 			do = "a proxy or a firewall may be between, or the Agent does not allow this host name"
+		case http.StatusRequestEntityTooLarge:
+			do = "raise the limit of a proxy between, or apm_config.max_request_bytes in the Agent's datadog.yaml"
 		case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 			do = "the Agent is at a limit: see apm_config.max_connections, max_memory and max_cpu_percent in its datadog.yaml"
 		}
-		d.add(check, Failed, fmt.Sprintf("the Agent refuses it: POST %s answers %d %s: %s", got.path, got.status, http.StatusText(got.status), short(got.text)), do)
+		d.add(check, Failed, fmt.Sprintf("the Agent refuses it: POST %s answers %d %s%s", got.path, got.status, http.StatusText(got.status), after(got.text)), do)
 	default:
 		d.seen(ctx, t.ids.TraceID, got.path)
+		d.agentRate(got.text)
+	}
+}
+
+// agentRate reports if the Agent's answer lets the tracer keep nothing.
+func (d *doctor) agentRate(text string) {
+	var told struct {
+		Rates map[string]float64 `json:"rate_by_service"`
+	}
+	if json.Unmarshal([]byte(text), &told) != nil || d.tracerSamples() {
+		return
+	}
+	rate, ok := told.Rates["service:"+d.Telemetry.Service+",env:"+d.Telemetry.Env]
+	if !ok {
+		rate, ok = told.Rates["service:,env:"]
+	}
+	if ok && rate == 0 {
+		d.add("sampling", Failed, "the Agent lets the tracer keep no trace: its answer has the rate 0", "raise apm_config.target_traces_per_second in the Agent's datadog.yaml")
 	}
 }
 

@@ -131,7 +131,7 @@ func TestProbe(t *testing.T) {
 	var sent sentBy
 	cfg := Config{Service: "shop", Env: "prod", Version: "7", Tracing: true, Profiling: true}
 	stop := StartProbe(cfg, &sent, time.Second, slog.New(slog.DiscardHandler))
-	if Keeps(cfg, "GET /") {
+	if Keeps(cfg, "GET /", 0) {
 		t.Error("at rate 0, an ordinary trace is kept")
 	}
 	work, ctx := StartTestTrace(t.Context(), "test")
@@ -163,19 +163,21 @@ func TestProbe(t *testing.T) {
 	}
 }
 
-// Keeps is true at every rate above 0.
+// Keeps with share 0 is true at every rate above 0, else from the share on.
 func TestKeeps(t *testing.T) {
 	newAgent(t)
-	for rate, want := range map[string]bool{"": true, "1": true, "0.5": true, "0.0001": true, "0.0000000001": true, "0": false} {
+	for rate, want := range map[string][2]bool{
+		"": {true, true}, "1": {true, true}, "0.5": {true, true}, "0.0011": {true, true}, "0.0009": {true, false}, "0.0000000001": {true, false}, "0": {false, false},
+	} {
 		t.Setenv("DD_TRACE_SAMPLE_RATE", rate)
 		cfg := Config{Service: "shop", Tracing: true}
 		stop := StartProbe(cfg, refusing{}, time.Second, slog.New(slog.DiscardHandler))
-		if got := Keeps(cfg, "GET /"); got != want {
+		if got := [2]bool{Keeps(cfg, "GET /", 0), Keeps(cfg, "GET /", 0.001)}; got != want {
 			t.Errorf("rate %q: kept %t, want %t", rate, got, want)
 		}
 		stop()
 	}
-	if Keeps(Config{}, "GET /") {
+	if Keeps(Config{}, "GET /", 0) {
 		t.Error("without a tracer, a trace is kept")
 	}
 }

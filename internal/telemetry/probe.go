@@ -77,12 +77,18 @@ func StartTestTrace(ctx context.Context, resource string) (*Work, context.Contex
 // times 2^64. This product is 1.
 const keptFirst = 3396998997810348023
 
-// Keeps reports whether the tracer keeps traces of a resource at all, by the settings of
-// the environment. It needs a tracer that runs. It sends nothing, because its span does
-// not end.
-func Keeps(cfg Config, resource string) bool {
+// Keeps reports whether the tracer keeps at least a share of the traces of a resource, by
+// the settings of the environment; with share 0, whether it keeps any. resource is a
+// method and a route. Keeps needs a tracer that runs. It sends nothing, because its span
+// does not end.
+func Keeps(cfg Config, resource string, share float64) bool {
+	product := max(1, uint64(share*(1<<64)))
+	method, route, _ := strings.Cut(resource, " ")
 	span := tracer.StartSpan("http.request",
-		tracer.ServiceName(cfg.Service), tracer.ResourceName(resource), tracer.SpanType(ext.SpanTypeWeb), tracer.WithSpanID(keptFirst))
+		tracer.ServiceName(cfg.Service), tracer.ResourceName(resource), tracer.SpanType(ext.SpanTypeWeb), tracer.WithSpanID(product*keptFirst),
+		// Rules can ask for these tags, which the span of an answered request has.
+		tracer.Tag(ext.SpanKind, ext.SpanKindServer), tracer.Tag(ext.Component, "net/http"),
+		tracer.Tag(ext.HTTPMethod, method), tracer.Tag(ext.HTTPRoute, route), tracer.Tag(ext.HTTPCode, "200"))
 	sc, ok := span.Context().(tracer.SpanContextV2Adapter)
 	if !ok {
 		return false
