@@ -31,12 +31,22 @@ var fileName = regexp.MustCompile(`^(slo|dashboard|monitor|downtime)\.([a-z0-9][
 // Load reads the definitions in a directory: files named kind.key.json. Its error
 // lists everything that is wrong, with file and place.
 func Load(dir fs.FS) (Definitions, error) {
-	names, err := fs.Glob(dir, "*.json")
-	if err != nil {
+	all, errs := LoadEach(dir)
+	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
+	return all, nil
+}
+
+// LoadEach is like Load, but a file that is wrong does not hide the others. The errors name
+// file and place.
+func LoadEach(dir fs.FS) (Definitions, []error) {
+	names, err := fs.Glob(dir, "*.json")
+	if err != nil {
+		return nil, []error{err}
+	}
 	if len(names) == 0 {
-		return nil, errors.New("the folder has no definitions: no file name ends in .json")
+		return nil, []error{errors.New("the folder has no definitions: no file name ends in .json")}
 	}
 	var all Definitions
 	var errs []error
@@ -48,10 +58,11 @@ func Load(dir fs.FS) (Definitions, error) {
 		}
 		all = append(all, d)
 	}
-	if err := errors.Join(errs...); err != nil {
-		return nil, err
+	order, more := sorted(all)
+	if len(errs) == 0 { // else a reference may lead to a file that is wrong
+		errs = more
 	}
-	return sorted(all)
+	return order, errs
 }
 
 func load(dir fs.FS, name string) (Definition, error) {
@@ -145,8 +156,9 @@ func below(path, key string) string {
 	return path + "." + key
 }
 
-// sorted orders definitions so that each follows those that it refers to.
-func sorted(all Definitions) (Definitions, error) {
+// sorted orders definitions so that each follows those that it refers to. The errors are
+// references that lead nowhere or to themselves.
+func sorted(all Definitions) (Definitions, []error) {
 	slices.SortFunc(all, func(a, b Definition) int {
 		return cmp.Or(cmp.Compare(slices.Index(kinds, a.Kind), slices.Index(kinds, b.Kind)), cmp.Compare(a.Key, b.Key))
 	})
@@ -182,7 +194,7 @@ func sorted(all Definitions) (Definitions, error) {
 	for _, d := range all {
 		visit(d, nil)
 	}
-	return order, errors.Join(errs...)
+	return order, errs
 }
 
 func compareRefs(a, b Ref) int {

@@ -109,6 +109,21 @@ func TestOrderOfDefinitionsAndErrors(t *testing.T) {
 	}
 }
 
+// A file that is wrong does not hide the others, and no reference to it is an error of its own.
+func TestLoadEach(t *testing.T) {
+	file := func(text string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(text)} }
+	files := fstest.MapFS{"monitor.a.json": file(`{"x": "${slo:b.id}"}`), "slo.b.json": file(`{`), "mine.json": file(`{}`), "dashboard.c.json": file(`{}`)}
+	all, errs := LoadEach(files)
+	if got := fmt.Sprint(refs(all)); got != "[dashboard c monitor a]" || len(errs) != 2 || !strings.HasPrefix(errs[0].Error(), "mine.json: the file name must be") || !strings.HasPrefix(errs[1].Error(), "slo.b.json: line 1: ") {
+		t.Errorf("%s, %v", got, errs)
+	}
+	delete(files, "slo.b.json")
+	delete(files, "mine.json")
+	if all, errs := LoadEach(files); len(all) != 2 || fmt.Sprint(errs) != "[monitor.a.json: x: slo.b.json does not exist]" {
+		t.Errorf("%v, %v", refs(all), errs)
+	}
+}
+
 func refs(all Definitions) []Ref {
 	var refs []Ref
 	for _, d := range all {

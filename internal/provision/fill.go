@@ -208,7 +208,7 @@ func (f *filler) lookUp(p string) (any, error) {
 		return next(f.values.Now.In(f.values.Location), m[1], m[2]+":"+m[3])
 	}
 	known := slices.Sorted(maps.Keys(f.variables))
-	return "", fmt.Errorf("unknown placeholder %s; use ${%s}, a reference such as ${monitor:key.id} or ${dashboard:key.url}, or a time such as ${next:MO,TU@19:00}", p, strings.Join(known, "}, ${"))
+	return "", fmt.Errorf("unknown placeholder %s; use ${%s}, a reference such as ${monitor:key.id} or ${dashboard:key.url}, or a time such as ${next:MO,TU@19:00}; $$ instead of $ keeps the text", p, strings.Join(known, "}, ${"))
 }
 
 var weekdays = []string{"SU", "MO", "TU", "WE", "TH", "FR", "SA"}

@@ -46,7 +46,7 @@ func TestFill(t *testing.T) {
 	}
 	const (
 		use = "; use ${app}, ${env}, ${host}, ${notify}, ${runbooks}, ${service}, ${timezone}, " +
-			"a reference such as ${monitor:key.id} or ${dashboard:key.url}, or a time such as ${next:MO,TU@19:00}"
+			"a reference such as ${monitor:key.id} or ${dashboard:key.url}, or a time such as ${next:MO,TU@19:00}; $$ instead of $ keeps the text"
 		noDay = " is not a weekday; use SU,MO,TU,WE,TH,FR,SA"
 	)
 	for text, want := range map[string]string{

@@ -120,7 +120,7 @@ func TestValidate(t *testing.T) {
 	want := []string{
 		"slo.c.json: tags: not a list", "slo.c.json: lacks the required field name", "slo.c.json: lacks the required field thresholds", "slo.c.json: lacks the required field type",
 		"monitor.a.json: nam: unknown placeholder ${no}; use ${app}, ${env}, ${host}, ${notify}, ${runbooks}, ${service}, ${timezone}, " +
-			"a reference such as ${monitor:key.id} or ${dashboard:key.url}, or a time such as ${next:MO,TU@19:00}",
+			"a reference such as ${monitor:key.id} or ${dashboard:key.url}, or a time such as ${next:MO,TU@19:00}; $$ instead of $ keeps the text",
 		"monitor.b.json: nam: unknown field", "monitor.b.json: type: unknown value 1; known values are " + fmt.Sprint(schema()["MonitorType"].enum), "monitor.b.json: lacks the required field query",
 		"downtime.d.json: data.attributes.message: 1 is not a string", "downtime.d.json: data.attributes: lacks the required field monitor_identifier",
 		"downtime.d.json: data.attributes: lacks the required field scope", "downtime.d.json: data: lacks the required field type",

@@ -49,6 +49,7 @@ type Definitions struct {
 	cfg    Config
 	source source
 	parsed provision.Definitions
+	wrong  []error  // files that cannot be read
 	wanted []string // metrics and service checks that are read
 
 	mu         sync.Mutex
@@ -70,21 +71,19 @@ type dashboard struct {
 // handle is the recipient in messages. Nothing is sent to it.
 const handle = "@you@example.com"
 
-// Load reads the definitions. Its error lists everything that is wrong, with file and place.
-// From then on the store keeps the metrics that they read.
+// Load reads the definitions. Those that are wrong are in [Definitions.Refused], with file and
+// place; it is an error if no other ones are left. From then on the store keeps the metrics
+// that they read.
 func Load(cfg Config) (*Definitions, error) {
-	parsed, err := provision.Load(cfg.Files)
-	if err != nil {
-		return nil, err
-	}
-	return newDefinitions(parsed, cfg)
+	parsed, wrong := provision.LoadEach(cfg.Files)
+	return newDefinitions(parsed, wrong, cfg)
 }
 
-func newDefinitions(parsed provision.Definitions, cfg Config) (*Definitions, error) {
+func newDefinitions(parsed provision.Definitions, wrong []error, cfg Config) (*Definitions, error) {
 	if cfg.Location == nil {
 		cfg.Location = time.UTC
 	}
-	d := &Definitions{cfg: cfg, source: source{cfg.Store}, parsed: parsed}
+	d := &Definitions{cfg: cfg, source: source{cfg.Store}, parsed: parsed, wrong: wrong}
 	if err := d.fill(""); err != nil {
 		return nil, err
 	}
@@ -110,7 +109,7 @@ func (d *Definitions) fill(base string) error {
 	}
 	var documents []query.Document
 	var dashboards []*dashboard
-	var errs []error
+	errs := slices.Clone(d.wrong)
 	for _, definition := range d.parsed {
 		body, err := definition.Fill(values, target)
 		if err != nil {
@@ -122,12 +121,13 @@ func (d *Definitions) fill(base string) error {
 		}
 		documents = append(documents, query.Document{Kind: string(definition.Kind), Key: definition.Key, ID: idOf(definition.Ref), Body: body})
 	}
-	if err := errors.Join(errs...); err != nil {
-		return err
+	if len(documents) == 0 {
+		return errors.Join(errs...)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.catalog, d.dashboards = query.NewCatalog(documents), dashboards
+	d.catalog.Refused = append(errs, d.catalog.Refused...)
 	for _, m := range d.catalog.Monitors {
 		m.Tags = query.NewTags(append(m.Tags, provision.ManagedTag)...)
 	}
@@ -286,6 +286,17 @@ func (d *Definitions) Count() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.count
+}
+
+// Refused returns the definitions that cannot be used, with the reasons.
+func (d *Definitions) Refused() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	all := []string{}
+	for _, err := range d.catalog.Refused {
+		all = append(all, err.Error())
+	}
+	return all
 }
 
 // Board is a dashboard in the list of dashboards.

@@ -311,6 +311,40 @@ func TestLoadNamesWhatIsWrong(t *testing.T) {
 	}
 }
 
+// A definition that is wrong does not hide the others.
+func TestRefusedDefinitions(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for name, text := range map[string]string{"monitor.a.json": `{`, "dashboard.b.json": `{"title":"b","description":"cd ${HOME}"}`, "dashboard.c.json": `{"title":"c","widgets":[]}`,
+		"slo.d.json": `{"name":"d"}`, "My board.json": `{}`} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f := Flags{Dir: dir}
+	if err := f.Check(nil); err != nil {
+		t.Fatal(err)
+	}
+	var warned []string
+	d, err := f.Load(Config{Store: store.New(0)}, io.Discard, func(err error) { warned = append(warned, err.Error()) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if boards := d.Boards(); len(boards) != 1 || boards[0].Key != "c" {
+		t.Errorf("boards %v, want c", boards)
+	}
+	want := []string{"My board.json: the file name must be KIND.KEY.json", "monitor.a.json: line 1: unexpected EOF", "dashboard.b.json: description: unknown placeholder ${HOME}", "slo d: thresholds is empty"}
+	got := d.Refused()
+	if len(got) != len(want) || len(warned) != len(want) {
+		t.Fatalf("refused %q, warned %q", got, warned)
+	}
+	for i := range want {
+		if !strings.HasPrefix(got[i], want[i]) || warned[i] != "-definitions "+dir+": not used: "+got[i] {
+			t.Errorf("refused %q, warned %q, want %q", got[i], warned[i], want[i])
+		}
+	}
+}
+
 func TestDataSurvivesARestart(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "data")

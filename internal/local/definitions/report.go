@@ -26,6 +26,7 @@ type Flags struct {
 	Dir, Data string
 	Webhook   Webhook
 	parsed    provision.Definitions
+	refused   []error
 }
 
 // Define defines the flags. dir is the default of Dir, and help ends the help of it.
@@ -57,21 +58,24 @@ func (f *Flags) Check(copied fs.FS) error {
 	if f.Dir != embedded {
 		files = os.DirFS(f.Dir)
 	}
-	var err error
-	if f.parsed, err = provision.Load(files); err != nil {
-		return fmt.Errorf("-definitions %s: %w", f.Dir, err)
+	f.parsed, f.refused = provision.LoadEach(files)
+	if len(f.parsed) == 0 {
+		return fmt.Errorf("-definitions %s: %w", f.Dir, errors.Join(f.refused...))
 	}
 	return nil
 }
 
 // Load is like the function Load, with the definitions and settings of the flags. Changes of
-// states go to stdout and to the webhook.
+// states go to stdout and to the webhook. warn receives the definitions that are not used.
 func (f *Flags) Load(cfg Config, stdout io.Writer, warn func(error)) (*Definitions, error) {
 	cfg.Data, cfg.Warn, cfg.Changed = f.Data, warn, Report(stdout, &f.Webhook, warn)
 	cfg.HostIP = hostIP()
-	d, err := newDefinitions(f.parsed, cfg)
+	d, err := newDefinitions(f.parsed, f.refused, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("-definitions %s: %w", f.Dir, err)
+	}
+	for _, refused := range d.Refused() {
+		warn(fmt.Errorf("-definitions %s: not used: %s", f.Dir, refused))
 	}
 	return d, nil
 }

@@ -102,7 +102,10 @@ func spanText(d time.Duration) string {
 }
 
 func (v *viewer) dashboards(w http.ResponseWriter, _ *http.Request) {
-	v.show(w, http.StatusOK, "dashboards", page{Title: "Dashboards", Section: "dashboards", Data: v.Definitions.Boards()})
+	v.show(w, http.StatusOK, "dashboards", page{Title: "Dashboards", Section: "dashboards", Data: struct {
+		Boards  []definitions.Board
+		Refused []string
+	}{v.Definitions.Boards(), v.Definitions.Refused()}})
 }
 
 func (v *viewer) apiDashboards(w http.ResponseWriter, _ *http.Request) {
@@ -264,14 +267,11 @@ type monitorList struct {
 }
 
 func (v *viewer) monitorList() monitorList {
-	l := monitorList{Monitors: []monitorLine{}, Refused: []string{}, Transitions: v.transitions("")}
+	l := monitorList{Monitors: []monitorLine{}, Refused: v.Definitions.Refused(), Transitions: v.transitions("")}
 	v.Definitions.Read(func(catalog *query.Catalog, _ query.Source, at time.Time) {
 		l.Evaluated = at
 		for _, m := range catalog.Monitors {
 			l.Monitors = append(l.Monitors, lineOf(m, catalog, at))
-		}
-		for _, err := range catalog.Refused {
-			l.Refused = append(l.Refused, err.Error())
 		}
 		l.Downtimes = downtimesOf(catalog, at)
 	})
@@ -359,7 +359,10 @@ func (v *viewer) apiMonitor(w http.ResponseWriter, r *http.Request) {
 }
 
 func (v *viewer) slos(w http.ResponseWriter, _ *http.Request) {
-	v.show(w, http.StatusOK, "slos", page{Title: "SLOs", Section: "slos", Live: true, Data: v.Definitions.SLOs()})
+	v.show(w, http.StatusOK, "slos", page{Title: "SLOs", Section: "slos", Live: true, Data: struct {
+		SLOs    []definitions.SLO
+		Refused []string
+	}{v.Definitions.SLOs(), v.Definitions.Refused()}})
 }
 
 func (v *viewer) apiSLOs(w http.ResponseWriter, _ *http.Request) { v.answer(w, v.Definitions.SLOs()) }

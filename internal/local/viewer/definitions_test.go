@@ -121,6 +121,25 @@ func TestDefinitionsPages(t *testing.T) {
 	}
 }
 
+// TestRefusedDefinitions: each list names the definitions that are not used.
+func TestRefusedDefinitions(t *testing.T) {
+	t.Parallel()
+	s := store.New(0)
+	d, err := definitions.Load(definitions.Config{Store: s, Files: fstest.MapFS{"dashboard.a.json": {Data: []byte(`{"title":"a"}`)}, "slo.b.json": {Data: []byte(`{`)}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := New(Config{Store: s, Definitions: d})
+	for _, path := range []string{"/dashboards", "/monitors", "/slos"} {
+		if got := fetch(t, h, path); !strings.Contains(got.Body.String(), "Not used: slo.b.json: line 1: unexpected EOF") {
+			t.Errorf("%s: status %d:\n%s", path, got.Code, got.Body)
+		}
+	}
+	if got := fetch(t, h, "/api/monitors"); !strings.Contains(got.Body.String(), `"refused":["slo.b.json: line 1: unexpected EOF"]`) {
+		t.Errorf("refused: %s", got.Body)
+	}
+}
+
 // TestTransitionsAreEvents: the stream has each change of a state, with its message.
 func TestTransitionsAreEvents(t *testing.T) {
 	t.Parallel()
