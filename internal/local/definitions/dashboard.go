@@ -491,7 +491,7 @@ func (d *Definitions) sloAt(of *query.SLO, frames []string, now time.Time) (s SL
 		case f.SLI == nil:
 			f.Of = "no data yet"
 		case of.Type == "time_slice":
-			f.Of = fmt.Sprintf("%d slices up, %d down, %d without data, which count as up", at.Up, at.Down, at.Missing)
+			f.Of = fmt.Sprintf("slices: %s up, %s down, %s without data, which count as up", format.Count(int64(at.Up)), format.Count(int64(at.Down)), format.Count(int64(at.Missing)))
 		default:
 			f.Of = fmt.Sprintf("%s good, %s bad", format.Number(at.Good), format.Number(at.Bad))
 		}
