@@ -337,7 +337,7 @@ func TestInterruptedFaultIsUndone(t *testing.T) {
 	}
 }
 
-// A fault that is ended while the demo is not well yet is not caused, and says so.
+// A fault that is ended while the demo is not well yet is not caused, and prints that.
 func TestEndBeforeTheFaultIsCaused(t *testing.T) {
 	within(t, 0, unchanged, func(t *testing.T, w *world) {
 		w.failing.Store(true)
