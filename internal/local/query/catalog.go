@@ -86,8 +86,20 @@ func one[T any](all []*T, matches func(*T) bool) *T {
 // Evaluate evaluates all monitors at a time. Call it once a minute, with times that do
 // not go back.
 func (c *Catalog) Evaluate(src Source, now time.Time) []Transition {
-	var all []Transition
+	var all, composites []*Monitor // composites follow the monitors that they join
 	for _, m := range c.Monitors {
+		if m.Members() != nil {
+			composites = append(composites, m)
+		} else {
+			all = append(all, m)
+		}
+	}
+	return c.evaluate(append(all, composites...), src, now)
+}
+
+func (c *Catalog) evaluate(monitors []*Monitor, src Source, now time.Time) []Transition {
+	var all []Transition
+	for _, m := range monitors {
 		before := map[*group]bool{} // groups whose state changed
 		for _, t := range m.evaluate(src, c, now) {
 			g := m.find(t.Group)

@@ -38,22 +38,40 @@ type metricRule struct {
 	recovery    time.Duration
 	zero        bool // default_zero: there is always a value
 	counts      bool // every metric is a count
+	// shift is the time between the two values of a change; 0 for other monitors.
+	shift time.Duration
 }
 
 func (m *Monitor) parseMetricRule(windows object) (rule, error) {
 	p := &parser{text: m.Query}
 	r := &metricRule{aggregation: p.match(identifier)}
-	if slices.Contains([]string{"change", "pct_change"}, r.aggregation) {
-		return nil, fmt.Errorf("%s alerts are not evaluated here", r.aggregation)
+	change := r.aggregation
+	if change == "change" || change == "pct_change" {
+		if err := p.expect("("); err != nil {
+			return nil, err
+		}
+		r.aggregation = p.match(identifier)
+	} else {
+		change = ""
 	}
-	if !slices.Contains([]string{"avg", "min", "max", "sum", "percentile"}, r.aggregation) {
-		return nil, fmt.Errorf("%q does not begin with avg, min, max, sum or percentile of a window", m.Query)
+	if !slices.Contains([]string{"avg", "min", "max", "sum", "percentile"}, r.aggregation) || change != "" && r.aggregation == "percentile" {
+		return nil, fmt.Errorf("%q does not begin with avg, min, max, sum or percentile of a window, nor with a change of one", m.Query)
 	}
 	err := p.expect("(")
 	if err == nil {
 		if r.window, err = parseWindow(p.match(identifier)); err == nil {
-			err = cmp.Or(p.expect(")"), p.expect(":"))
+			err = p.expect(")")
 		}
+	}
+	if err == nil && change != "" {
+		if err = p.expect(","); err == nil {
+			if r.shift, err = parseShift(p.match(shiftText)); err == nil {
+				err = p.expect(")")
+			}
+		}
+	}
+	if err == nil {
+		err = p.expect(":")
 	}
 	if err == nil {
 		r.root, err = p.expression(0)
@@ -78,12 +96,67 @@ func (m *Monitor) parseMetricRule(windows object) (rule, error) {
 	}
 	r.zero = callOf(r.root, "default_zero") != nil
 	if c := callOf(r.root, "anomalies"); c != nil {
+		if change != "" {
+			return nil, errors.New("changes of anomalies are not evaluated here")
+		}
 		return r, m.parseAnomalies(r, c, windows)
+	}
+	if change != "" {
+		r.root = changeOf(r.root, r.shift, change == "pct_change")
+		m.Notes = append(m.Notes, fmt.Sprintf("the change is computed for each interval of %d s; the length of Datadog's intervals is not documented", r.step()))
+		return r, nil
 	}
 	if r.window > time.Hour {
 		m.Notes = append(m.Notes, fmt.Sprintf("the window of %s is read in steps of %d s; Datadog's steps are not documented", r.window, r.step()))
 	}
 	return r, nil
+}
+
+// shiftText matches the time shifts of changes, agoText their other form.
+var (
+	shiftText = regexp.MustCompile(`^[a-z0-9_]+`)
+	agoText   = regexp.MustCompile(`^([1-9][0-9]{0,4}(?:m|h|d|w|mo))_ago$`)
+)
+
+// parseShift parses last_1h or 1h_ago.
+func parseShift(text string) (time.Duration, error) {
+	if ago := agoText.FindStringSubmatch(text); ago != nil {
+		text = "last_" + ago[1]
+	}
+	return parseWindow(text)
+}
+
+// changeOf returns the change of an expression since a time before: a - b, or
+// (a - b) / b × 100. It is computed for each interval and aggregated over the window
+// afterwards; with as_count() each operand is aggregated first.
+// https://docs.datadoghq.com/monitors/types/change-alert/
+func changeOf(now node, shift time.Duration, percent bool) node {
+	before := earlierBy(now, shift)
+	change := binary{'-', now, before}
+	if percent {
+		return binary{'*', binary{'/', change, before}, number(100)}
+	}
+	return change
+}
+
+// earlierBy returns an expression whose queries read an earlier time.
+func earlierBy(n node, shift time.Duration) node {
+	switch n := n.(type) {
+	case number:
+		return n
+	case binary:
+		return binary{n.op, earlierBy(n.a, shift), earlierBy(n.b, shift)}
+	}
+	return &call{name: "timeshift", of: n, numbers: []float64{-shift.Seconds()}, apply: past}
+}
+
+// past is a time shift whose points are no news: a monitor has no data if only the past has.
+func past(c *call, e *evaluator) frame {
+	f := shifted(c, e)
+	for i := range f.lines {
+		f.lines[i].last = 0
+	}
+	return f
 }
 
 // parseThreshold parses the end of a query: the comparator and the critical threshold. The
@@ -148,7 +221,7 @@ func (m *Monitor) parseAnomalies(r *metricRule, c *call, windows object) error {
 // step is the length of buckets in seconds: the recorded data of longer windows is coarser.
 func (r *metricRule) step() int64 {
 	switch {
-	case r.window <= time.Hour:
+	case r.window <= time.Hour && r.shift == 0:
 		return 10
 	case r.window <= 6*time.Hour:
 		return 60
@@ -180,7 +253,9 @@ func (r *metricRule) readings(src Source, c *Catalog, m *Monitor, now time.Time,
 	var all []reading
 	for _, l := range f.lines {
 		one := reading{group: l.group, value: l.values[0], last: l.last}
-		if math.IsNaN(one.value) {
+		if math.IsNaN(one.value) && r.shift > 0 {
+			one.skipped = fmt.Sprintf("no value both in the window and %s before it", r.shift)
+		} else if math.IsNaN(one.value) {
 			one.skipped = "no value in the window"
 		} else if m.Options.RequireFullWindow && !r.full(src, from, to, l.group, n) {
 			one.value, one.skipped = math.NaN(), "the window is not full of data (require_full_window)"

@@ -124,6 +124,10 @@ func (m *Monitor) History(src Source, c *Catalog, from, to time.Time, step time.
 		r.Notes = []string{m.Unevaluated}
 		return r
 	}
+	if m.Members() != nil { // the states of members are those of now
+		r.Notes = []string{"a composite monitor has states, no values"}
+		return r
+	}
 	index := map[string]int{}
 	add := func(name string, group Tags, bucket int, v float64) {
 		key := name + "\x00" + group.String()
@@ -235,6 +239,8 @@ func (m *Monitor) parseRule(windows object) (rule, error) {
 		return m.parseCheckRule()
 	case "slo alert":
 		return m.parseBurnRule()
+	case "composite":
+		return m.parseCompositeRule()
 	}
 	return nil, fmt.Errorf("monitors of the type %q are not evaluated here", m.Type)
 }

@@ -128,13 +128,15 @@ func (m *Monitor) step(src Source, c *Catalog, g *group, r reading, now time.Tim
 	switch {
 	case isCheck && m.Options.NotifyNoData && silence >= cmp.Or(m.Options.NoDataTimeframe, 24*time.Hour):
 		next = NoData // results are kept for longer than a silence lasts
+	case r.state != Waiting:
+		next = r.state
+	case m.Members() != nil:
+		g.Skipped = r.skipped
 	case math.IsNaN(r.value):
 		next, reason = m.withoutData(g, silence)
 		if next == g.State {
 			g.Skipped = r.skipped
 		}
-	case r.state != Waiting:
-		next = r.state
 	case r.skipped != "":
 		g.Skipped = r.skipped
 	default:

@@ -95,6 +95,61 @@ func TestValuesOfMonitors(t *testing.T) {
 	}
 }
 
+// Source: monitors/types/change-alert. The change a - b, or (a - b) / b × 100, is computed for
+// each interval and aggregated over the window; with as_count() each operand is aggregated
+// first, and missing points are 0.
+func TestChanges(t *testing.T) {
+	src := record(t,
+		"gauge g{host:a} 60 1 2 3 4 5 6 7 8 9 10",
+		"gauge g{host:b} 60 10 20 30 _ _ _ 70 80 90 100",
+		"gauge down{host:a} 60 10 10 10 10 10 5 5 5 5 5",
+		"gauge zero{host:a} 60 0 0 0 0 0 5 5 5 5 5",
+		"gauge agent{host:a} 15 10 10 10 10 20 20 20 20 30 30 30 30 40 40 40 40",
+		"count hits{path:a} 60 10 20 30 40 50 60 _ 80 90 100",
+		"count errors{path:a} 60 1 1 1 1 1 3 3 3 3 3",
+	)
+	for _, c := range []struct {
+		query string
+		at    int
+		want  string
+	}{
+		{"change(avg(last_5m),last_5m):avg:g{host:a} > 5", 600, "5"},
+		{"change(avg(last_5m),5m_ago):avg:g{host:a} > 5", 600, "5"},
+		{"change(sum(last_5m),last_5m):avg:g{host:a} > 5", 600, "25"},
+		{"change(avg(last_5m),last_5m):avg:g{host:a} > 5", 480, "5"},                         // 4 to 8 and _ _ 1 2 3: three pairs have data
+		{"change(avg(last_5m),last_5m):avg:g{*} by {host} > 5", 600, "host:a 5 | host:b 50"}, // pairs 20 → 70 and 30 → 80
+		{"pct_change(avg(last_5m),last_5m):avg:g{host:a} > 5", 600, "228.3"},                 // 500, 250, 166.7, 125, 100
+		{"pct_change(min(last_5m),last_5m):avg:g{host:a} > 5", 600, "100"},
+		{"pct_change(max(last_5m),last_5m):avg:g{host:a} > 5", 600, "500"},
+		{"pct_change(sum(last_5m),last_5m):avg:g{host:a} > 5", 600, "1142"}, // a sum of shares, as the page warns
+		{"pct_change(avg(last_5m),last_5m):avg:down{*} > -50", 600, "-50"},
+		{"change(avg(last_5m),last_5m):avg:down{*} > -50", 600, "-5"},
+		{"pct_change(avg(last_5m),last_5m):avg:zero{*} > 5", 600, "_ (no value both in the window and 5m0s before it)"}, // x/0
+		{"change(avg(last_5m),last_5m):avg:zero{*} > 5", 600, "5"},
+		{"change(avg(last_1m),last_2m):avg:agent{*} > 5", 240, "20"},      // four points of a minute are one interval
+		{"pct_change(avg(last_2m),last_2m):avg:agent{*} > 5", 240, "150"}, // 200 and 100
+		{"change(avg(last_5m),last_1h):avg:g{host:a} > 5", 300, "_ (no value both in the window and 1h0m0s before it)"},
+		{"change(avg(last_5m),last_1h):avg:g{host:a} > 5", 3900, "_ (no value both in the window and 1h0m0s before it)"}, // only the past
+		{"change(sum(last_5m),last_5m):sum:hits{*}.as_count() > 5", 600, "180"},                                          // 330 - 150
+		{"change(sum(last_5m),last_5m):sum:hits{*} > 5", 600, "200"},                                                     // four pairs
+		{"pct_change(sum(last_5m),last_5m):sum:hits{*}.as_count() > 5", 600, "120"},                                      // 100 × 180 / 150
+		{"pct_change(sum(last_5m),last_5m):sum:errors{*}.as_count() / sum:hits{*}.as_count() > 5", 600, "36.36"},         // of 5/150 to 15/330
+	} {
+		m := metricMonitor(t, c.query, "", "")
+		if got := measure(t, src, m, c.at); got != c.want {
+			t.Errorf("%s at %d: got %q, want %q", c.query, c.at, got, c.want)
+		}
+		if len(m.Notes) != 1 || !strings.Contains(m.Notes[0], "for each interval of 60 s") {
+			t.Errorf("%s: notes %q", c.query, m.Notes)
+		}
+	}
+	// Data that only the past has is no data.
+	m := metricMonitor(t, "change(avg(last_5m),last_5m):avg:g{host:a} > 100", "", `, "notify_no_data": true, "no_data_timeframe": 10`)
+	if got := history(t, src, &Catalog{Monitors: []*Monitor{m}}, 25); got != "6 OK, 19 No Data!" { // the newest point is of minute 9
+		t.Errorf("states: %s", got)
+	}
+}
+
 // Source: monitors/types/metric. The first minute must have data, and all but three.
 func TestFullWindow(t *testing.T) {
 	for points, want := range map[string]string{
@@ -389,9 +444,20 @@ func TestIgnoredOptions(t *testing.T) {
 
 func TestMonitorsThatAreNotEvaluated(t *testing.T) {
 	for _, c := range []struct{ kind, query, want string }{
-		{"composite", "1 && 2", `monitors of the type "composite" are not evaluated here`},
+		{"composite", "1 &&", "the ID of a monitor is missing before end of the text"},
+		{"composite", "1 & 2", `unexpected "& 2" at character 3`},
+		{"composite", "(1 || 2", `")" is missing`},
+		{"composite", "1 2", `unexpected "2"`},
+		{"composite", "1||2||3||4||5||6||7||8||9||10||11", "11 monitors are joined; at most 10 can be"},
+		{"composite", strings.Repeat("(", 200) + "1", "nested too deeply"},
+		{"composite", strings.Repeat("!", 200) + "1", "nested too deeply"},
 		{"log alert", "logs()", `monitors of the type "log alert" are not evaluated here`},
-		{"query alert", "change(avg(last_5m),last_1h):avg:g{*} > 5", "change alerts are not evaluated here"},
+		{"query alert", "change(avg(last_5m)):avg:g{*} > 5", `"," is missing`},
+		{"query alert", "change(avg(last_5m),5m):avg:g{*} > 5", `the window "5m" is not evaluated here`},
+		{"query alert", "change(avg(last_5m),last_5m:avg:g{*} > 5", `")" is missing`},
+		{"query alert", "change avg(last_5m):avg:g{*} > 5", `"(" is missing`},
+		{"query alert", "change(percentile(last_5m),last_5m):p99:g{*} > 5", "nor with a change of one"},
+		{"query alert", "change(avg(last_5m),last_5m):anomalies(avg:g{*}, 'basic', 2) > 5", "changes of anomalies are not evaluated here"},
 		{"query alert", "avg:g{*} > 5", `"(" is missing`},
 		{"query alert", "median(last_5m):avg:g{*} > 5", "does not begin with"},
 		{"query alert", "avg(last_5y):avg:g{*} > 5", `the window "last_5y" is not evaluated here`},

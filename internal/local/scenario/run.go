@@ -108,34 +108,44 @@ type Outcome struct {
 // among them, or is not evaluated here. Notes are the reasons for which Datadog's states
 // may differ.
 func (f *File) Run(documents []query.Document) (outcomes []Outcome, notes []string, err error) {
+	needed := []string{f.Monitor}
+	everything := query.NewCatalog(documents)
+	if m := everything.Monitor(f.Monitor); m != nil {
+		for _, id := range m.Members() {
+			if member := everything.MonitorByID(id); member != nil {
+				needed = append(needed, member.Key)
+			}
+		}
+	}
 	used := slices.DeleteFunc(slices.Clone(documents), func(d query.Document) bool {
-		return d.Kind == "monitor" && d.Key != f.Monitor
+		return d.Kind == "monitor" && !slices.Contains(needed, d.Key)
 	})
 	for _, t := range f.Tests {
 		c := query.NewCatalog(used)
-		if len(c.Monitors) != 1 {
+		m := c.Monitor(f.Monitor)
+		if m == nil {
 			for _, refused := range c.Refused {
 				return nil, nil, refused
 			}
 			return nil, nil, fmt.Errorf("there is no monitor %s", f.Monitor)
 		}
-		if m := c.Monitors[0]; m.Unevaluated != "" {
+		if m.Unevaluated != "" {
 			return nil, nil, fmt.Errorf("monitor %s is not evaluated here: %s", m.Key, m.Unevaluated)
 		}
-		notes = c.Monitors[0].Notes
-		outcomes = append(outcomes, Outcome{t.Name, t.run(c)})
+		notes = m.Notes
+		outcomes = append(outcomes, Outcome{t.Name, t.run(c, m)})
 	}
 	return outcomes, notes, nil
 }
 
 // run evaluates the monitor each minute and returns the failures.
-func (t *Test) run(c *query.Catalog) (failures []string) {
+func (t *Test) run(c *query.Catalog, m *query.Monitor) (failures []string) {
 	c.HostIP = func(host string) string { return t.Hosts[host] }
-	m, source := c.Monitors[0], t.data()
+	source := t.data()
 	var sent []query.Transition
 	for at := t.After + Duration(time.Minute); at <= t.For; at += Duration(time.Minute) {
 		for _, n := range c.Evaluate(source, t.Start.Add(time.Duration(at))) {
-			if n.Notify {
+			if n.Notify && n.Monitor == m {
 				sent = append(sent, n)
 			}
 		}

@@ -24,7 +24,8 @@ func definitions(t testing.TB) []query.Document {
 		{"monitor", "check"}:   `{"name": "check", "type": "service check", "query": "\"c\".over(\"a:b\").last(2).count_by_status()", "message": "{{check_message}}", "options": {"thresholds": {"critical": 2}}}`,
 		{"monitor", "rate"}:    `{"name": "rate", "type": "query alert", "query": "sum(last_1m):sum:r{*}.as_count() > 5", "options": {"thresholds": {"critical": 5}}}`,
 		{"monitor", "unknown"}: `{"name": "x {{nothing}}", "type": "query alert", "query": "avg(last_1m):avg:g{*} > 5"}`,
-		{"monitor", "other"}:   `{"name": "other", "type": "composite", "query": "1 && 2"}`,
+		{"monitor", "other"}:   `{"name": "other", "type": "rum alert", "query": "rum()"}`,
+		{"monitor", "both"}:    `{"name": "both", "type": "composite", "query": "gauge && !rate"}`,
 		{"monitor", "broken"}:  `{"name": "{{"}`,
 		{"downtime", "night"}:  `{"monitor_identifier": {"monitor_id": "gauge"}, "scope": "host:b", "schedule": {"start": "2026-11-25T12:00:00Z"}}`,
 	} {
@@ -90,6 +91,7 @@ func TestWhatIsCompared(t *testing.T) {
 		{"a count", "rate", "  series: [{metric: r, type: count, every: 30s, values: 3 for 1m}]\n  states: [{at: 1m, state: Alert, value: 6}]", ""},
 		{"a ramp", "rate", "  series: [{metric: r, type: count, values: 0 to 60 for 1m}]\n  states: [{at: 1m, value: 150}]", ""}, // 0 10 20 30 40 50
 		{"a negative ramp after a pause", "rate", "  series: [{metric: r, type: count, values: 'none for 1m, 60 to 0 for 1m'}]\n  states: [{at: 1m, state: waiting for first data}, {at: 2m, value: 210}]", ""},
+		{"a composite, with the monitors that it joins", "both", gauges + "  - {metric: r, type: count, values: '1 for 3m, 0 for 3m'}\n  notifications: [{at: 4m, to: Alert, group: 'host:a'}, {at: 5m, to: OK, group: 'host:a'}]", ""},
 		{"a check", "check", "  checks: [{check: c, tags: ['a:b'], results: [{status: OK, for: 1m}, {status: CRITICAL, for: 30s, message: gone}, {for: 2m}, {status: OK, for: 30s}]}]\n  notifications: [{at: 2m, to: Alert, message: gone}, {at: 4m, to: OK}]", ""},
 		{"a check that is not often enough", "check", "  checks: [{check: c, tags: ['a:b'], every: 1m, results: [{status: CRITICAL, for: 1m}]}]\n  for: 2m\n  notifications: []", ""},
 		{"two checks are ordered by time", "check", "  checks: [{check: c, tags: ['a:b'], every: 30s, results: [{for: 30s}, {status: CRITICAL, for: 30s}]}, {check: c, tags: ['a:b'], every: 1m, results: [{status: CRITICAL, for: 1m}]}]\n  notifications: [{at: 1m, to: Alert}]", ""},
@@ -144,7 +146,7 @@ func TestFilesThatAreRefused(t *testing.T) {
 			t.Errorf("%s:\n got %v\nwant %q", text, err, want)
 		}
 	}
-	for monitor, want := range map[string]string{"none": "there is no monitor none", "other": `monitor other is not evaluated here: monitors of the type "composite"`, "broken": "monitor broken: "} {
+	for monitor, want := range map[string]string{"none": "there is no monitor none", "other": `monitor other is not evaluated here: monitors of the type "rum alert"`, "broken": "monitor broken: "} {
 		f, err := Parse([]byte("monitor: "+monitor+"\ntests: [{name: a, for: 1m, notifications: []}]"), same)
 		if err != nil {
 			t.Fatal(err)

@@ -318,13 +318,20 @@ func (v *viewer) details(key string, span time.Duration) *monitorDetails {
 			return
 		}
 		d = &monitorDetails{monitorLine: lineOf(m, catalog, at), Type: m.Type, Query: m.Query, Message: m.Message,
-			Tags: m.Tags, All: []monitorGroup{}, Notes: slices.Concat([]string{}, m.Notes)}
+			Tags: m.Tags, All: []monitorGroup{}}
 		for _, g := range m.Groups() {
 			d.All = append(d.All, monitorGroup{g.Tags.String(), g.State.String(), stateClass(g.State.String()), g.Since, definitions.Finite(g.Value), g.Skipped})
 		}
-		d.Chart = definitions.ChartOf(m, m.History(source, catalog, at.Add(-span), at, span/60), at.Add(-span), at)
+		history := m.History(source, catalog, at.Add(-span), at, span/60)
+		d.Chart = definitions.ChartOf(m, history, at.Add(-span), at)
+		for _, note := range slices.Concat(m.Notes, m.LastNotes, history.Notes) {
+			if !slices.Contains(d.Notes, note) && note != m.Unevaluated {
+				d.Notes = append(d.Notes, note)
+			}
+		}
 	})
 	if d != nil {
+		d.Notes = slices.Concat([]string{}, d.Notes)
 		d.History, d.Spans, d.Span = v.transitions(key), definitions.Spans, span
 	}
 	return d
