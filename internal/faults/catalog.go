@@ -147,7 +147,15 @@ func Parse(text string) ([]string, error) {
 		return Names(), nil
 	}
 	names := strings.Split(text, ",")
-	for _, name := range names {
+	for i, name := range names {
+		name = strings.TrimSpace(name)
+		names[i] = name
+		switch {
+		case name == "":
+			return nil, fmt.Errorf("%q has an empty name: separate names by single commas", text)
+		case name == All:
+			return nil, fmt.Errorf("%s stands alone: remove it or the other names, got %q", All, text)
+		}
 		if !slices.Contains(Names(), name) {
 			return nil, unknown(name)
 		}
@@ -156,7 +164,7 @@ func Parse(text string) ([]string, error) {
 }
 
 func unknown(name string) error {
-	if near := nearest.Name(name, Names()); near != "" {
+	if near := nearest.Name(strings.ToLower(name), Names()); near != "" {
 		return fmt.Errorf("unknown fault %q; did you mean %s?", name, near)
 	}
 	return fmt.Errorf("unknown fault %q: must be one of %s, or all", name, strings.Join(Names(), ", "))

@@ -194,7 +194,11 @@ func (r *Runner) prove(ctx context.Context, run *run, say func(Line)) error {
 	since := time.Now()
 	undo, err := f.cause(causing, d)
 	if err != nil {
-		return fmt.Errorf("cannot be caused: %w", err)
+		err = fmt.Errorf("cannot be caused: %w", err)
+		if f.byHand != "" && causing.Err() != nil { // the server may execute the statement later
+			err = fmt.Errorf("%w; if it takes effect later, undo it by hand: %s", err, f.byHand)
+		}
+		return err
 	}
 	text := "caused: " + f.do
 	if f.byHand != "" {
@@ -232,7 +236,10 @@ func (r *Runner) expected(f *fault, say func(Line)) (all []sign) {
 	d := r.demo
 	for _, s := range f.signs {
 		switch {
-		case s.checks && !d.Checks, s.monitor != "" && (d.Monitor == nil || d.Monitor(s.monitor) == ""):
+		case s.checks && !d.Checks:
+			say(Line{Text: s.text + ": not awaited, because no checks run"})
+		case s.monitor != "" && (d.Monitor == nil || d.Monitor(s.monitor) == ""):
+			say(Line{Text: s.text + ": not awaited, because -definitions has no such monitor"})
 		case s.monitor != "" && d.Monitor(s.monitor) == alerting:
 			say(Line{Text: s.text + " already, because of what happened before", Page: s.page})
 		case s.window > max(r.length, patience):

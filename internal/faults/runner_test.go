@@ -167,8 +167,8 @@ fault outage: not seen: requests are purple`)
 // A sign of checks is not expected where no checks run.
 func TestSignsOfChecks(t *testing.T) {
 	within(t, 0, func(_ *world, f *fault) { f.signs = append(f.signs, cannotConnect()) }, func(t *testing.T, w *world) {
-		if _, err := w.run(t.Context()); err != nil {
-			t.Error(err)
+		if lines, err := w.run(t.Context()); err != nil || !strings.Contains(lines, "service check mysql.can_connect critical: not awaited, because no checks run") {
+			t.Errorf("%v\n%s", err, lines)
 		}
 		w.runner.demo.Checks = true
 		if _, err := w.run(t.Context()); err == nil {
@@ -201,6 +201,7 @@ func TestMonitors(t *testing.T) {
 		}
 		matches(t, lines, `(?s).*
 monitor no-traffic in Alert: not awaited, because it takes 10 min; -fault-length 11m awaits it
+monitor unknown in Alert: not awaited, because -definitions has no such monitor
 caused: .*
 monitor error-rate in Alert after 0 s ✓
 .*
@@ -216,7 +217,7 @@ undone after 20 s
 	within(t, 0, watched, func(t *testing.T, w *world) {
 		with(w, map[string]string{"error-rate": "Alert"})
 		lines, err := w.run(t.Context())
-		if err != nil || !strings.Contains(lines, "monitor error-rate in Alert already, because of what happened before\ncaused") {
+		if err != nil || !strings.Contains(lines, "monitor error-rate in Alert already, because of what happened before\n") {
 			t.Errorf("%v\n%s", err, lines)
 		}
 	})
@@ -277,6 +278,22 @@ func TestFaultThatCannotBeCaused(t *testing.T) {
 	within(t, 0, refused, func(t *testing.T, w *world) {
 		if _, err := w.run(t.Context()); err == nil || err.Error() != "fault outage: cannot be caused: no privilege" {
 			t.Errorf("error %v", err)
+		}
+	})
+}
+
+// A statement that takes too long can take effect later.
+func TestCauseThatTakesTooLong(t *testing.T) {
+	hanging := func(_ *world, f *fault) {
+		f.cause = func(ctx context.Context, _ *Demo) (func(context.Context) error, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+	}
+	within(t, 0, hanging, func(t *testing.T, w *world) {
+		const want = "fault outage: cannot be caused: context deadline exceeded; if it takes effect later, undo it by hand: REPAIR"
+		if _, err := w.run(t.Context()); err == nil || err.Error() != want {
+			t.Errorf("error %v, want %s", err, want)
 		}
 	})
 }

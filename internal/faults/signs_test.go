@@ -183,7 +183,11 @@ func TestCatalog(t *testing.T) {
 		{"lock,spike", "[lock spike]", "<nil>"},
 		{"all", fmt.Sprint(Names()), "<nil>"},
 		{"spke", "[]", `unknown fault "spke"; did you mean spike?`},
-		{"lock,", "[]", `unknown fault "": must be one of bad-migration, slow-statement, lock, table-gone, database-down, connections, spike, no-traffic, agent-away, or all`},
+		{" lock, spike", "[lock spike]", "<nil>"},
+		{"LOCK", "[]", `unknown fault "LOCK"; did you mean lock?`},
+		{"fire", "[]", `unknown fault "fire": must be one of bad-migration, slow-statement, lock, table-gone, database-down, connections, spike, no-traffic, agent-away, or all`},
+		{"lock,", "[]", `"lock," has an empty name: separate names by single commas`},
+		{"all,lock", "[]", `all stands alone: remove it or the other names, got "all,lock"`},
 	} {
 		if names, err := Parse(tc.text); fmt.Sprint(names) != tc.names || fmt.Sprint(err) != tc.err {
 			t.Errorf("%s: %v, %v", tc.text, names, err)
