@@ -479,11 +479,12 @@ func TestAttributes(t *testing.T) {
 	t.Parallel()
 	s := Span{&span.Span{SpanID: 7, Service: "web", Operation: "http.request", Resource: "GET /", Type: "web", Start: time.UnixMilli(5), Duration: 3, Error: true,
 		Tags: map[string]string{"http.route": "/"}, Metrics: map[string]float64{"n": 2}}, "abc", 4}
-	l := &line{log: &wire.Log{Service: "web", Level: "WARN", TraceID: "abc", SpanID: "7", Time: time.UnixMilli(5), Raw: `{"a":{"b":"c"},"d":1,"e.f":true,"g":null}`}}
+	l := &line{log: &wire.Log{Service: "web", Level: "WARN", TraceID: "abc", SpanID: "7", Time: time.UnixMilli(5), Message: "refused", Raw: `{"msg":"refused","x\/y":2,"\u007a":3,"a":{"b":"c"},"d":1,"e.f":true,"g":null}`}}
 	for of, want := range map[string]map[string]any{
 		"span": {"service": "web", "operation_name": "http.request", "resource_name": "GET /", "type": "web", "status": "error", "trace_id": "abc", "span_id": "7",
 			"timestamp": 5.0, "@duration": 3.0, "@http.route": "/", "@n": 2.0, "@none": nil},
-		"line": {"service": "web", "status": "warn", "trace_id": "abc", "span_id": "7", "timestamp": 5.0, "@a.b": "c", "@d": 1.0, "@e.f": true, "@g": nil, "@a": nil},
+		"line": {"service": "web", "status": "warn", "trace_id": "abc", "span_id": "7", "timestamp": 5.0, "@a.b": "c", "@d": 1.0, "@e.f": true, "@g": nil, "@a": nil,
+			"message": "refused", "content": "refused", "@msg": "refused", "@x/y": 2.0, "@z": 3.0, "@none": nil, "@a.none": nil, "@none.b": nil},
 	} {
 		var e query.Event = s
 		if of == "line" {

@@ -97,6 +97,10 @@ func TestWidgetsOfOthers(t *testing.T) {
 		{`{"type":"free_text","text":"of $host"}`, "of host:a,b", ""},
 		{`{"type":"note","content":"$host.key is $host.value"}`, "host is a,b", ""},
 		{`{"type":"log_stream","query":"service:web","columns":["core_host"],"show_message_column":false}`, "[timestamp host] 1", "Of what is kept in memory: traces with errors and slow ones are kept longest."},
+		{`{"type":"log_stream","query":"refu* -status:info"}`, "[timestamp message] 1", "Of what is kept in memory: traces with errors and slow ones are kept longest."},
+		{`{"type":"log_stream","query":"accepted"}`, "[timestamp message] 0", "Of what is kept in memory: traces with errors and slow ones are kept longest."},
+		{one(`"type":"toplist"`, `{"queries":[{"data_source":"metrics","name":"a","query":"avg:load{host:a} by {host}"},{"data_source":"metrics","name":"b","query":"avg:load{host:b} by {host}"}],"formulas":[{"formula":"b"},{"formula":"a"}]}`), "b=50", ""},
+		{one(`"type":"toplist"`, `{"queries":[{"data_source":"metrics","name":"a","query":"avg:load{host:a} by {host}"}],"formulas":[{"formula":"a / 0"}]}`), "Not drawn here: no data in this time.", ""},
 		{`{"type":"alert_graph","alert_id":"77","viz_type":"timeseries"}`, "1 lines [{40 error alert}]", ""},
 		{`{"type":"alert_graph","alert_id":"78","viz_type":"timeseries"}`, `Not drawn here: monitors of the type "rum alert" are not evaluated here.`, ""},
 		{`{"type":"alert_value","alert_id":77,"precision":1}`, "50 bad", ""},
@@ -105,6 +109,9 @@ func TestWidgetsOfOthers(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			w := board(t, Choice{}, monitors, c.definition).Widgets[0]
+			if _, err := json.Marshal(w); err != nil { // such as NaN
+				t.Errorf("%s: %v", c.definition, err)
+			}
 			for i := range w.Bars {
 				w.Bars[i].Cell.Value = nil
 			}

@@ -257,14 +257,15 @@ func (p *painter) toplist(w *Widget, definition map[string]any, from time.Time) 
 	if err != nil {
 		return err
 	}
-	if len(table.Rows) == 0 {
+	rows := slices.DeleteFunc(table.Rows, func(r query.Row) bool { return math.IsNaN(r.Values[0]) })
+	if len(rows) == 0 {
 		return errNoData
 	}
 	most := 0.0
-	for _, r := range table.Rows {
+	for _, r := range rows {
 		most = max(most, r.Values[0])
 	}
-	for _, r := range table.Rows {
+	for _, r := range rows {
 		w.Bars = append(w.Bars, Bar{shown(r.Group), cellOf(r.Values[0], 0, body, definition), max(r.Values[0], 0) / max(most, 1e-300)})
 	}
 	return nil

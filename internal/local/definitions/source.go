@@ -184,6 +184,12 @@ func (l *line) Attribute(name string) (value any, ok bool) {
 		return l.log.SpanID, l.log.SpanID != ""
 	case "timestamp":
 		return float64(l.log.Time.UnixMilli()), true
+	case "message", "content": // msg in the lines of many loggers
+		return l.log.Message, l.log.Message != ""
+	}
+	name = strings.TrimPrefix(name, "@")
+	if !l.mayHave(name) {
+		return nil, false
 	}
 	if l.fields == nil {
 		l.fields = map[string]any{}
@@ -191,7 +197,14 @@ func (l *line) Attribute(name string) (value any, ok bool) {
 			l.fields = map[string]any{} // not JSON, so it has no fields
 		}
 	}
-	return field(l.fields, strings.TrimPrefix(name, "@"))
+	return field(l.fields, name)
+}
+
+// mayHave reports whether the line has the last part of a name. It saves the reading of JSON:
+// dashboards of other products ask every line for fields that none has.
+func (l *line) mayHave(name string) bool {
+	key := name[strings.LastIndexByte(name, '.')+1:]
+	return l.fields != nil || strings.Contains(l.log.Raw, key) || strings.Contains(l.log.Raw, `\`)
 }
 
 // field returns a field by its name, in which dots may separate objects.
