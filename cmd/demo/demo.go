@@ -93,11 +93,11 @@ func demo(ctx context.Context, o options, stdout, stderr, live io.Writer) (err e
 	o.service.HTTP.MaxWait = maxWait
 	var collected string
 	if local != nil && o.checks != nil {
-		var stopChecks func() error
+		var stopChecks func()
 		if collected, stopChecks, err = local.startChecks(o, o.service.Store.MySQL, warn); err != nil {
 			return fmt.Errorf("start the checks: %w", err)
 		}
-		defer func() { err = errors.Join(err, stopChecks()) }()
+		defer stopChecks()
 	}
 	s, err := service.Listen(ctx, o.service, serviceLogs)
 	if errors.Is(err, syscall.EADDRINUSE) {

@@ -277,7 +277,7 @@ func TestExerciseIsTrue(t *testing.T) {
 		{"deploy/datadog/monitor.my-metric.json", `{{#is_alert}}\nmy_metric on {{host.name}} ({{host.ip}}) is {{value}}`, "an alert has the value, the threshold, and the host's name and IP address"},
 		{"deploy/datadog/downtime.nights.json", `@19:00}",`, "from 19:00 to 09:00 on weekdays"},
 		{"deploy/datadog/downtime.nights.json", `"duration": "14h"`, "from 19:00 to 09:00 on weekdays"},
-		{"deploy/datadog/downtime.nights.json", `"start": "${next:MO@00:00}",`, "Monday's begins at 00:00"},
+		{"deploy/datadog/downtime.nights.json", `"start": "${next:MO@00:00}",`, "a recurrence of its own covers Monday from 00:00 to 09:00"},
 		{"deploy/datadog/downtime.weekends.json", "BYDAY=SA,SU", "all day on Saturdays and Sundays"},
 	} {
 		if wrong := contains(t, c.file, c.has); wrong != "" || !strings.Contains(page, c.page) {

@@ -175,7 +175,7 @@ func (r *Runner) prove(ctx context.Context, run *run, say func(Line)) error {
 	d, f := r.demo, run.fault
 	say(Line{Text: f.why})
 	if !await(ctx, patience, func() bool { return d.well(time.Time{}) }) && ctx.Err() == nil {
-		return errors.New("not caused, because requests fail or are slow already")
+		return errors.New("not caused, because requests fail or are slow already; a demo that was killed may have left a fault: see docs/faults.md")
 	}
 	signs := r.expected(f, say)
 	for _, s := range signs {

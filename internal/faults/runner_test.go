@@ -130,7 +130,7 @@ func TestFaultWaitsForAGoodBeginning(t *testing.T) {
 	within(t, 0, unchanged, func(t *testing.T, w *world) {
 		w.failing.Store(true)
 		defer w.failing.Store(false)
-		if _, err := w.run(t.Context()); err == nil || err.Error() != "fault outage: not caused, because requests fail or are slow already" || w.undone.Load() != 0 {
+		if _, err := w.run(t.Context()); err == nil || err.Error() != "fault outage: not caused, because requests fail or are slow already; a demo that was killed may have left a fault: see docs/faults.md" || w.undone.Load() != 0 {
 			t.Error(err)
 		}
 	})
