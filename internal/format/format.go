@@ -36,6 +36,23 @@ func Duration(d time.Duration) string {
 	return d.Round(time.Second).Truncate(time.Second).String() // Round may return the very largest
 }
 
+// Length writes a length of time that people choose, to the second: "45s", "5m", "1h30m",
+// "7d".
+func Length(d time.Duration) string {
+	const day = 24 * time.Hour
+	if d >= day && d%day == 0 {
+		return strconv.FormatInt(int64(d/day), 10) + "d"
+	}
+	s := d.Round(time.Second).String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
 // Bytes writes a size in powers of 1000: "999B", "1.00kB", "12.3MB".
 func Bytes(n int64) string {
 	if -1000 < n && n < 1000 {

@@ -158,6 +158,29 @@ func TestCount(t *testing.T) {
 	}
 }
 
+func TestLength(t *testing.T) {
+	for _, c := range []struct {
+		in   time.Duration
+		want string
+	}{
+		{0, "0s"},
+		{45 * time.Second, "45s"},
+		{time.Minute, "1m"},
+		{305*time.Second + 400*time.Millisecond, "5m5s"},
+		{time.Hour, "1h"},
+		{90 * time.Minute, "1h30m"},
+		{time.Hour + time.Second, "1h0m1s"},
+		{24 * time.Hour, "1d"},
+		{25 * time.Hour, "25h"},
+		{30 * 24 * time.Hour, "30d"},
+		{-time.Hour, "-1h"},
+	} {
+		if got := format.Length(c.in); got != c.want {
+			t.Errorf("%s, want %s", got, c.want)
+		}
+	}
+}
+
 func TestNumber(t *testing.T) {
 	for _, c := range []struct {
 		in   float64

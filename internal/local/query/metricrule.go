@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"apmapp/internal/format"
 )
 
 // window matches the ranges of time of queries.
@@ -254,7 +256,7 @@ func (r *metricRule) readings(src Source, c *Catalog, m *Monitor, now time.Time,
 	for _, l := range f.lines {
 		one := reading{group: l.group, value: l.values[0], last: l.last}
 		if math.IsNaN(one.value) && r.shift > 0 {
-			one.skipped = fmt.Sprintf("no value both in the window and %s before it", r.shift)
+			one.skipped = fmt.Sprintf("no value both in the window and %s before it", format.Length(r.shift))
 		} else if math.IsNaN(one.value) {
 			one.skipped = "no value in the window"
 		} else if m.Options.RequireFullWindow && !r.full(src, from, to, l.group, n) {
@@ -361,7 +363,7 @@ func (r *metricRule) unusual(src Source, to time.Time, n *notes) []reading {
 		}
 		recorded := time.Duration(end-(begin+int64(first)*r.interval)) * time.Second
 		if need := c.history(); recorded < need {
-			one.skipped = fmt.Sprintf("'%s' needs %s of history, the recording has %s", c.texts[0], need, recorded.Round(time.Minute))
+			one.skipped = fmt.Sprintf("'%s' needs %s of history, the recording has %s", c.texts[0], format.Length(need), format.Length(recorded.Round(time.Minute)))
 		} else if one.value = share(r.alert); math.IsNaN(one.value) {
 			one.skipped = "no value in the window"
 		} else {

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"apmapp/internal/format"
 )
 
 // Variable is the choice for a template variable of a dashboard.
@@ -227,7 +229,7 @@ func (r *Request) Series(src Source, from, to time.Time, step time.Duration) Res
 	}
 	for _, l := range result.Lines {
 		if begin := floor(to.Unix()-1, l.Step); l.Step >= 60 && begin+l.Step > to.Unix() {
-			n.add(fmt.Sprintf("the interval of %s from %s has not ended", (time.Duration(l.Step) * time.Second), time.Unix(begin, 0).UTC().Format("15:04 UTC")))
+			n.add(fmt.Sprintf("the interval of %s from %s has not ended", format.Length(time.Duration(l.Step)*time.Second), time.Unix(begin, 0).UTC().Format("15:04 UTC")))
 		}
 	}
 	result.Notes = *n

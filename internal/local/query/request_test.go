@@ -164,7 +164,7 @@ func TestTimeseries(t *testing.T) {
 		{"a limit", `{"queries": [` + metricQuery("g", "avg:g{*} by {host}", "") + `], "formulas": [{"formula": "g", "limit": {"count": 1, "order": "desc"}}]}`,
 			0, 30, 10, "g host:b 10 20 30", 0, 10, ""},
 		{"an hour's bucket in a frame of five minutes", `{"q": "sum:day{*}.rollup(sum, 3600)"}`, 4000, 4300, 0, "sum:day{*}.rollup(sum, 3600) 3", 3600, 3600,
-			"the interval of 1h0m0s from 09:00 UTC has not ended"},
+			"the interval of 1h from 09:00 UTC has not ended"},
 		{"a bucket that has ended", `{"q": "sum:day{*}.rollup(sum, 3600)"}`, 0, 3600, 0, "sum:day{*}.rollup(sum, 3600) 3", 0, 3600, ""},
 		{"two intervals", `{"q": "avg:g{host:a}.rollup(avg, 20), avg:g{host:a}.rollup(sum, 60)"}`, 0, 60, 0,
 			"avg:g{host:a}.rollup(avg, 20) 1.5 3.5 5.5 | avg:g{host:a}.rollup(sum, 60) 21 _ _", 0, 20, ""},

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"apmapp/internal/format"
 )
 
 // SLO is a parsed SLO.
@@ -258,7 +260,7 @@ func (s *SLO) Status(src Source, timeframe string, now time.Time) SLOStatus {
 	status.Recorded = length
 	if since := src.Since(); since.After(from) {
 		status.Recorded = max(now.Sub(since), 0)
-		n.add(fmt.Sprintf("of the %s recorded; earlier data is unknown", status.Recorded.Round(time.Second)))
+		n.add(fmt.Sprintf("of the %s recorded; earlier data is unknown", format.Length(status.Recorded)))
 	}
 	if s.Type == "metric" {
 		if status.Good, status.Bad, ok = s.events(src, from, now, n); ok {

@@ -56,7 +56,7 @@ func TestCountSLO(t *testing.T) {
 		if numbers([]float64{got.SLI, got.Remaining}) != numbers([]float64{c.sli, c.remaining}) || got.State != c.state {
 			t.Errorf("hits %s, errors %s: SLI %g, remaining %g, %s; want %g, %g, %s", c.hits, c.errors, got.SLI, got.Remaining, got.State, c.sli, c.remaining, c.state)
 		}
-		if got.Recorded != time.Hour || strings.Join(got.Notes, "") != "of the 1h0m0s recorded; earlier data is unknown" {
+		if got.Recorded != time.Hour || strings.Join(got.Notes, "") != "of the 1h recorded; earlier data is unknown" {
 			t.Errorf("recorded %s, notes %q", got.Recorded, got.Notes)
 		}
 	}

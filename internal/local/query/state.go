@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"apmapp/internal/format"
 )
 
 // Group is the state of one group of a monitor.
@@ -161,7 +163,7 @@ func (m *Monitor) withoutData(g *group, silence time.Duration) (State, string) {
 	case o.NotifyNoData && silence >= cmp.Or(o.NoDataTimeframe, 2*m.windowLength()):
 		return NoData, ""
 	case o.Timeout > 0 && silence >= o.Timeout && g.State != OK:
-		return OK, fmt.Sprintf("no data for %s (timeout_h)", o.Timeout)
+		return OK, fmt.Sprintf("no data for %s (timeout_h)", format.Length(o.Timeout))
 	}
 	if silence < m.windowLength() {
 		return g.State, ""

@@ -124,16 +124,16 @@ func TestChanges(t *testing.T) {
 		{"pct_change(sum(last_5m),last_5m):avg:g{host:a} > 5", 600, "1142"}, // a sum of shares, as the page warns
 		{"pct_change(avg(last_5m),last_5m):avg:down{*} > -50", 600, "-50"},
 		{"change(avg(last_5m),last_5m):avg:down{*} > -50", 600, "-5"},
-		{"pct_change(avg(last_5m),last_5m):avg:zero{*} > 5", 600, "_ (no value both in the window and 5m0s before it)"}, // x/0
+		{"pct_change(avg(last_5m),last_5m):avg:zero{*} > 5", 600, "_ (no value both in the window and 5m before it)"}, // x/0
 		{"change(avg(last_5m),last_5m):avg:zero{*} > 5", 600, "5"},
 		{"change(avg(last_1m),last_2m):avg:agent{*} > 5", 240, "20"},      // four points of a minute are one interval
 		{"pct_change(avg(last_2m),last_2m):avg:agent{*} > 5", 240, "150"}, // 200 and 100
-		{"change(avg(last_5m),last_1h):avg:g{host:a} > 5", 300, "_ (no value both in the window and 1h0m0s before it)"},
-		{"change(avg(last_5m),last_1h):avg:g{host:a} > 5", 3900, "_ (no value both in the window and 1h0m0s before it)"}, // only the past
-		{"change(sum(last_5m),last_5m):sum:hits{*}.as_count() > 5", 600, "180"},                                          // 330 - 150
-		{"change(sum(last_5m),last_5m):sum:hits{*} > 5", 600, "200"},                                                     // four pairs
-		{"pct_change(sum(last_5m),last_5m):sum:hits{*}.as_count() > 5", 600, "120"},                                      // 100 × 180 / 150
-		{"pct_change(sum(last_5m),last_5m):sum:errors{*}.as_count() / sum:hits{*}.as_count() > 5", 600, "36.36"},         // of 5/150 to 15/330
+		{"change(avg(last_5m),last_1h):avg:g{host:a} > 5", 300, "_ (no value both in the window and 1h before it)"},
+		{"change(avg(last_5m),last_1h):avg:g{host:a} > 5", 3900, "_ (no value both in the window and 1h before it)"}, // only the past
+		{"change(sum(last_5m),last_5m):sum:hits{*}.as_count() > 5", 600, "180"},                                      // 330 - 150
+		{"change(sum(last_5m),last_5m):sum:hits{*} > 5", 600, "200"},                                                 // four pairs
+		{"pct_change(sum(last_5m),last_5m):sum:hits{*}.as_count() > 5", 600, "120"},                                  // 100 × 180 / 150
+		{"pct_change(sum(last_5m),last_5m):sum:errors{*}.as_count() / sum:hits{*}.as_count() > 5", 600, "36.36"},     // of 5/150 to 15/330
 	} {
 		m := metricMonitor(t, c.query, "", "")
 		if got := measure(t, src, m, c.at); got != c.want {
@@ -229,7 +229,7 @@ func TestStates(t *testing.T) {
 		{"no data after the timeframe", query, `"critical": 5`, `, "notify_no_data": true, "no_data_timeframe": 3`, "6 _ _ _ _ 6 1", "1 Alert!, 3 No Data!, 6 Alert!, 7 OK!"},
 		{"no data after twice the window by default", "avg(last_2m):avg:g{*} > 5", `"critical": 5`, `, "notify_no_data": true`, "1 _ _ _ _ 1 1", "1 OK, 4 No Data!, 6 OK!"},
 		{"before the first data a monitor waits", query, `"critical": 5`, `, "notify_no_data": true, "no_data_timeframe": 2`, "_ _ _ _ 1 6", "5 OK, 6 Alert!"},
-		{"timeout_h", query, `"critical": 5`, `, "timeout_h": 1`, "6 " + repeat("_", 65), "1 Alert!, 60 OK! (no data for 1h0m0s (timeout_h))"},
+		{"timeout_h", query, `"critical": 5`, `, "timeout_h": 1`, "6 " + repeat("_", 65), "1 Alert!, 60 OK! (no data for 1h (timeout_h))"},
 		{"timeout_h resolves no OK", query, `"critical": 5`, `, "timeout_h": 1`, "1 " + repeat("_", 65), "1 OK"},
 		{"on_missing_data: show_no_data", query, `"critical": 5`, `, "on_missing_data": "show_no_data"`, "6 _ _ 1", "1 Alert!, 2 No Data, 4 OK"},
 		{"on_missing_data: show_and_notify_no_data", query, `"critical": 5`, `, "on_missing_data": "show_and_notify_no_data"`, "6 _ _ 1", "1 Alert!, 2 No Data!, 4 OK!"},
@@ -581,9 +581,9 @@ func TestSeasonalAnomalies(t *testing.T) {
 		{"as in the hours before", strings.Repeat(hour, 4), "hourly", "0"},
 		{"100 at a time of 10", strings.Repeat(hour, 3) + strings.Repeat(" 100", 50), "hourly", "1"},
 		{"10 at a time of 100", strings.Repeat(hour, 3) + strings.Repeat(" 10", 25), "hourly", "1"},
-		{"two hours are too few", strings.Repeat(hour, 2), "hourly", "_ ('agile' needs 3h0m0s of history, the recording has 2h0m0s)"},
-		{"a day needs three days", strings.Repeat(hour, 4), "daily", "_ ('agile' needs 72h0m0s of history, the recording has 4h0m0s)"},
-		{"a week needs three weeks", strings.Repeat(hour, 4), "weekly", "_ ('agile' needs 504h0m0s of history, the recording has 4h0m0s)"},
+		{"two hours are too few", strings.Repeat(hour, 2), "hourly", "_ ('agile' needs 3h of history, the recording has 2h)"},
+		{"a day needs three days", strings.Repeat(hour, 4), "daily", "_ ('agile' needs 3d of history, the recording has 4h)"},
+		{"a week needs three weeks", strings.Repeat(hour, 4), "weekly", "_ ('agile' needs 21d of history, the recording has 4h)"},
 	} {
 		src := record(t, "gauge g{a:b} 60"+c.values)
 		if got := measure(t, src, query(c.seasonality), 60*len(strings.Fields(c.values))); got != c.want {
@@ -592,7 +592,7 @@ func TestSeasonalAnomalies(t *testing.T) {
 	}
 	src := record(t, "gauge g{a:b} 60"+strings.Repeat(hour, 4))
 	src.since = at(2 * 3600) // what is older is not known
-	if got := measure(t, src, query("hourly"), 4*3600); !strings.Contains(got, "the recording has 2h0m0s") {
+	if got := measure(t, src, query("hourly"), 4*3600); !strings.Contains(got, "the recording has 2h") {
 		t.Errorf("got %s", got)
 	}
 	if got := measure(t, src, query("hourly"), 3600); got != "" {

@@ -14,6 +14,7 @@ import (
 
 	"apmapp/internal/local/query"
 
+	"apmapp/internal/format"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -99,16 +100,7 @@ func (d *Duration) UnmarshalYAML(n *yaml.Node) error {
 	return nil
 }
 
-func (d Duration) String() string {
-	s := time.Duration(d).String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
-}
+func (d Duration) String() string { return format.Length(time.Duration(d)) }
 
 var inDays = regexp.MustCompile(`^([0-9]{1,3})d`)
 

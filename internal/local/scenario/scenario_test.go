@@ -114,7 +114,7 @@ func TestFilesThatAreRefused(t *testing.T) {
 		"monitor: gauge\ntests:\n- for: 1m": "tests[0] \"\": name is missing",
 		"monitor: gauge\ntests:\n- name: a\n  for: 1m":                                                               `tests[0] "a": expects nothing`,
 		"monitor: gauge\ntests:\n- name: a" + expects:                                                                "from 0s to 0s there are 0 minutes to evaluate, want 1 to 10080",
-		"monitor: gauge\ntests:\n- name: a\n  for: 8d" + expects:                                                     "from 0s to 192h there are 11520 minutes to evaluate",
+		"monitor: gauge\ntests:\n- name: a\n  for: 8d" + expects:                                                     "from 0s to 8d there are 11520 minutes to evaluate",
 		"monitor: gauge\ntests:\n- name: a\n  for: 5m\n  after: 5m" + expects:                                        "from 5m to 5m there are 0 minutes",
 		"monitor: gauge\ntests:\n- name: a\n  for: x" + expects:                                                      `line 4: "x" is not a time such as 90s, 5m, 4h or 3d`,
 		"monitor: gauge\ntests:\n- name: a\n  for: -5m" + expects:                                                    `"-5m" is not a time`,
@@ -174,7 +174,7 @@ func TestDurations(t *testing.T) {
 			t.Errorf("%s: %s, %v; want %s", text, got, err, want)
 		}
 	}
-	for d, want := range map[time.Duration]string{90 * time.Second: "1m30s", 5 * time.Minute: "5m", 90 * time.Minute: "1h30m", 72 * time.Hour: "72h", 10 * time.Second: "10s", 100 * time.Minute: "1h40m"} {
+	for d, want := range map[time.Duration]string{90 * time.Second: "1m30s", 5 * time.Minute: "5m", 90 * time.Minute: "1h30m", 72 * time.Hour: "3d", 10 * time.Second: "10s", 100 * time.Minute: "1h40m"} {
 		if got := Duration(d).String(); got != want {
 			t.Errorf("%s, want %s", got, want)
 		}

@@ -25,7 +25,7 @@ import (
 // definitionFunctions are the functions of templates of definitions.
 var definitionFunctions = template.FuncMap{
 	"optional":   optional,
-	"spantext":   spanText,
+	"length":     format.Length,
 	"markdown":   rendered,
 	"stateclass": stateClass,
 	"checkclass": func(state string) string {
@@ -85,20 +85,9 @@ func choiceOf(q url.Values) (definitions.Choice, error) {
 func spans() string {
 	var all []string
 	for _, s := range definitions.Spans {
-		all = append(all, spanText(s))
+		all = append(all, format.Length(s))
 	}
 	return strings.Join(all, ", ")
-}
-
-// spanText writes a time frame, such as 5m or 1h.
-func spanText(d time.Duration) string {
-	if d >= 24*time.Hour && d%(24*time.Hour) == 0 {
-		return fmt.Sprintf("%dd", d/(24*time.Hour))
-	}
-	if d >= time.Hour && d%time.Hour == 0 {
-		return fmt.Sprintf("%dh", d/time.Hour)
-	}
-	return fmt.Sprintf("%dm", d/time.Minute)
 }
 
 func (v *viewer) dashboards(w http.ResponseWriter, _ *http.Request) {
