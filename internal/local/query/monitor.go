@@ -124,7 +124,7 @@ func (m *Monitor) History(src Source, c *Catalog, from, to time.Time, step time.
 		r.Notes = []string{m.Unevaluated}
 		return r
 	}
-	if m.Members() != nil { // the states of members are those of now
+	if m.Members() != nil { // members have only the states of now
 		r.Notes = []string{"a composite monitor has states, no values"}
 		return r
 	}
