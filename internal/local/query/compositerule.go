@@ -170,7 +170,7 @@ func (r *compositeRule) reading(m *Monitor, members []*Monitor, together []*grou
 	}
 	one.state = r.root(states)
 	if one.state == NoData && !m.Options.NotifyNoData {
-		one.state, one.skipped = Waiting, "the result is No Data, of which the monitor does not notify: the last state stays"
+		one.state, one.skipped = Waiting, "the result is No Data, and the monitor does not notify of that: the last state stays"
 	}
 	return one
 }
