@@ -59,7 +59,7 @@ func (p *compositeParser) and(depth int) (statusOf, error) {
 	return p.joined(depth, "&&", p.not, func(a, b State) State { return min(a, b) })
 }
 
-// joined parses operands that an operator joins. The order of states is that of severity: the
+// joined parses operands that an operator joins. States are in the order of severity: the
 // more severe one of two is alert-worthy if one of them is, the less severe one if both are.
 func (p *compositeParser) joined(depth int, operator string, operand func(int) (statusOf, error), join func(a, b State) State) (statusOf, error) {
 	if depth > maxDepth {
