@@ -469,6 +469,10 @@ func TestAgents(t *testing.T) {
 		url := answering(t, infoOf(usualInfo, rates(`{"service:,env:": 0}`)))
 		examine(t, configure(t, variables{"DD_TRACE_AGENT_URL": url, "DD_TRACE_SAMPLE_RATE": "1"}, noMySQL(t))).expect(t, "sampling", ok("traces are kept"))
 	})
+	t.Run("traces leave by OTLP", func(t *testing.T) {
+		env := variables{"DD_TRACE_AGENT_URL": answering(t, infoOf(usualInfo, takeAll)), "OTEL_TRACES_EXPORTER": "otlp"}
+		examine(t, configure(t, env, noMySQL(t))).expect(t, "test trace", ok("sent by OTLP, so whether it was accepted is not checked"))
+	})
 	t.Run("no /info, so nothing is known about profiles", func(t *testing.T) {
 		url := answering(t, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Datadog-Agent-Version", "6.0.0")
