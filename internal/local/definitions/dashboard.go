@@ -417,7 +417,11 @@ func (p *painter) monitors(w *Widget, definition map[string]any, _ time.Time) (e
 
 // checks counts the groups of a service check by their latest status.
 func (p *painter) checks(w *Widget, definition map[string]any, from time.Time) error {
-	groups, err := query.CheckStatuses(p.d.source, text(definition["check"]), textsOf(definition["tags"]), textsOf(definition["group_by"]), p.variables, from, p.to.Add(time.Second))
+	tags := textsOf(definition["tags"])
+	if group := text(definition["group"]); group != "" && text(definition["grouping"]) == "check" { // one group, not all of them
+		tags = append(tags, group)
+	}
+	groups, err := query.CheckStatuses(p.d.source, text(definition["check"]), tags, textsOf(definition["group_by"]), p.variables, from, p.to.Add(time.Second))
 	if err != nil {
 		return err
 	}

@@ -29,7 +29,7 @@ func board(t *testing.T, choice Choice, files fstest.MapFS, widgets ...string) *
 	time.Sleep(10 * time.Second)
 	s.AddPacket("load:1|g|#host:a\nload:50|g|#host:b")
 	time.Sleep(10 * time.Second)
-	s.AddPacket("load:5|g|#host:a\nload:50|g|#host:b")
+	s.AddPacket("load:5|g|#host:a\nload:50|g|#host:b\n_sc|up|0|h:a\n_sc|up|2|h:b")
 	s.AddLog(wire.DecodeLog([]byte(`{"time":"`+time.Now().Format(time.RFC3339Nano)+`","level":"ERROR","msg":"refused","service":"web","host":"a"}`), time.Now()))
 	time.Sleep(10 * time.Second)
 	d.Evaluate(time.Now())
@@ -55,6 +55,8 @@ func TestWidgetsOfOthers(t *testing.T) {
 				all = append(all, b.Group+"="+b.Cell.Text)
 			}
 			return strings.Join(all, " ")
+		case w.Checks != nil:
+			return fmt.Sprint(w.Checks)
 		case w.Events != nil:
 			return fmt.Sprint(w.Events.Columns, len(w.Events.Rows))
 		case w.Chart != nil:
@@ -89,7 +91,7 @@ func TestWidgetsOfOthers(t *testing.T) {
 		{one(`"type":"query_table"`, `{"q":"avg:load{*} by {host}","aggregator":"last","alias":"now","order":"asc"},{"q":"max:load{host:b} by {host}","aggregator":"sum","alias":"all"}`),
 			"[now all] [{a [{<nil> 5 } {<nil> – }]} {b [{<nil> 50 } {<nil> 100 }]}]", ""},
 		{`{"type":"query_table","requests":[]}`, "Not drawn here: the widget has no requests.", ""},
-		{one(`"type":"toplist"`, `{"log_query":{"index":"*"}}`), "Not drawn here: the older form log_query is not evaluated here.", ""},
+		{one(`"type":"toplist"`, `{"log_query":{"index":"*"}}`), `Not drawn here: log_query: compute: the aggregation "" is not evaluated here.`, ""},
 		{one(`"type":"sunburst"`, `{"q":"avg:load{*} by {host}"}`), "b=50 a=3", "a sunburst in Datadog, a list here"},
 		{one(`"type":"treemap"`, `{"q":"avg:load{host:c} by {host}"}`), "Not drawn here: no data in this time.", ""},
 		{one(`"type":"timeseries","markers":[{"value":"y=3","display_type":"error dashed"},{"value":"y > 5"},{"value":"y = NaN"}],"events":[{"q":"sources:deploy"}]`, `{"q":"avg:load{*}","display_type":"overlay"}`),
@@ -101,6 +103,10 @@ func TestWidgetsOfOthers(t *testing.T) {
 		{`{"type":"log_stream","query":"accepted"}`, "[timestamp message] 0", "Of what is kept in memory: traces with errors and slow ones are kept longest."},
 		{one(`"type":"toplist"`, `{"queries":[{"data_source":"metrics","name":"a","query":"avg:load{host:a} by {host}"},{"data_source":"metrics","name":"b","query":"avg:load{host:b} by {host}"}],"formulas":[{"formula":"b"},{"formula":"a"}]}`), "b=50", ""},
 		{one(`"type":"toplist"`, `{"queries":[{"data_source":"metrics","name":"a","query":"avg:load{host:a} by {host}"}],"formulas":[{"formula":"a / 0"}]}`), "Not drawn here: no data in this time.", ""},
+		{one(`"type":"query_value"`, `{"log_query":{"index":"*","search":{"query":"service:web"},"compute":{"aggregation":"count"}}}`), "1", ""},
+		{`{"type":"check_status","check":"up","grouping":"check","group":"host:a","tags":["*"],"group_by":["host"]}`, "[{OK 1} {Warning 0} {Critical 0} {Unknown 0}]", ""},
+		{`{"type":"check_status","check":"up","grouping":"check","group":"$host","tags":[]}`, "[{OK 0} {Warning 0} {Critical 1} {Unknown 0}]", ""},
+		{`{"type":"check_status","check":"up","grouping":"cluster","group":"host:a","tags":["*"],"group_by":["host"]}`, "[{OK 1} {Warning 0} {Critical 1} {Unknown 0}]", ""},
 		{`{"type":"alert_graph","alert_id":"77","viz_type":"timeseries"}`, "1 lines [{40 error alert}]", ""},
 		{`{"type":"alert_graph","alert_id":"78","viz_type":"timeseries"}`, `Not drawn here: monitors of the type "rum alert" are not evaluated here.`, ""},
 		{`{"type":"alert_value","alert_id":77,"precision":1}`, "50 bad", ""},

@@ -45,7 +45,7 @@ func parseEvents(o object, v Variables) (*events, error) {
 		return nil, fmt.Errorf("compute: %w", err)
 	}
 	if n := o.object("compute").number("interval"); n != nil {
-		q.notes = append(q.notes, fmt.Sprintf("the interval of %g ms of a query of %s is not evaluated here", *n, q.source))
+		q.notes = append(q.notes, fmt.Sprintf("the interval of %g s of a query of %s is not evaluated here", *n/1000, q.source))
 	}
 	if indexes := o.texts("indexes"); len(indexes) > 0 && !slices.Contains(indexes, "*") {
 		q.notes = append(q.notes, fmt.Sprintf("indexes do not exist here: a query of %s reads all", q.source))

@@ -70,10 +70,13 @@ func parseRequest(o object, v Variables) (*Request, error) {
 	if o.text("q") != "" {
 		return r, r.parseOld(o, v)
 	}
+	list := o.objects("queries")
 	if old := olderQuery(o); old != "" {
-		return nil, fmt.Errorf("the older form %s is not evaluated here", old)
+		if list = olderEvents(o.object(old), old); list == nil {
+			return nil, fmt.Errorf("the older form %s is not evaluated here", old)
+		}
 	}
-	queries, order, err := parseQueries(o.objects("queries"), v)
+	queries, order, err := parseQueries(list, v)
 	if err != nil {
 		return nil, err
 	}
@@ -164,6 +167,39 @@ func olderQuery(o object) string {
 		}
 	}
 	return ""
+}
+
+// olderEvents returns queries of logs or spans in the newer form, one for each computation.
+func olderEvents(o object, form string) (all []object) {
+	source := map[string]string{"log_query": "logs", "apm_query": "spans"}[form]
+	if source == "" {
+		return nil
+	}
+	metric := func(of map[string]any) map[string]any { // a facet, of computations and sorts
+		of = maps.Clone(of)
+		if of["facet"] != nil {
+			of["metric"] = of["facet"]
+		}
+		return of
+	}
+	groups := []any{}
+	for _, g := range o.objects("group_by") {
+		group := maps.Clone(g.fields)
+		if sort := g.object("sort"); sort.fields != nil {
+			group["sort"] = metric(sort.fields)
+		}
+		groups = append(groups, group)
+	}
+	computations := o.objects("multi_compute")
+	if len(computations) == 0 {
+		computations = []object{o.object("compute")}
+	}
+	for i, c := range computations {
+		fields := map[string]any{"data_source": source, "name": fmt.Sprintf("query%d", i+1), "search": map[string]any(o.object("search").fields),
+			"compute": metric(c.fields), "indexes": []any{o.text("index")}, "group_by": groups}
+		all = append(all, object{o.at, fields, o.err})
+	}
+	return all
 }
 
 // parseOld parses q: expressions that are separated by commas. The request has the

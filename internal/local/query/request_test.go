@@ -119,6 +119,44 @@ func TestOlderRequests(t *testing.T) {
 	}
 }
 
+// The older forms of queries of logs and spans have a facet where the newer ones have a metric.
+// Source: the API's specification (LogQueryDefinition).
+func TestOlderQueriesOfEvents(t *testing.T) {
+	line := func(status string, n float64) map[string]any {
+		return map[string]any{"service": "web", "status": status, "@n": n}
+	}
+	src := spans(t, line("error", 5), line("error", 1), line("warn", 9), line("info", 2))
+	for i := range src.events {
+		e := src.events[i].(event)
+		e.source = "logs"
+		src.events[i] = e
+	}
+	newer := func(compute, sort string) string {
+		return `{"queries": [{"data_source": "logs", "name": "q", "search": {"query": "service:web"}, "compute": ` + compute + `, "group_by": [{"facet": "status", "limit": 2, "sort": ` + sort + `}]}]}`
+	}
+	oldForm := func(compute, sort string) string {
+		return `{"log_query": {"index": "*", "search": {"query": "service:web"}, ` + compute + `, "group_by": [{"facet": "status", "limit": 2, "sort": ` + sort + `}]}}`
+	}
+	for old, want := range map[string]string{
+		oldForm(`"compute": {"aggregation": "count"}`, `{"aggregation": "count", "order": "desc"}`):                               newer(`{"aggregation": "count"}`, `{"aggregation": "count", "order": "desc"}`),
+		oldForm(`"compute": {"aggregation": "max", "facet": "@n"}`, `{"aggregation": "avg", "facet": "@n", "order": "asc"}`):      newer(`{"aggregation": "max", "metric": "@n"}`, `{"aggregation": "avg", "metric": "@n", "order": "asc"}`),
+		oldForm(`"multi_compute": [{"aggregation": "count"}, {"aggregation": "max", "facet": "@n"}]`, `{"aggregation": "count"}`): newer(`{"aggregation": "count"}`, `{"aggregation": "count"}`),
+	} {
+		got, want := request(t, old).Values(src, at(0), at(60)), request(t, want).Values(src, at(0), at(60))
+		if len(got.Rows) != len(want.Rows) || len(got.Rows) == 0 {
+			t.Fatalf("%s: %s, want %s", old, got.written(), want.written())
+		}
+		if strings.Contains(old, "multi_compute") && (len(got.Columns) != 2 || got.Rows[0].Values[1] != 5) {
+			t.Errorf("%s: %v of %s, want 5 as the second number of errors", old, got.Columns, got.written())
+		}
+		for i, r := range want.Rows {
+			if row := got.Rows[i]; row.Group.String() != r.Group.String() || row.Values[0] != r.Values[0] {
+				t.Errorf("%s: %s, want %s", old, got.written(), want.written())
+			}
+		}
+	}
+}
+
 // close1 reports whether two single numbers differ by 1 % at most.
 func close1(got, want string) bool {
 	var a, b float64
@@ -275,7 +313,7 @@ func TestEvents(t *testing.T) {
 		t.Errorf("in another time frame: %s, want 2", got)
 	}
 	odd := request(t, `{"queries": [{"data_source": "spans", "name": "s", "search": {"query": "service:web"}, "indexes": ["main"], "compute": {"aggregation": "count", "interval": 60000}}]}`)
-	if got := strings.Join(odd.Values(src, at(0), at(100)).Notes, "; "); got != "the interval of 60000 ms of a query of spans is not evaluated here; indexes do not exist here: a query of spans reads all" {
+	if got := strings.Join(odd.Values(src, at(0), at(100)).Notes, "; "); got != "the interval of 60 s of a query of spans is not evaluated here; indexes do not exist here: a query of spans reads all" {
 		t.Errorf("notes %q", got)
 	}
 	if got := request(t, query(count, "")).Values(src, at(0), at(100)).Notes; len(got) > 0 {
@@ -419,22 +457,25 @@ func TestRequestsThatAreRefused(t *testing.T) {
 		`{"q": "avg:g{*} avg:g{*}"}`:    "unexpected",
 		`{"q": 5}`:                      "q is not a text: 5",
 		`{"queries": 5}`:                "queries is not a list: 5",
-		`{"log_query": {"index": "*"}}`: "the older form log_query is not evaluated here",
-		`{"q": "avg:g{*}", "aggregator": "median"}`:                                                                                                                `the aggregator "median" is not evaluated here`,
-		`{"queries": [5]}`:                                                                                                                                         "queries is not a list of objects",
-		`{"queries": [` + g + `], "formulas": [{"formula": "h"}]}`:                                                                                                 `formulas[0]: "h": unknown query "h"; the queries are g`,
-		`{"queries": [` + g + `,` + g + `]}`:                                                                                                                       `queries[1]: the name "g" is repeated`,
-		`{"queries": [{"data_source": "process", "name": "p"}]}`:                                                                                                   `queries[0]: the data source "process" is not evaluated here`,
-		`{"queries": [` + metricQuery("g", "avg:g{*}", "median") + `]}`:                                                                                            `the aggregator "median" is not evaluated here`,
-		`{"queries": [` + metricQuery("g", "avg:g{", "") + `]}`:                                                                                                    "{ lacks its }",
-		`{"queries": [` + g + `], "sort": {"order_by": [{"type": "formula", "index": 1}]}}`:                                                                        "there is no formula 1",
-		`{"queries": [` + g + `], "sort": {"order_by": [{"type": "formula", "index": -1}]}}`:                                                                       "there is no formula -1",
-		`{"queries": [` + g + `], "sort": {"order_by": [{"type": "nonsense"}]}}`:                                                                                   `the type "nonsense" is not evaluated here`,
-		`{"queries": [{"data_source": "spans", "name": "s", "search": {"query": "("}, "compute": {"aggregation": "count"}}]}`:                                      "a term is missing",
-		`{"queries": [{"data_source": "spans", "name": "s", "compute": {"aggregation": "mode"}}]}`:                                                                 `the aggregation "mode" is not evaluated here`,
-		`{"queries": [{"data_source": "spans", "name": "s", "compute": {"aggregation": "pc100", "metric": "@a"}}]}`:                                                `the aggregation "pc100"`,
-		`{"queries": [{"data_source": "spans", "name": "s", "compute": {"aggregation": "pc0", "metric": "@a"}}]}`:                                                  `the aggregation "pc0"`,
-		`{"queries": [{"data_source": "spans", "name": "s", "compute": {"aggregation": "sum"}}]}`:                                                                  "the aggregation sum needs a metric",
+		`{"rum_query": {"index": "*"}}`: "the older form rum_query is not evaluated here",
+		`{"log_query": {"search": {"query": "("}, "compute": {"aggregation": "count"}}}`: `log_query: search "(": a term is missing`,
+		`{"log_query": {"search": {"query": "a"}}}`:                                      `log_query: compute: the aggregation "" is not evaluated here`,
+		`{"log_query": 5}`:                                                                                                    "log_query is not an object: 5",
+		`{"q": "avg:g{*}", "aggregator": "median"}`:                                                                           `the aggregator "median" is not evaluated here`,
+		`{"queries": [5]}`:                                                                                                    "queries is not a list of objects",
+		`{"queries": [` + g + `], "formulas": [{"formula": "h"}]}`:                                                            `formulas[0]: "h": unknown query "h"; the queries are g`,
+		`{"queries": [` + g + `,` + g + `]}`:                                                                                  `queries[1]: the name "g" is repeated`,
+		`{"queries": [{"data_source": "process", "name": "p"}]}`:                                                              `queries[0]: the data source "process" is not evaluated here`,
+		`{"queries": [` + metricQuery("g", "avg:g{*}", "median") + `]}`:                                                       `the aggregator "median" is not evaluated here`,
+		`{"queries": [` + metricQuery("g", "avg:g{", "") + `]}`:                                                               "{ lacks its }",
+		`{"queries": [` + g + `], "sort": {"order_by": [{"type": "formula", "index": 1}]}}`:                                   "there is no formula 1",
+		`{"queries": [` + g + `], "sort": {"order_by": [{"type": "formula", "index": -1}]}}`:                                  "there is no formula -1",
+		`{"queries": [` + g + `], "sort": {"order_by": [{"type": "nonsense"}]}}`:                                              `the type "nonsense" is not evaluated here`,
+		`{"queries": [{"data_source": "spans", "name": "s", "search": {"query": "("}, "compute": {"aggregation": "count"}}]}`: "a term is missing",
+		`{"queries": [{"data_source": "spans", "name": "s", "compute": {"aggregation": "mode"}}]}`:                            `the aggregation "mode" is not evaluated here`,
+		`{"queries": [{"data_source": "spans", "name": "s", "compute": {"aggregation": "pc100", "metric": "@a"}}]}`:           `the aggregation "pc100"`,
+		`{"queries": [{"data_source": "spans", "name": "s", "compute": {"aggregation": "pc0", "metric": "@a"}}]}`:             `the aggregation "pc0"`,
+		`{"queries": [{"data_source": "spans", "name": "s", "compute": {"aggregation": "sum"}}]}`:                             "the aggregation sum needs a metric",
 		`{"queries": [{"data_source": "spans", "name": "s", "compute": {"aggregation": "count"}, "group_by": [{"facet": "a", "sort": {"aggregation": "mode"}}]}]}`: `the aggregation "mode"`,
 	} {
 		if _, err := ParseRequest(parsed(t, body), nil); err == nil || !strings.Contains(err.Error(), want) {

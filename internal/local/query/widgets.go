@@ -2,13 +2,14 @@ package query
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
 )
 
 // Search returns the monitors that a search of the widget manage_status selects, such as
-// tag:("service:web" AND "env:dev"). Its keys are tag, title, type, status and priority.
+// tag:("service:web" AND "env:dev"). Its keys are tag, title, type, status, priority and metric.
 func (c *Catalog) Search(text string) ([]*Monitor, error) {
 	s, err := ParseSearch("monitors", text, nil)
 	if err != nil {
@@ -16,7 +17,7 @@ func (c *Catalog) Search(text string) ([]*Monitor, error) {
 	}
 	for _, key := range attributesOf(s.root) {
 		if !slices.Contains(searchable, key) {
-			return nil, fmt.Errorf("search %q: monitors are searched here by %s, not by %s", text, strings.Join(searchable[:5], ", "), key)
+			return nil, fmt.Errorf("search %q: monitors are searched here by %s, not by %s", text, strings.Join(searchable[:6], ", "), key)
 		}
 	}
 	var all []*Monitor
@@ -29,7 +30,7 @@ func (c *Catalog) Search(text string) ([]*Monitor, error) {
 }
 
 // searchable are the keys of searches for monitors. Words without a key have the last one.
-var searchable = []string{"tag", "title", "type", "status", "priority", "message"}
+var searchable = []string{"tag", "title", "type", "status", "priority", "metric", "message"}
 
 // attributesOf returns the names of the attributes that a condition reads.
 func attributesOf(c condition) (names []string) {
@@ -52,6 +53,9 @@ func attributesOf(c condition) (names []string) {
 	return names
 }
 
+// metricOf matches the metrics of a query.
+var metricOf = regexp.MustCompile(`[a-z0-9.]:([A-Za-z][A-Za-z0-9_.]*)\{`)
+
 // searched is a monitor as a search reads it.
 type searched struct{ m *Monitor }
 
@@ -70,6 +74,12 @@ func (s searched) Attribute(name string) (any, bool) {
 		return s.m.State().String(), true
 	case "priority":
 		return strings.ToLower(s.m.Priority), s.m.Priority != ""
+	case "metric": // also of monitors that are not evaluated
+		names := []string{}
+		for _, found := range metricOf.FindAllStringSubmatch(s.m.Query, -1) {
+			names = append(names, found[1])
+		}
+		return names, true
 	}
 	return nil, false
 }

@@ -8,7 +8,7 @@ import (
 
 func TestMonitorSearch(t *testing.T) {
 	c := &Catalog{Monitors: []*Monitor{
-		{Key: "a", Name: "web: high error rate", Type: "query alert", Tags: NewTags("env:dev", "service:web"), Priority: "P2"},
+		{Key: "a", Name: "web: high error rate", Type: "query alert", Tags: NewTags("env:dev", "service:web"), Priority: "P2", Query: "sum(last_5m):sum:web.errors{*}.as_count() / sum:web.hits{*}.as_count() > 1"},
 		{Key: "b", Name: "web: no requests", Type: "slo alert", Tags: NewTags("env:dev", "service:other"), groups: []*group{{Group: Group{State: Alert}}}},
 		{Key: "c", Name: "c", Type: "service check", Tags: nil},
 	}}
@@ -23,6 +23,9 @@ func TestMonitorSearch(t *testing.T) {
 		`type:"slo alert"`:                     "b",
 		`status:Alert`:                         "b",
 		`priority:p2`:                          "a",
+		`metric:web.hits`:                      "a",
+		`metric:web*`:                          "a",
+		`-metric:web.hits`:                     "bc",
 		`web`:                                  "ab",
 		`WEB -requests`:                        "a",
 	} {
@@ -39,7 +42,7 @@ func TestMonitorSearch(t *testing.T) {
 		`tag:("a" AND "b" OR "c")`: "AND and OR between values need parentheses",
 		`tag:("a" "b")`:            "AND or OR is missing between values",
 		`(`:                        "a term is missing",
-		`nothing:x`:                "monitors are searched here by tag, title, type, status, priority, not by nothing",
+		`nothing:x`:                "monitors are searched here by tag, title, type, status, priority, metric, not by nothing",
 		`-(tag:a OR nothing:x)`:    "not by nothing",
 		`tag:a nothing:>5`:         "not by nothing",
 	} {
