@@ -15,7 +15,7 @@ import (
 	"apmapp/internal/command"
 )
 
-func main() { command.Main(run) }
+func main() { command.MainForReader(run) }
 
 // run is main without the process: it returns the exit status.
 func run(ctx context.Context, p command.Process) int {

@@ -50,6 +50,32 @@ func Main(run func(context.Context, Process) int) {
 	os.Exit(run(untilSignal(func() {}), newProcess()))
 }
 
+// MainForReader is Main for a program that prints until it is ended. Also when the reader of
+// its standard output leaves, as head does, ctx ends, so that the program removes its files.
+// By default, the next write to the pipe would kill it.
+func MainForReader(run func(context.Context, Process) int) {
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	ctx, end := context.WithCancel(untilSignal(func() {}))
+	p := newProcess()
+	p.Stdout = &watched{p.Stdout, end}
+	os.Exit(run(ctx, p))
+}
+
+// watched discards what nobody reads any more, and calls left then.
+type watched struct {
+	io.Writer
+	left func()
+}
+
+func (w *watched) Write(b []byte) (int, error) {
+	n, err := w.Writer.Write(b)
+	if errors.Is(err, syscall.EPIPE) {
+		w.left()
+		return len(b), nil
+	}
+	return n, err
+}
+
 // MainInSteps is Main for a program that waits for something after the first
 // signal and has work to do after the wait. A second signal, more than a second
 // later, ends Process.GiveUp. A third one, again more than a second later, kills

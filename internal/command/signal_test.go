@@ -40,6 +40,15 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	case "MainInSteps":
 		MainInSteps(program)
+	case "MainForReader":
+		MainForReader(func(ctx context.Context, p Process) int {
+			for ctx.Err() == nil {
+				fmt.Fprintln(p.Stdout, "running")
+				time.Sleep(time.Millisecond)
+			}
+			fmt.Fprintln(p.Stderr, "files are removed")
+			return Success
+		})
 	default:
 		Main(program)
 	}
@@ -182,6 +191,16 @@ func (p *draining) killedBy(s syscall.Signal, earliest time.Time) {
 	}
 	if ws := p.cmd.ProcessState.Sys().(syscall.WaitStatus); !ws.Signaled() || ws.Signal() != s {
 		p.t.Errorf("ended by %v, want %v", p.cmd.ProcessState, s)
+	}
+}
+
+// head reads one line and leaves.
+func TestReaderThatLeaves(t *testing.T) {
+	t.Parallel()
+	cmd := exec.Command("/bin/sh", "-c", `{ "$0"; echo "status $?" >&2; } | head -n 1`, os.Args[0])
+	cmd.Env = append(os.Environ(), "COMMAND_TEST_PROGRAM=MainForReader")
+	if got, err := cmd.CombinedOutput(); err != nil || string(got) != "running\nfiles are removed\nstatus 0\n" {
+		t.Errorf("%v: %q", err, got)
 	}
 }
 
