@@ -56,6 +56,9 @@ func (m *Monitor) parseMetricRule(windows object) (rule, error) {
 	} else {
 		change = ""
 	}
+	if r.aggregation == "formula" {
+		return nil, errors.New("formula(…) with options.variables is not evaluated here; write the query without it, such as avg(last_5m):avg:load{*} > 5")
+	}
 	if !slices.Contains([]string{"avg", "min", "max", "sum", "percentile"}, r.aggregation) || change != "" && r.aggregation == "percentile" {
 		return nil, fmt.Errorf("%q does not begin with avg, min, max, sum or percentile of a window, nor with a change of one", m.Query)
 	}

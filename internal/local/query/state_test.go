@@ -460,6 +460,7 @@ func TestMonitorsThatAreNotEvaluated(t *testing.T) {
 		{"query alert", "change(avg(last_5m),last_5m):anomalies(avg:g{*}, 'basic', 2) > 5", "changes of anomalies are not evaluated here"},
 		{"query alert", "avg:g{*} > 5", `"(" is missing`},
 		{"query alert", "median(last_5m):avg:g{*} > 5", "does not begin with"},
+		{"query alert", `formula("query1").rollup("sum").last("5m") > 5`, "formula(…) with options.variables is not evaluated here"},
 		{"query alert", "avg(last_5y):avg:g{*} > 5", `the window "last_5y" is not evaluated here`},
 		{"query alert", "avg(current_1d):avg:g{*} > 5", "the window \"current_1d\" is not evaluated here"},
 		{"query alert", "avg(last_5m:avg:g{*} > 5", `")" is missing`},
@@ -678,6 +679,8 @@ func FuzzMonitorQuery(f *testing.F) {
 	f.Add("query alert", "avg(last_4h):anomalies(sum:hits{*}.as_rate(), 'agile', 3, interval=60, alert_window='last_15m') >= 1")
 	f.Add("service check", `"c".over("env:dev").by("host").last(4).count_by_status()`)
 	f.Add("slo alert", `burn_rate("s").over("30d").long_window("1h").short_window("5m") > 14.4`)
+	f.Add("query alert", "pct_change(sum(last_5m),5m_ago):sum:errors{*} by {host}.as_count() / sum:hits{*}.as_count() > 5")
+	f.Add("composite", "!(7 && a-b) || monitor:c")
 	src := record(f, "gauge g{host:a} 10 1 _ 3 4", "count hits{env:dev} 10 1 2", "count errors{env:dev,host:b} 10 1 _ _ 2")
 	src.checks = []CheckResult{{Time: zero, Tags: Tags{"env:dev", "host:a"}}}
 	f.Fuzz(func(t *testing.T, kind, query string) {
