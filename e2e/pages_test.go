@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"net/url"
@@ -14,10 +15,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 
 	"apmapp/e2e/browser"
 	"apmapp/internal/format"
+	"apmapp/internal/local/span"
+	"apmapp/internal/local/store"
 	"apmapp/internal/testing/poll"
 )
 
@@ -212,6 +216,38 @@ func TestSlowResource(t *testing.T) {
 	poll.True(t, "the flame graph of what changed is shown", func() bool { return strings.Contains(b.Text(t), "handlers.decodedPath") })
 	for _, e := range b.Errors() {
 		t.Errorf("error on a page: %s", e)
+	}
+}
+
+// TestAxisOfDurations: the chart of traces has a line with its duration for each power of ten
+// in it, and none below it.
+func TestAxisOfDurations(t *testing.T) {
+	t.Parallel()
+	s := store.New(0)
+	for i, d := range []time.Duration{300 * time.Microsecond, 2 * time.Millisecond, 20 * time.Millisecond, 200 * time.Millisecond, 5 * time.Second} {
+		s.AddSpans(span.Chunk{TraceID: fmt.Sprintf("%032x", i+1), Spans: []span.Span{{SpanID: 1, Service: "web", Resource: "GET /", Start: time.Now().Add(-time.Minute), Duration: d}}})
+	}
+	pages, b := pagesOf(t, s), browser.Start(t)
+	// A chart writes its texts into a canvas.
+	b.Do(t, chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
+		_, err := chromedp.Call(ctx, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: `
+			const texts = [], of = CanvasRenderingContext2D.prototype, write = of.fillText;
+			of.fillText = function (text, x, y) { texts.push([text, y]); write.apply(this, arguments) };`})
+		return err
+	}))
+	for query, want := range map[string]string{"": "1ms 10ms 100ms 1s 10s", "duration:<1s": "1ms 10ms 100ms 1s"} {
+		b.Do(t, chromedp.EmulateViewport(1280, 900), chromedp.Navigate(pages+"/traces?q="+url.QueryEscape(query)))
+		poll.True(t, "the chart is drawn", func() bool {
+			return b.Text(t) != "" && browser.Get(t, b, chromedp.Evaluate[bool](`!!document.querySelector(".u-over")`))
+		})
+		// Above the texts of the time axis, which are below the plot.
+		inPlot := browser.Get(t, b, chromedp.Evaluate[string](`(plot => texts.filter(([, y]) => y <= plot.offsetTop + plot.offsetHeight).map(([text]) => text).join(" "))(document.querySelector(".u-over"))`))
+		if inPlot != want {
+			t.Errorf("%q: %q in the plot, want %q", query, inPlot, want)
+		}
+		if all := browser.Get(t, b, chromedp.Evaluate[string](`texts.map(([text]) => text).join(" ")`)); !strings.HasSuffix(all, " "+want) || strings.Contains(all, "00:00 00:00") {
+			t.Errorf("%q: a duration is outside of the plot, or a time is repeated: %s", query, all)
+		}
 	}
 }
 

@@ -45,9 +45,13 @@ const drawCharts = (() => {
 
   // clock writes the minute, or the seconds between two minutes.
   const clock = at => new Date(at * 1000).toTimeString().slice(...(at % 60 ? [5, 8] : [0, 5]));
+  // atLeast20s: clock writes no parts of a second.
+  const atLeast20s = (_, from, to) => to - from >= 20 ? [from, to] : [(from + to) / 2 - 10, (from + to) / 2 + 10];
+  // powersOfTen are those between two values, at most eight: else every second or third.
   const powersOfTen = (_, __, low, high) => {
-    const all = [];
-    for (let v = 10 ** Math.floor(Math.log10(low)); v <= high; v *= 10) all.push(+v.toPrecision(1));
+    const first = Math.ceil(Math.log10(low) - 1e-9), last = Math.floor(Math.log10(high) + 1e-9);
+    const all = [], step = Math.ceil((last - first + 1) / 8);
+    for (let n = first; n <= last; n += step) all.push(+`1e${n}`);
     return all;
   };
 
@@ -74,8 +78,8 @@ const drawCharts = (() => {
     };
     return new uPlot({
       width: widthOf(place), height: 180,
-      scales: {y: {distr: 3}},
-      axes: [axis({values: (_, ticks) => ticks.map(clock)}), axis({size: 70, splits: powersOfTen, values: (_, ticks) => ticks.map(v => formats.duration(v, formats.short))})],
+      scales: {x: {range: atLeast20s}, y: {distr: 3}},
+      axes: [axis({values: (_, ticks) => ticks.map(clock)}), axis({size: 70, splits: powersOfTen, filter: (_, ticks) => ticks, values: (_, ticks) => ticks.map(v => formats.duration(v, formats.short))})],
       series: [{}, dots("served", "c0"), dots("failed", "bad")],
       legend: {show: false}, cursor: {drag: {x: true, y: true, setScale: false}},
       hooks: {setSelect: [chosen]},
