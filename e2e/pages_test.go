@@ -295,7 +295,8 @@ func TestMetricsPage(t *testing.T) {
 	for _, at := range []struct{ event, want string }{{"mousemove", "–"}, {"mouseleave", "2.00/s"}} {
 		poll.True(t, "after "+at.event+" the legend shows "+at.want, func() bool {
 			return browser.Get(t, b, chromedp.Evaluate[string](`(() => {
-				const over = document.querySelector(".u-over"), box = over.getBoundingClientRect();
+				const over = document.querySelector(".u-over"), box = over?.getBoundingClientRect();
+				if (!over) return ""; // while the page refreshes
 				over.dispatchEvent(new MouseEvent("`+at.event+`", {clientX: box.left + 2, clientY: box.top + 5, bubbles: true}));
 				return document.querySelector(".line").innerText;
 			})()`)) == at.want

@@ -45,8 +45,12 @@ const drawCharts = (() => {
 
   // clock writes the minute, or the seconds between two minutes.
   const clock = at => new Date(at * 1000).toTimeString().slice(...(at % 60 ? [5, 8] : [0, 5]));
-  // atLeast20s: clock writes no parts of a second.
-  const atLeast20s = (_, from, to) => to - from >= 20 ? [from, to] : [(from + to) / 2 - 10, (from + to) / 2 + 10];
+  // times is the range of a time axis: the data and a margin, at least 20 s, because clock
+  // writes no parts of a second. Without it, uPlot takes a day for one time.
+  const times = ({data: [all]}) => {
+    const from = all[0], to = all.at(-1), margin = Math.max(5, 10 - (to - from) / 2);
+    return [from - margin, to + margin];
+  };
   // powersOfTen are those between two values, at most eight: else every second or third.
   const powersOfTen = (_, __, low, high) => {
     const first = Math.ceil(Math.log10(low) - 1e-9), last = Math.floor(Math.log10(high) + 1e-9);
@@ -78,7 +82,7 @@ const drawCharts = (() => {
     };
     return new uPlot({
       width: widthOf(place), height: 180,
-      scales: {x: {range: atLeast20s}, y: {distr: 3}},
+      scales: {x: {range: times}, y: {distr: 3}},
       axes: [axis({values: (_, ticks) => ticks.map(clock)}), axis({size: 70, splits: powersOfTen, filter: (_, ticks) => ticks, values: (_, ticks) => ticks.map(v => formats.duration(v, formats.short))})],
       series: [{}, dots("served", "c0"), dots("failed", "bad")],
       legend: {show: false}, cursor: {drag: {x: true, y: true, setScale: false}},
@@ -95,7 +99,7 @@ const drawCharts = (() => {
     const latest = chart => chart.setLegend({idx: last}, false);
     const chart = new uPlot({
       width: widthOf(place), height: 130,
-      scales: {x: {range: (_, first, last) => [first - 5, last + 5]}, y: {range: fromZero}},
+      scales: {x: {range: times}, y: {range: fromZero}},
       axes: [axis({size: 24, space: 60, values: (_, ticks) => ticks.map(clock)}), axis({size: 62, values: (_, ticks) => ticks.map(v => write(v, formats.short))})],
       series: [{label: "at", value: (_, at) => at == null ? "–" : new Date(at * 1000).toTimeString().slice(0, 8)},
         ...lines.map(line => ({value: (_, v, __, i) => (v = i == null ? null : line.of ? line.of[i] : v) == null ? "–" : write(v), ...line}))],
@@ -131,7 +135,7 @@ const drawCharts = (() => {
       b.textContent = idx == null ? last[i] : v == null ? "–" : write(v);
     });
     return new uPlot({
-      width: widthOf(place), height: 110, scales: {y: {range: fromZero}},
+      width: widthOf(place), height: 110, scales: {x: {range: times}, y: {range: fromZero}},
       axes: [axis({size: 24, space: 60, values: (_, ticks) => ticks.map(clock)}), axis({size: 62, values: (_, ticks) => ticks.map(v => write(v, formats.short))})],
       series: [{}, ...data.slice(1).map((_, i) => ({stroke: color("c" + i), width: 1.5, points: lonely}))],
       legend: {show: false}, cursor: {y: false, drag: {x: false, y: false}}, hooks: {setCursor: [pointed]},
