@@ -54,11 +54,11 @@
   document.body.append(notice);
   notice.addEventListener("click", () => refresh(true));
 
-  let later = 0, shown = null; // what the page shows, as it was received
+  let later = 0, shown = main.innerHTML; // what the page shows, as it was received
   const hold = fresh => {
     const known = new Set(rowsOf(main).map(row => row.dataset.key));
     const rows = rowsOf(fresh), count = rows.filter(row => !known.has(row.dataset.key)).length;
-    notice.textContent = count ? `${count}${count === rows.length ? "+" : ""} new · show` : !rows.length || shown && shown !== fresh.innerHTML ? "new data · show" : "";
+    notice.textContent = count ? `${count}${count === rows.length ? "+" : ""} new · show` : !rows.length || shown !== fresh.innerHTML ? "new data · show" : "";
     notice.hidden = !notice.textContent;
     clearTimeout(later);
     later = setTimeout(() => busy() ? hold(fresh) : refresh(), 500);
@@ -75,9 +75,11 @@
     const answer = await fetch(address, {headers: {Accept: "text/html"}}).catch(() => null);
     if (!answer?.ok || location.href !== address) return;
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("main");
-    if (!force && busy()) return hold(fresh);
+    const same = fresh.innerHTML === shown;
+    if (!force && !same && busy()) return hold(fresh);
     clearTimeout(later);
     notice.hidden = true;
+    if (!force && same) return;
     const at = scrollY;
     shown = fresh.innerHTML;
     replace(fresh);
