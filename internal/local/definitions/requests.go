@@ -42,6 +42,17 @@ func (p *painter) timeseries(w *Widget, definition map[string]any, from time.Tim
 	for _, e := range objects(definition["events"]) {
 		notes = append(notes, fmt.Sprintf("the events %q are not drawn over the chart", cmp.Or(text(e["q"]), text(e["query_string"]))))
 	}
+	for _, key := range []string{"yaxis", "right_yaxis"} {
+		axis, _ := definition[key].(map[string]any)
+		if scale := text(axis["scale"]); scale != "" && scale != "linear" {
+			notes = append(notes, fmt.Sprintf("the %s is drawn linear, not %s", key, scale))
+		}
+		for _, limit := range []string{"min", "max"} {
+			if of := text(axis[limit]); of != "" && of != "auto" && (limit == "max" || of != "0") { // axes begin at 0
+				notes = append(notes, fmt.Sprintf("the %s's %s of %s is not applied", key, limit, of))
+			}
+		}
+	}
 	slices.Sort(notes)
 	w.Notes = slices.Compact(notes)
 	return nil
