@@ -153,18 +153,18 @@ func TestDefaults(t *testing.T) {
 func TestLimitMemory(t *testing.T) {
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(math.MaxInt64))
 	Defaults().LimitMemory()
-	if got, want := debug.SetMemoryLimit(-1), int64(112<<20); got != want {
+	if got, want := debug.SetMemoryLimit(-1), int64(120<<20); got != want {
 		t.Errorf("limit %d, want %d", got, want)
 	}
 	cfg := Defaults()
 	cfg.MaxConnections *= 2
 	cfg.LimitMemory()
-	if got, want := debug.SetMemoryLimit(-1), int64(112<<20); got != want {
+	if got, want := debug.SetMemoryLimit(-1), int64(120<<20); got != want {
 		t.Errorf("a limit that was set became %d, want %d", got, want)
 	}
 	debug.SetMemoryLimit(math.MaxInt64)
 	cfg.LimitMemory()
-	if got, want := debug.SetMemoryLimit(-1), int64(152<<20); got != want {
+	if got, want := debug.SetMemoryLimit(-1), int64(160<<20); got != want {
 		t.Errorf("with twice the connections: limit %d, want %d", got, want)
 	}
 }
