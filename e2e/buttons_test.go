@@ -29,7 +29,7 @@ func TestButtonsOfFaults(t *testing.T) {
 		cause  []string // regular expressions
 	}{
 		{"bad-migration", []link{{`td a[href^="/t/"]`, "route"}}, []string{"MySQLError", "route"}},
-		{"slow-statement", []link{{`td a[href*="/resource"]`, "GET /api/trace"}, {`td a[href^="/t/"]`, "GET /api/trace"}}, []string{`INSERT INTO visits.* [1-9]\d*\.\d+s`}},
+		{"slow-statement", []link{{`td a[href*="/resource"]`, "GET /api/trace"}, {`#slowest + * a[href^="/t/"]`, "GET /api/trace"}}, []string{`INSERT INTO visits.* [1-9]\d*\.\d+s`}},
 		{"lock", []link{{`td a[href^="/t/"]`, "record a visit"}}, []string{"INSERT INTO visits", "deadline exceeded"}},
 		{"table-gone", []link{{`td a[href^="/t/"]`, "visits"}}, []string{"MySQLError", "visits", "503"}},
 		{"database-down", []link{{`td a[href^="/t/"]`, "connection refused"}}, []string{"connection refused"}},
