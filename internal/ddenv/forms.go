@@ -77,6 +77,7 @@ var (
 	statuses    = form{want: "HTTP statuses and ranges, such as 500-599,404", correct: is(func(v string) bool { _, ok := Statuses(v); return ok })}
 	rules       = form{want: `a JSON list of rules, such as [{"resource": "GET /", "sample_rate": 0.5}]`, correct: is(isRules)}
 	rulesFile   = form{want: `the path of a file with a JSON list of rules, such as [{"resource": "GET /", "sample_rate": 0.5}]`, correct: is(isRulesFile)}
+	plainFile   = form{want: "the path of a file", correct: is(isPlainFile)}
 	commentMode = oneOf("disabled", "service", "dynamic_service", "full")
 	otlp        = oneOf("grpc", "http", "http/protobuf", "http/json")
 	exporter    = oneOf("none", "otlp")
@@ -113,6 +114,9 @@ var forms = map[string]form{
 	"DD_SPAN_SAMPLING_RULES":                   rules,
 	"DD_TRACE_SAMPLING_RULES_FILE":             rulesFile,
 	"DD_SPAN_SAMPLING_RULES_FILE":              rulesFile,
+	"DD_APPSEC_RULES":                          plainFile,
+	"DD_APPSEC_HTTP_BLOCKED_TEMPLATE_HTML":     plainFile,
+	"DD_APPSEC_HTTP_BLOCKED_TEMPLATE_JSON":     plainFile,
 	"DD_TRACE_SAMPLE_RATE":                     share,
 	"DD_API_SECURITY_REQUEST_SAMPLE_RATE":      share,
 	"DD_TRACE_RATE_LIMIT":                      decimal(0, math.MaxInt32),
@@ -377,9 +381,15 @@ func isRules(v string) bool {
 // isRulesFile reads the file: the tracer ignores one that it cannot read, and hangs on a
 // pipe or a device.
 func isRulesFile(path string) bool {
-	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
+	if !isPlainFile(path) {
 		return false
 	}
 	content, err := os.ReadFile(path)
 	return err == nil && isRules(string(content))
+}
+
+// isPlainFile reports whether a path is a file that ends: the tracer reads it at start.
+func isPlainFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
 }
