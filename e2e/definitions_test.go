@@ -30,12 +30,6 @@ func TestDefinitions(t *testing.T) {
 		}
 		return false
 	})
-	follow := func(selector, text string) {
-		t.Helper()
-		if err := b.Follow(t, selector, text); err != nil {
-			t.Fatal(err)
-		}
-	}
 	shows := func(want string) {
 		t.Helper()
 		poll.True(t, "the page shows "+want, func() bool { return strings.Contains(b.Text(t), want) })
@@ -47,14 +41,14 @@ func TestDefinitions(t *testing.T) {
 
 	b.Do(t, chromedp.EmulateViewport(1280, 3000), chromedp.Navigate(pages)) // charts in view are drawn
 	b.Text(t)
-	follow("nav a", "Monitors")
+	b.Follow(t, "nav a", "Monitors")
 	shows("apmapp (demo): high error rate")
-	follow(`a[href*="error-rate"]`, "high error rate")
+	b.Follow(t, `a[href*="error-rate"]`, "high error rate")
 	shows("Alert apmapp (demo): high error rate")
 	poll.True(t, "the chart of the value", func() bool { return charts(".u-wrap canvas") == 1 })
 	browser.Get(t, b, chromedp.Evaluate[bool](`document.querySelector(".transition summary").click(), true`))
 	shows("% of the requests in the last five minutes failed, above the threshold of 5 %.")
-	follow("a", "/dashboards/apm-overview")
+	b.Follow(t, "a", "/dashboards/apm-overview")
 	shows("apmapp APM overview (demo)")
 	shows("Failed requests")
 	drawn := func() bool { return charts(".widget .u-wrap canvas") >= 6 }

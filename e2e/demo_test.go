@@ -121,12 +121,6 @@ func TestDemoPages(t *testing.T) {
 	d := startDemo(t, "20")
 	b := browser.Start(t)
 	text := func() string { return b.Text(t) }
-	follow := func(selector string) {
-		t.Helper()
-		if err := b.Follow(t, selector, ""); err != nil {
-			t.Fatal(err)
-		}
-	}
 	type trace struct {
 		ID       string `json:"trace_id"`
 		Resource string `json:"resource"`
@@ -156,14 +150,14 @@ func TestDemoPages(t *testing.T) {
 		}
 	}
 	shoot(t, b, "/services", 1280)
-	follow(`a[href="/services/apmapp"]`)
+	b.Follow(t, `a[href="/services/apmapp"]`, "")
 	for _, want := range []string{"GET /", "GET /api/trace", "GET /api/apm"} {
 		if !strings.Contains(text(), want) {
 			t.Errorf("no %q among the resources:\n%s", want, text())
 		}
 	}
-	follow(`td a[href*="api%2ftrace" i]`)
-	follow(`td a[href^="/t/"]`)
+	b.Follow(t, `td a[href*="api%2ftrace" i]`, "")
+	b.Follow(t, `td a[href^="/t/"]`, "")
 	for _, want := range []string{"GET /api/trace", "record a visit", "apmapp-mysql", "INSERT INTO visits", "http.status_code", "Logs of this trace", "INFO request"} {
 		if !strings.Contains(text(), want) {
 			t.Errorf("no %q in the trace:\n%s", want, text())
@@ -172,12 +166,12 @@ func TestDemoPages(t *testing.T) {
 	if n := browser.Get(t, b, chromedp.Evaluate[int](`document.querySelectorAll("a.span").length`)); n != 3 {
 		t.Errorf("%d spans, want 3", n)
 	}
-	follow(`a.span:last-of-type`)
+	b.Follow(t, `a.span:last-of-type`, "")
 	poll.True(t, "the tags of the statement's span are shown", func() bool { return strings.Contains(text(), "mysql.query") && strings.Contains(text(), "db.name") })
 	shoot(t, b, "/trace", 1280)
 
 	b.Do(t, chromedp.Navigate(d.pages+"/logs"))
-	follow(`li a[href^="/t/"]`)
+	b.Follow(t, `li a[href^="/t/"]`, "")
 	// A log line arrives before its trace. The page of the trace reloads when the trace
 	// arrives.
 	poll.True(t, "the trace of a log line is shown", func() bool { return strings.Contains(text(), "Logs of this trace") })
@@ -223,7 +217,7 @@ func TestDemoPages(t *testing.T) {
 		t.Fatal("no trace from the minute of the profile")
 	}
 	b.Do(t, chromedp.EmulateViewport(1280, 900), chromedp.Navigate(d.pages+"/t/"+of.Traces[0].ID))
-	follow(`#flame`)
+	b.Follow(t, `#flame`, "")
 	poll.True(t, "the flame graph shows the handler", func() bool { return strings.Contains(text(), "handlers.(*server)") })
 	shoot(t, b, "/flamegraph", 1280)
 
@@ -240,7 +234,7 @@ func TestDemoPages(t *testing.T) {
 		t.Fatal("no span has CPU samples")
 	}
 	b.Do(t, chromedp.Navigate(d.pages+"/t/"+sampled))
-	follow(`#samples`)
+	b.Follow(t, `#samples`, "")
 	poll.True(t, "the flame graph of the span is shown", func() bool { return strings.Contains(text(), "root") })
 	b.Do(t, chromedp.Navigate(d.pages+"/profiles"))
 	if !strings.Contains(text(), "cpu") {

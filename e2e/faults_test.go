@@ -88,12 +88,6 @@ func TestKnownTraffic(t *testing.T) {
 	b := browser.Start(t)
 	text := func() string { return b.Text(t) }
 	open := func(path string) { b.Do(t, chromedp.EmulateViewport(1280, 900), chromedp.Navigate(d.pages+path)) }
-	follow := func(selector, text string) {
-		t.Helper()
-		if err := b.Follow(t, selector, text); err != nil {
-			t.Fatal(err)
-		}
-	}
 	rows := func(selector string) int {
 		return browser.Get(t, b, chromedp.Evaluate[int](fmt.Sprintf("document.querySelectorAll(%q).length", selector)))
 	}
@@ -115,11 +109,11 @@ func TestKnownTraffic(t *testing.T) {
 		return rows(".overtime canvas") >= 4
 	})
 	shoot(t, b, "/overview", 1280)
-	follow("td a[href^='/t/']", "")
+	b.Follow(t, "td a[href^='/t/']", "")
 	shows("the cause of an error", "apm: read recent visits", "SELECT")
 	open("/")
-	follow("a[href='/services/apmapp']", "")
-	follow("#slowest + * a", "")
+	b.Follow(t, "a[href='/services/apmapp']", "")
+	b.Follow(t, "#slowest + * a", "")
 	shows("the cause of slowness", "GET /api/trace", "INSERT INTO visits")
 	open("/errors")
 	shows("errors", "MySQLError", "apm: read recent visits", "apmapp-mysql")
@@ -134,7 +128,7 @@ func TestKnownTraffic(t *testing.T) {
 		t.Errorf("%d errors are listed, want 6", n)
 	}
 	shoot(t, b, "/failed", 1280)
-	follow("tr.failed a", "")
+	b.Follow(t, "tr.failed a", "")
 	shows("trace of an error", "MySQLError", "route", "handlers.", "ERROR request")
 	shoot(t, b, "/error", 1280)
 
@@ -142,7 +136,7 @@ func TestKnownTraffic(t *testing.T) {
 	if n := rows("td a[href^='/t/']"); n != 4 {
 		t.Errorf("%d slow requests are listed, want 4", n)
 	}
-	follow("td a[href^='/t/']", "")
+	b.Follow(t, "td a[href^='/t/']", "")
 	shows("slow trace", "GET /api/trace", "INSERT INTO visits")
 	if n := rows("a.span.critical"); n != 3 {
 		t.Errorf("%d spans on the critical path of a slow request, want 3", n)

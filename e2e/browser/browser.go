@@ -107,16 +107,25 @@ func Get[T any](t testing.TB, b *Browser, action chromedp.Action[T]) T {
 	return v
 }
 
-// Click clicks the first element with the selector in whose row, list item or form is the
-// text. It returns false if there is none.
+// Click clicks the first element with the selector whose row, list item or form contains the
+// text. It returns false if no element matches.
 func (b *Browser) Click(t testing.TB, selector, text string) bool {
 	t.Helper()
 	return Get(t, b, chromedp.Evaluate[bool](fmt.Sprintf(
 		`(e => { if (e) e.click(); return !!e })([...document.querySelectorAll(%q)].find(e => (e.closest("tr, li, form") ?? e).innerText.includes(%q)))`, selector, text)))
 }
 
-// Follow clicks as Click does, and waits until another page is loaded.
-func (b *Browser) Follow(t testing.TB, selector, text string) error {
+// Follow clicks as Click does, and waits until another page is loaded. It fails the test if no
+// element matches.
+func (b *Browser) Follow(t testing.TB, selector, text string) {
+	t.Helper()
+	if err := b.TryFollow(t, selector, text); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TryFollow is Follow with an error if no element matches.
+func (b *Browser) TryFollow(t testing.TB, selector, text string) error {
 	t.Helper()
 	before := Get(t, b, chromedp.Location())
 	if !b.Click(t, selector, text) {

@@ -48,9 +48,8 @@ var twice = [][2]string{
 
 // contradictions reports what is set twice with different meanings, and returns how
 // often.
-func (d *doctor) contradictions() (n int) {
+func (d *doctor) contradictions() int {
 	before := len(d.report.Findings)
-	defer func() { n = len(d.report.Findings) - before }()
 	for _, pair := range twice {
 		first, second := d.Getenv(pair[0]), d.Getenv(pair[1])
 		if first != "" && second != "" && !sameMeaning(pair[1], first, second) {
@@ -72,21 +71,24 @@ func (d *doctor) contradictions() (n int) {
 			d.add("settings", Warning, fmt.Sprintf("%s=%q is used, and %s:%s of DD_TAGS has no effect", c[0], set, c[1], tag), "set one of them")
 		}
 	}
-	return n
+	return len(d.report.Findings) - before
 }
+
+// deciders are the variables that let the tracer decide which traces are kept.
+var deciders = []string{"DD_TRACE_SAMPLE_RATE", "DD_TRACE_SAMPLING_RULES", "DD_TRACE_SAMPLING_RULES_FILE", "OTEL_TRACES_SAMPLER"}
 
 // dependent are variables that have no effect unless one of others is set.
 var dependent = []struct {
 	name  string
 	needs []string
 }{
-	{"DD_TRACE_RATE_LIMIT", []string{"DD_TRACE_SAMPLE_RATE", "DD_TRACE_SAMPLING_RULES", "DD_TRACE_SAMPLING_RULES_FILE", "OTEL_TRACES_SAMPLER"}},
+	{"DD_TRACE_RATE_LIMIT", deciders},
 	{"OTEL_TRACES_SAMPLER_ARG", []string{"OTEL_TRACES_SAMPLER"}},
 }
 
 // tracerSamples reports whether the tracer has a rate or rules of its own. Else the Agent
 // decides.
-func (d *doctor) tracerSamples() bool { return slices.ContainsFunc(dependent[0].needs, d.isSet) }
+func (d *doctor) tracerSamples() bool { return slices.ContainsFunc(deciders, d.isSet) }
 
 func (d *doctor) isSet(name string) bool { return d.Getenv(name) != "" }
 

@@ -241,16 +241,7 @@ func (p *painter) spanOf(definition map[string]any) (span time.Duration, own boo
 	if live == "" && frame["type"] == nil || live == "global_time" {
 		return p.span, false, nil
 	}
-	return 0, false, fmt.Errorf("the time frame %s is not evaluated here", cmp.Or(live, compact(frame)))
-}
-
-// compact writes a part of a definition on one line.
-func compact(v any) string {
-	text, err := json.Marshal(v)
-	if err != nil {
-		return err.Error()
-	}
-	return string(text)
+	return 0, false, fmt.Errorf("the time frame %s is not evaluated here", cmp.Or(live, query.Compact(frame)))
 }
 
 func (p *painter) widgets(of any) (all []Widget) {

@@ -236,22 +236,25 @@ func (p *painter) table(w *Widget, definition map[string]any, from time.Time) er
 				w.Table.Rows = append(w.Table.Rows, Row{Group: shown(r.Group)})
 			}
 			row := &w.Table.Rows[i]
-			for len(row.Cells) < first { // columns of earlier requests
-				row.Cells = append(row.Cells, Cell{Text: "–"})
-			}
+			row.pad(first) // columns of earlier requests
 			for k, v := range r.Values {
 				row.Cells = append(row.Cells, cellOf(v, k, body, definition))
 			}
 		}
 	}
 	for i := range w.Table.Rows {
-		for len(w.Table.Rows[i].Cells) < len(w.Table.Columns) {
-			w.Table.Rows[i].Cells = append(w.Table.Rows[i].Cells, Cell{Text: "–"})
-		}
+		w.Table.Rows[i].pad(len(w.Table.Columns))
 	}
 	slices.Sort(w.Notes)
 	w.Notes = slices.Compact(w.Notes)
 	return nil
+}
+
+// pad adds cells without a value until the row has n.
+func (r *Row) pad(n int) {
+	for len(r.Cells) < n {
+		r.Cells = append(r.Cells, Cell{Text: "–"})
+	}
 }
 
 // parts draws a sunburst or a treemap as a list.

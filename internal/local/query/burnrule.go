@@ -43,8 +43,9 @@ func (m *Monitor) parseBurnRule() (rule, error) {
 func (r *burnRule) readings(src Source, c *Catalog, m *Monitor, now time.Time, n *notes) []reading {
 	s := c.SLO(r.slo)
 	if s == nil {
-		n.add(fmt.Sprintf("the SLO %s is not among the definitions", r.slo))
-		return []reading{{value: math.NaN(), skipped: fmt.Sprintf("the SLO %s is not among the definitions", r.slo)}}
+		reason := fmt.Sprintf("the SLO %s is not among the definitions", r.slo)
+		n.add(reason)
+		return []reading{{value: math.NaN(), skipped: reason}}
 	}
 	one := reading{value: math.NaN(), variables: map[string]string{"timeframe": r.timeframe}}
 	if r.budget {

@@ -26,7 +26,7 @@ func (o object) path(key string) string {
 
 func (o object) wrong(key, want string) {
 	if *o.err == nil {
-		*o.err = fmt.Errorf("%s is not %s: %s", o.path(key), want, compact(o.fields[key]))
+		*o.err = fmt.Errorf("%s is not %s: %s", o.path(key), want, Compact(o.fields[key]))
 	}
 }
 
@@ -133,7 +133,8 @@ func (o object) texts(key string) []string {
 	return all
 }
 
-func compact(v any) string {
+// Compact writes a part of a definition on one line, as JSON.
+func Compact(v any) string {
 	b, err := json.Marshal(v)
 	if err != nil {
 		return fmt.Sprint(v)

@@ -172,7 +172,7 @@ func NewMonitor(key, id string, body map[string]any) (*Monitor, error) {
 	options := o.object("options")
 	m.Options = parseOptions(options)
 	for _, name := range ignoredOptions {
-		if v := options.fields[name]; v != nil && compact(v) != "0" && compact(v) != "{}" && compact(v) != "[]" {
+		if v := options.fields[name]; v != nil && Compact(v) != "0" && Compact(v) != "{}" && Compact(v) != "[]" {
 			m.Notes = append(m.Notes, fmt.Sprintf("options.%s is not evaluated here", name))
 		}
 	}

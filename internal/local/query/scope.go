@@ -266,11 +266,8 @@ func (p *scopeParser) tag(word string) (filter, error) {
 		return p.variable(name, v.Prefix)
 	}
 	key, value, _ := strings.Cut(word, ":")
-	if name, ok := strings.CutPrefix(value, "$"); ok {
-		name = strings.TrimSuffix(name, ".value")
-		if _, ok := p.variables[name]; ok || !strings.Contains(name, ".value") {
-			return p.variable(name, key)
-		}
+	if name, whole := p.variables.whole(value); whole {
+		return p.variable(name, key)
 	}
 	words, err := p.variables.texts(word)
 	if err != nil {
@@ -281,6 +278,15 @@ func (p *scopeParser) tag(word string) (filter, error) {
 		any = append(any, tagIs{w})
 	}
 	return single(any), nil
+}
+
+// whole returns the name of the template variable that a value consists of, such as $service
+// or $service.value; false for other values.
+func (v Variables) whole(value string) (name string, is bool) {
+	name, is = strings.CutPrefix(value, "$")
+	name = strings.TrimSuffix(name, ".value")
+	_, known := v[name]
+	return name, is && (known || !strings.Contains(name, ".value"))
 }
 
 // maxTexts bounds the number of combinations of values in one word.

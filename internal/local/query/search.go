@@ -333,11 +333,8 @@ func (p *searchParser) one(key string) (condition, error) {
 	if err != nil {
 		return nil, err
 	}
-	if name, ok := strings.CutPrefix(word, "$"); ok && !quoted {
-		name = strings.TrimSuffix(name, ".value")
-		if _, ok := p.variables[name]; ok || !strings.Contains(name, ".value") {
-			return p.variable(name, key)
-		}
+	if name, whole := p.variables.whole(word); whole && !quoted {
+		return p.variable(name, key)
 	}
 	words := []string{word}
 	if !quoted {

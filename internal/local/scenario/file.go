@@ -12,10 +12,10 @@ import (
 	"strings"
 	"time"
 
-	"apmapp/internal/local/query"
+	"go.yaml.in/yaml/v3"
 
 	"apmapp/internal/format"
-	"go.yaml.in/yaml/v3"
+	"apmapp/internal/local/query"
 )
 
 // File is a file of tests of one monitor.

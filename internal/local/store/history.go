@@ -472,5 +472,5 @@ func (h *history) usage(u *Usage) {
 func (h *history) clear(to *history, now int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.series, h.checks, h.used, h.refused, h.now, h.forgotten, h.since = to.series, to.checks, to.used, 0, to.now, to.forgotten, now
+	h.series, h.checks, h.used, h.refused, h.now, h.forgotten, h.since = to.series, to.checks, to.used, to.refused, to.now, to.forgotten, now
 }

@@ -15,7 +15,7 @@ import (
 //go:embed pages assets
 var files embed.FS
 
-// assetsVersion is a hash of all scripts and style sheets.
+// assetsVersion is a hash of all embedded files.
 var assetsVersion = sync.OnceValue(func() string {
 	hash := sha256.New()
 	for _, of := range []fs.FS{files, uplot.Files} {

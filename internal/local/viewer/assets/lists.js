@@ -75,13 +75,13 @@
     const answer = await fetch(address, {headers: {Accept: "text/html"}}).catch(() => null);
     if (!answer?.ok || location.href !== address) return;
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("main");
-    const same = fresh.innerHTML === shown;
+    const html = fresh.innerHTML, same = !force && html === shown;
     if (!force && !same && busy()) return hold(fresh);
     clearTimeout(later);
     notice.hidden = true;
-    if (!force && same) return;
+    if (same) return;
     const at = scrollY;
-    shown = fresh.innerHTML;
+    shown = html;
     replace(fresh);
     drawCharts();
     if (!force) return scrollTo(scrollX, at);
