@@ -29,7 +29,7 @@ faults: needs ## cause each fault in a demo of its own, on both databases; fails
 SKIPPED := $(if $(filter Linux,$(shell uname -s)),,loadgen/bench deploy/verify/vm)
 # All modules except the root and tools/release (see goreleaser and test-tools). They
 # import the root or need heavy dependencies.
-MODULES := $(filter-out $(SKIPPED),e2e internal/provision/schema loadgen/bench tools deploy/verify/agent deploy/verify/otel deploy/verify/vm deploy/verify/containers)
+MODULES := $(filter-out $(SKIPPED),e2e loadgen/bench tools deploy/verify/agent deploy/verify/otel deploy/verify/vm deploy/verify/containers)
 
 # These modules have no concurrency of their own, and the race detector doubles the
 # time to compile what they need.

@@ -18,6 +18,7 @@ import (
 	"syscall"
 	"time"
 
+	"apmapp/internal/format"
 	"apmapp/internal/telemetry"
 )
 
@@ -432,7 +433,7 @@ func (d *doctor) clock(date string, sent, arrived time.Time) {
 	if ahead.Abs() > 2*time.Minute {
 		unit = time.Minute
 	}
-	difference := ahead.Abs().Round(unit).String()
+	difference := format.Length(ahead.Abs().Round(unit))
 	switch {
 	case ahead > latest:
 		d.add("clock", Failed, "this machine's clock is "+difference+" later than the Agent's, and Datadog takes no span more than 2 h in the future", do)

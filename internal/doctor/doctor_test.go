@@ -423,11 +423,11 @@ func TestAgents(t *testing.T) {
 
 		{"the clocks agree", dated(0), "clock", ok("agrees")},
 		{"four seconds ahead", dated(4 * time.Second), "clock", ok("agrees")},
-		{"an hour ahead", dated(time.Hour), "clock", warning("1h0m0s later than the Agent's", "NTP")},
-		{"an hour behind", dated(-time.Hour), "clock", warning("1h0m0s earlier than the Agent's", "NTP")},
-		{"three hours ahead", dated(3 * time.Hour), "clock", failed("3h0m0s later than the Agent's, and Datadog takes no span more than 2 h in the future", "NTP")},
-		{"three hours behind", dated(-3 * time.Hour), "clock", warning("3h0m0s earlier", "NTP")},
-		{"a day behind", dated(-24 * time.Hour), "clock", failed("24h0m0s earlier than the Agent's, and Datadog takes no span older than 18 h", "NTP")},
+		{"an hour ahead", dated(time.Hour), "clock", warning("1h later than the Agent's", "NTP")},
+		{"an hour behind", dated(-time.Hour), "clock", warning("1h earlier than the Agent's", "NTP")},
+		{"three hours ahead", dated(3 * time.Hour), "clock", failed("3h later than the Agent's, and Datadog takes no span more than 2 h in the future", "NTP")},
+		{"three hours behind", dated(-3 * time.Hour), "clock", warning("3h earlier", "NTP")},
+		{"a day behind", dated(-24 * time.Hour), "clock", failed("1d earlier than the Agent's, and Datadog takes no span older than 18 h", "NTP")},
 		{"no date", answering(t, func(w http.ResponseWriter, r *http.Request) {
 			w.Header()["Date"] = nil
 			infoOf(usualInfo, takeAll)(w, r)
@@ -851,13 +851,13 @@ func TestClock(t *testing.T) {
 		{5*time.Second + 1, warning("5s later", "NTP")},
 		{-took - 5*time.Second, ok("agrees")},
 		{-took - 5*time.Second - 1, warning("5s earlier", "NTP")},
-		{2 * time.Minute, warning("2m0s later", "NTP")},
-		{2*time.Minute + time.Second, warning("2m0s later", "NTP")},
+		{2 * time.Minute, warning("2m later", "NTP")},
+		{2*time.Minute + time.Second, warning("2m later", "NTP")},
 		{90 * time.Second, warning("1m30s later", "NTP")},
-		{2 * time.Hour, warning("2h0m0s later", "NTP")},
-		{2*time.Hour + 1, failed("2h0m0s later", "NTP")},
-		{-took - 18*time.Hour, warning("18h0m0s earlier", "NTP")},
-		{-took - 18*time.Hour - 1, failed("18h0m0s earlier", "NTP")},
+		{2 * time.Hour, warning("2h later", "NTP")},
+		{2*time.Hour + 1, failed("2h later", "NTP")},
+		{-took - 18*time.Hour, warning("18h earlier", "NTP")},
+		{-took - 18*time.Hour - 1, failed("18h earlier", "NTP")},
 	} {
 		d := alone()
 		d.clock(date.Format(http.TimeFormat), date.Add(c.sent), date.Add(c.sent+took))

@@ -112,7 +112,7 @@ func (m *Monitor) parseMetricRule(windows object) (rule, error) {
 		return r, nil
 	}
 	if r.window > time.Hour {
-		m.Notes = append(m.Notes, fmt.Sprintf("the window of %s is read in steps of %d s; Datadog's steps are not documented", r.window, r.step()))
+		m.Notes = append(m.Notes, fmt.Sprintf("the window of %s is read in steps of %d s; Datadog's steps are not documented", format.Length(r.window), r.step()))
 	}
 	return r, nil
 }

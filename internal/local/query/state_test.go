@@ -434,7 +434,7 @@ func TestIgnoredOptions(t *testing.T) {
 			t.Errorf("%s: notes %q, want %q", options, got, want)
 		}
 	}
-	for window, want := range map[string]string{"last_1h": "", "last_61m": "is read in steps of 60 s", "last_6h": "in steps of 60 s", "last_7h": "in steps of 300 s"} {
+	for window, want := range map[string]string{"last_1h": "", "last_61m": "is read in steps of 60 s", "last_6h": "the window of 6h is read in steps of 60 s", "last_7h": "in steps of 300 s"} {
 		m := metricMonitor(t, "avg("+window+"):avg:g{*} > 5", "", "")
 		if got := strings.Join(m.Notes, ""); !strings.Contains(got, want) || want == "" && got != "" {
 			t.Errorf("%s: %q, want %q", window, got, want)
