@@ -85,12 +85,16 @@ func (c *Client) list(ctx context.Context, kind Kind) ([]object, error) {
 		if err != nil {
 			return nil, err
 		}
-		if o, ok := body.(map[string]any); ok && of.list != "" {
-			body = o[of.list]
+		if of.list != "" {
+			o, _ := body.(map[string]any)
+			v, found := o[of.list]
+			if body = v; found && v == nil {
+				body = []any{}
+			}
 		}
 		elements, ok := body.([]any)
-		if !ok && body != nil {
-			return nil, fmt.Errorf("%s: the API's answer is not a list", op.name)
+		if !ok { // an account that seems to be empty would get everything a second time
+			return nil, fmt.Errorf("%s: the API's answer is not a list; check DD_SITE, -api and the proxy", op.name)
 		}
 		for _, e := range elements {
 			o, _ := e.(map[string]any)

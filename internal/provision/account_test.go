@@ -44,12 +44,18 @@ func TestListRequests(t *testing.T) {
 	}
 }
 
+// What is not a list is not an empty account, in which apply would create everything.
 func TestUnexpectedLists(t *testing.T) {
+	const noList = ": the API's answer is not a list; check DD_SITE, -api and the proxy"
 	for _, c := range []struct{ kind, body, want string }{
-		{"monitor", `{}`, "list monitors: the API's answer is not a list"},
-		{"slo", `{"data": 1}`, "list slos: the API's answer is not a list"},
+		{"monitor", `{}`, "list monitors" + noList},
+		{"monitor", ``, "list monitors" + noList},
+		{"monitor", `null`, "list monitors" + noList},
+		{"slo", `{"data": 1}`, "list slos" + noList},
 		{"slo", `{"data": null}`, ""},
-		{"dashboard", `{}`, ""},
+		{"slo", `[]`, "list slos" + noList},
+		{"dashboard", `{}`, "list dashboards" + noList},
+		{"dashboard", ``, "list dashboards" + noList},
 	} {
 		all, err := newAPI(t, answers(200, c.body)).list(t.Context(), Kind(c.kind))
 		if len(all) > 0 || (err == nil) != (c.want == "") || err != nil && err.Error() != c.want {

@@ -14,6 +14,9 @@ import (
 	"time"
 )
 
+// none is a list without SLOs, dashboards or downtimes.
+const none = `{"data": [], "dashboards": []}`
+
 // echo is a handler for an account without resources. It returns what is posted,
 // with an ID.
 func echo(w http.ResponseWriter, r *http.Request) {
@@ -21,7 +24,7 @@ func echo(w http.ResponseWriter, r *http.Request) {
 		if strings.HasSuffix(r.URL.Path, "/monitor") {
 			io.WriteString(w, `[]`)
 		} else {
-			io.WriteString(w, `{}`)
+			io.WriteString(w, none)
 		}
 		return
 	}
@@ -114,7 +117,7 @@ func deployed(w http.ResponseWriter, r *http.Request) {
 	case strings.Contains(path, "/monitor/"):
 		io.WriteString(w, monitor)
 	default:
-		io.WriteString(w, `{}`)
+		io.WriteString(w, none)
 	}
 }
 

@@ -123,7 +123,7 @@ func TestCopies(t *testing.T) {
 		case "/api/v1/monitor/8":
 			io.WriteString(w, `{"id": 8, `+tags+`}`)
 		default:
-			io.WriteString(w, `{}`)
+			io.WriteString(w, none)
 		}
 	})
 	all := loaded(t, map[string]string{"monitor.n.json": `{"name": "N", "type": "query alert", "query": "q"}`})
@@ -185,7 +185,7 @@ func TestReplace(t *testing.T) {
 				case r.Method == http.MethodPost:
 					echo(w, r)
 				default:
-					io.WriteString(w, `{}`)
+					io.WriteString(w, none)
 				}
 			})
 			all := loaded(t, map[string]string{"monitor.n.json": `{"name": "N", "type": "log alert", "query": "q"}`})

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -45,6 +46,8 @@ const (
 	longestWait = 2 * time.Minute
 	// Resources per page of a list. Monitors allow 1000; the default is 100.
 	pageSize = 100
+	// The largest answers, pages of a list, have a few megabytes.
+	longestAnswer = 64 << 20
 )
 
 // Client sends requests to one account.
@@ -92,8 +95,15 @@ func NewClient(cfg Config) (*Client, error) {
 	if cfg.Notice == nil {
 		cfg.Notice = func(string) {}
 	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.OnProxyConnectResponse = func(_ context.Context, proxy *url.URL, _ *http.Request, resp *http.Response) error {
+		if resp.StatusCode == http.StatusOK {
+			return nil
+		}
+		return proxyError{proxy.Host, resp.StatusCode}
+	}
 	return &Client{cfg: cfg, base: base, http: &http.Client{
-		Transport: http.DefaultTransport.(*http.Transport).Clone(),
+		Transport: transport,
 		// A redirect's target would receive the keys.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}, nil
@@ -184,15 +194,22 @@ func (c *Client) try(ctx context.Context, op operation) (body any, after time.Du
 		return c.inDoubt(op, momentary{fmt.Errorf("%s: the answer broke off", op.name)})
 	case len(text) == 0:
 		return nil, 0, nil
-	case isPage(text):
-		return nil, -1, fmt.Errorf("%s: a page answered, not the API: %s; check DD_SITE, -api and the proxy", op.name, c.plain(reason(text)))
 	}
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.UseNumber()
-	if err := d.Decode(&body); err != nil {
-		return c.inDoubt(op, momentary{fmt.Errorf("%s: the answer is not valid JSON", op.name)})
+	switch body, err = decode(text); {
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return c.inDoubt(op, momentary{fmt.Errorf("%s: the answer broke off", op.name)})
+	case err != nil: // the page of a proxy or a login
+		return nil, -1, fmt.Errorf("%s: this is not an answer of the API: %s; check DD_SITE, -api and the proxy", op.name, c.plain(reason(text)))
 	}
 	return body, 0, nil
+}
+
+// decode returns the JSON value that text begins with. Numbers are json.Number.
+func decode(text []byte) (v any, err error) {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	err = d.Decode(&v)
+	return v, err
 }
 
 // send sends op and reads the answer, within the timeout.
@@ -225,29 +242,42 @@ func (c *Client) send(ctx context.Context, op operation) (*http.Response, []byte
 		return nil, nil, err
 	}
 	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	return resp, text, err
+	text, err := io.ReadAll(io.LimitReader(resp.Body, longestAnswer))
+	return resp, bytes.TrimPrefix(text, []byte("\ufeff")), err
+}
+
+// proxyError is the refusal of a proxy to connect to the API.
+type proxyError struct {
+	proxy  string
+	status int
+}
+
+func (e proxyError) Error() string {
+	return fmt.Sprintf("the proxy %s refuses the connection: %d %s", e.proxy, e.status, http.StatusText(e.status))
 }
 
 // noConnection reports whether err is a reason that a retry does not remove and that kept
-// the request from the API: no such host, nothing listens, a wrong certificate, a proxy
-// that wants a password.
+// the request from the API: no such host, nothing listens, no common version of TLS, a wrong
+// certificate, another protocol, a proxy that refuses.
 func noConnection(err error) bool {
 	var e *net.OpError
 	var name *net.DNSError
 	var certificate *tls.CertificateVerificationError
 	var record tls.RecordHeaderError
+	var proxy proxyError
 	switch {
+	case errors.As(err, &proxy):
+		return !temporary(proxy.status)
 	case errors.As(err, &name):
 		return !name.IsTimeout && !name.IsTemporary
 	case errors.As(err, &certificate), errors.As(err, &record):
 		return true
-	case errors.As(err, &e) && (e.Op == "dial" || e.Op == "proxyconnect" || e.Op == "socks connect"):
+	case errors.As(err, &e) && slices.Contains([]string{"dial", "proxyconnect", "socks connect", "local error", "remote error"}, e.Op): // errors are alerts of TLS
 		return !e.Timeout()
 	}
 	// The transport has no types for these.
-	return err != nil && (strings.Contains(err.Error(), http.StatusText(http.StatusProxyAuthRequired)) ||
-		strings.Contains(err.Error(), "server gave HTTP response to HTTPS client") || strings.Contains(err.Error(), "unsupported protocol scheme"))
+	return err != nil && slices.ContainsFunc([]string{"server gave HTTP response to HTTPS client", "malformed HTTP", "unsupported protocol scheme", "invalid proxy"},
+		func(text string) bool { return strings.Contains(err.Error(), text) })
 }
 
 // temporary reports whether an answer with this status may differ next time. Network

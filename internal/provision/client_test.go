@@ -205,6 +205,7 @@ func TestRequest(t *testing.T) {
 // Requests for a monitor: each answer, the error, and how often the request is sent.
 func TestAnswers(t *testing.T) {
 	const after6 = " (after 6 attempts)"
+	const notTheAPI, checkTheSite = ": this is not an answer of the API: ", "; check DD_SITE, -api and the proxy"
 	const redirected = "; redirects are not followed, because the keys would be sent along: check DD_SITE and -api"
 	for _, c := range []struct {
 		status   int
@@ -214,9 +215,13 @@ func TestAnswers(t *testing.T) {
 	}{
 		{200, `{"id": 7, "type": "a type that the models do not know"}`, "", 1},
 		{200, ``, "the API's answer contains no monitor with an ID", 1},
-		{200, `{"id": `, "read monitor 7: the answer is not valid JSON" + after6, 6},
+		{200, `{"id": `, "read monitor 7: the answer broke off" + after6, 6},
+		{200, "\ufeff{\"id\": 7}", "", 1},
+		{200, "OK", "read monitor 7" + notTheAPI + "OK" + checkTheSite, 1},
+		{200, "\ufeff<html><title>Sign in</title></html>", "read monitor 7" + notTheAPI + "Sign in" + checkTheSite, 1},
+		{200, "\x1f\x8b\x08\x00", "read monitor 7" + notTheAPI + "4 bytes that are not text" + checkTheSite, 1},
 		{200, " <!DOCTYPE html><html><head><title>Sign in</title><style>a{}</style></head><body><script>x()</script><p>To go on, sign&nbsp;in</p></body></html>",
-			"read monitor 7: a page answered, not the API: Sign in: To go on, sign in; check DD_SITE, -api and the proxy", 1},
+			"read monitor 7" + notTheAPI + "Sign in: To go on, sign in" + checkTheSite, 1},
 		{200, `{"name": "x"}`, "the API's answer contains no monitor with an ID", 1},
 		{200, `[]`, "the API's answer contains no monitor with an ID", 1},
 		{300, ``, "read monitor 7: 300 Multiple Choices" + redirected, 1},
@@ -228,7 +233,14 @@ func TestAnswers(t *testing.T) {
 		{400, `{"error": "bad"}`, "read monitor 7: 400 Bad Request: bad", 1},
 		{400, `{"error": {"code": 3, "message": "bad"}}`, "read monitor 7: 400 Bad Request: bad", 1},
 		{400, `{"errors": [], "message": "bad"}`, "read monitor 7: 400 Bad Request: bad", 1},
-		{400, `{"other": "bad"}`, "read monitor 7: 400 Bad Request", 1},
+		{400, `{"other": "bad"}`, "read monitor 7: 400 Bad Request: other: bad", 1},
+		{400, `{"fault": {"faultstring": "no key", "detail": {"errorcode": "x"}}}`, "read monitor 7: 400 Bad Request: fault: detail: errorcode: x; faultstring: no key", 1},
+		{400, `{"error": "invalid_request", "error_description": "the token expired"}`, "read monitor 7: 400 Bad Request: the token expired", 1},
+		{400, `{"errors": [{"title": "T", "detail": "D", "source": {"pointer": "/data/attributes/scope"}}]}`, "read monitor 7: 400 Bad Request: T D (pointer: /data/attributes/scope)", 1},
+		{400, `{"errors": {"monitor_ids": [155845151]}}`, "read monitor 7: 400 Bad Request: monitor_ids: 155845151", 1},
+		{400, `404 page not found`, "read monitor 7: 400 Bad Request: 404 page not found", 1},
+		{400, "Ger\xe4t gesperrt", "read monitor 7: 400 Bad Request: Ger\ufffdt gesperrt", 1},
+		{400, "\xff\xfe{\x00}\x00", "read monitor 7: 400 Bad Request: 6 bytes that are not text", 1},
 		{400, `["bad"]`, "read monitor 7: 400 Bad Request: bad", 1},
 		{400, `bad`, "read monitor 7: 400 Bad Request: bad", 1},
 		{400, "<html><title>Denied</title><body><h1>Access &amp; more</h1>\r\n by policy</body>", "read monitor 7: 400 Bad Request: Denied: Access & more by policy; a page answered, not the API; check DD_SITE, -api and the proxy", 1},
@@ -240,6 +252,7 @@ func TestAnswers(t *testing.T) {
 		{404, `{"errors": ["secret-api-key and secret-app-key"]}`, "read monitor 7: 404 Not Found: [DD_API_KEY] and [DD_APP_KEY]", 1},
 		{408, ``, "read monitor 7: 408 Request Timeout" + after6, 6},
 		{399, ``, "read monitor 7: 399" + redirected, 1},
+		{429, `<title>Slow down</title>`, "read monitor 7: 429 Too Many Requests: Slow down; the API does not say when the rate limit ends" + after6, 6},
 		{429, ``, "read monitor 7: 429 Too Many Requests; the API does not say when the rate limit ends" + after6, 6},
 		{499, ``, "read monitor 7: 499", 1},
 		{500, `<title>oops</title>`, "read monitor 7: 500 Internal Server Error: oops" + after6, 6},

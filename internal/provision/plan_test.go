@@ -187,7 +187,7 @@ func TestPlanBeforeTheReferenceExists(t *testing.T) {
 				"message": "https://app.datadoghq.com/dashboard/x @ops@example.com", "tags": ["a:b", "managed-by:apmapp-provision", "provision-id:apmapp/dev/m"]}]`)
 			return
 		}
-		io.WriteString(w, `{}`)
+		io.WriteString(w, none)
 	})
 	p, err := a.Plan(t.Context(), loaded(t, small), values())
 	if err != nil {

@@ -1,6 +1,7 @@
 package provision
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -70,17 +71,17 @@ func (c *Client) apiError(ctx context.Context, op operation, resp *http.Response
 			e.Message = c.plain("to " + target.String())
 		}
 		e.Advice = "redirects are not followed, because the keys would be sent along: check DD_SITE and -api"
+	case e.Status == http.StatusTooManyRequests:
+		e.Advice = "the API does not say when the rate limit ends"
+		if wait := reset(resp.Header, time.Now()); wait > 0 {
+			e.Advice = fmt.Sprintf("the rate limit ends in %s", wait.Round(time.Second))
+		}
 	case isPage(text) && e.Status < 500:
 		e.Advice = "a page answered, not the API; check DD_SITE, -api and the proxy"
 	case e.Status == http.StatusForbidden || e.Status == http.StatusUnauthorized && !own:
 		e.Advice = c.refused(ctx, op.permission)
 	case e.Status == http.StatusProxyAuthRequired:
 		e.Advice = "the proxy in HTTPS_PROXY wants a user name and a password"
-	case e.Status == http.StatusTooManyRequests:
-		e.Advice = "the API does not say when the rate limit ends"
-		if wait := reset(resp.Header, time.Now()); wait > 0 {
-			e.Advice = fmt.Sprintf("the rate limit ends in %s", wait.Round(time.Second))
-		}
 	}
 	return e
 }
@@ -141,20 +142,22 @@ func (c *Client) refused(ctx context.Context, permission string) string {
 // reason returns what the body of an answer gives as the reason of a failure: the API
 // has several forms, and a proxy answers with a page.
 func reason(text []byte) string {
-	var v any
-	if json.Unmarshal(text, &v) != nil {
+	if bytes.IndexByte(text, 0) >= 0 {
+		return fmt.Sprintf("%d bytes that are not text", len(text))
+	}
+	if !json.Valid(text) {
 		return words(string(text))
 	}
-	o, ok := v.(map[string]any)
-	if !ok {
-		return flat(v)
-	}
-	for _, field := range []string{"errors", "error", "message", "detail", "reason", "title"} {
-		if s := flat(o[field]); s != "" {
-			return s
+	v, _ := decode(text)
+	if o, ok := v.(map[string]any); ok {
+		for _, field := range []string{"errors", "error_description", "error", "message", "detail", "reason", "title"} {
+			if s := flat(o[field]); s != "" {
+				return s
+			}
 		}
+		delete(o, "data") // not a reason
 	}
-	return ""
+	return flat(v)
 }
 
 // flat returns a JSON value as words.
@@ -168,7 +171,11 @@ func flat(v any) string {
 			all = append(all, flat(e))
 		}
 	case map[string]any:
-		if s := strings.TrimSpace(flat(v["title"]) + " " + cmp.Or(flat(v["detail"]), flat(v["message"]))); s != "" {
+		text := func(field string) string { s, _ := v[field].(string); return s }
+		if s := strings.TrimSpace(text("title") + " " + cmp.Or(text("detail"), text("message"))); s != "" {
+			if source := flat(v["source"]); source != "" { // the field of the request
+				s += " (" + source + ")"
+			}
 			return s
 		}
 		for _, key := range slices.Sorted(maps.Keys(v)) {
@@ -207,7 +214,7 @@ func (c *Client) plain(s string) string {
 			s = strings.ReplaceAll(s, key.value, key.name)
 		}
 	}
-	s = strings.Join(strings.FieldsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }), " ")
+	s = strings.Join(strings.FieldsFunc(strings.ToValidUTF8(s, "\ufffd"), func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }), " ")
 	const most = 300 // characters: a reason, not a page
 	if r := []rune(s); len(r) > most {
 		return string(r[:most]) + "..."

@@ -112,7 +112,11 @@ func TestNoConnectionThatARetryWouldMake(t *testing.T) {
 		{&net.OpError{Op: "proxyconnect", Err: errors.New("connection refused")}, false},
 		{&net.OpError{Op: "socks connect", Err: errors.New("unknown error")}, false},
 		{dial(timeout{}), true},
-		{errors.New("Proxy Authentication Required"), false},
+		{&net.OpError{Op: "remote error", Err: errors.New("tls: certificate required")}, false},
+		{&net.OpError{Op: "local error", Err: errors.New("tls: bad record MAC")}, false},
+		{proxyError{"proxy:3128", http.StatusForbidden}, false},
+		{proxyError{"proxy:3128", http.StatusBadGateway}, true},
+		{errors.New(`malformed HTTP response "SSH-2.0-OpenSSH_9"`), false},
 		{errors.New("http: server gave HTTP response to HTTPS client"), false},
 		{errors.New(`unsupported protocol scheme "x"`), false},
 		{&tls.CertificateVerificationError{Err: errors.New("x509: certificate signed by unknown authority")}, false},
@@ -143,15 +147,51 @@ func (timeout) Error() string   { return "i/o timeout" }
 func (timeout) Timeout() bool   { return true }
 func (timeout) Temporary() bool { return true }
 
-// A proxy that wants a password: nothing to wait for.
-func TestProxyWithoutAPassword(t *testing.T) {
-	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusProxyAuthRequired) }))
-	defer proxy.Close()
-	a := newAPI(t, answers(200, `{"id": 7}`))
-	a.base = "https://api.datadoghq.com"
-	a.http.Transport.(*http.Transport).Proxy = func(*http.Request) (*url.URL, error) { return url.Parse(proxy.URL) }
-	if _, err := a.get(t.Context(), Monitor, "7"); !strings.Contains(fmt.Sprint(err), "Proxy Authentication Required; check the network, the proxy") || len(a.waits) > 0 {
-		t.Errorf("waits %v: %v", a.waits, err)
+// A proxy that refuses: nothing to wait for, unless it cannot reach the API now.
+func TestProxyThatRefuses(t *testing.T) {
+	for status, waits := range map[int]int{http.StatusProxyAuthRequired: 0, http.StatusForbidden: 0, http.StatusBadGateway: 5} {
+		proxy := httptest.NewServer(answers(status, "secret"))
+		defer proxy.Close()
+		a := newAPI(t, nil)
+		a.base = "https://api.datadoghq.com"
+		a.http.Transport.(*http.Transport).Proxy = func(*http.Request) (*url.URL, error) {
+			return url.Parse(strings.Replace(proxy.URL, "//", "//user:password@", 1))
+		}
+		want := fmt.Sprintf("read monitor 7: the proxy %s refuses the connection: %d %s", strings.TrimPrefix(proxy.URL, "http://"), status, http.StatusText(status))
+		if waits == 0 {
+			want += "; check the network, the proxy, DD_SITE and -api"
+		} else {
+			want += " (after 6 attempts)"
+		}
+		if _, err := a.get(t.Context(), Monitor, "7"); fmt.Sprint(err) != want || len(a.waits) != waits {
+			t.Errorf("%d waits: %v\nwant %s", len(a.waits), err, want)
+		}
+	}
+}
+
+// A server that speaks another protocol, and one that sends without end.
+func TestAnotherServer(t *testing.T) {
+	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, _, err := w.(http.Hijacker).Hijack()
+		if err == nil {
+			io.WriteString(c, "SSH-2.0-OpenSSH_9\r\n")
+			c.Close()
+		}
+	}))
+	defer other.Close()
+	a := newAPI(t, func(w http.ResponseWriter, _ *http.Request) {
+		for chunk := make([]byte, 1<<20); ; {
+			if _, err := w.Write(chunk); err != nil {
+				return
+			}
+		}
+	})
+	if _, err := a.get(t.Context(), Monitor, "7"); fmt.Sprint(err) != "read monitor 7: this is not an answer of the API: 67108864 bytes that are not text; check DD_SITE, -api and the proxy" {
+		t.Errorf("got %v", err)
+	}
+	a.base = other.URL
+	if _, err := a.get(t.Context(), Monitor, "7"); !strings.HasSuffix(fmt.Sprint(err), `malformed HTTP response "SSH-2.0-OpenSSH_9"; check the network, the proxy, DD_SITE and -api`) || len(a.waits) > 0 {
+		t.Errorf("%d waits: %v", len(a.waits), err)
 	}
 }
 

@@ -99,7 +99,7 @@ func TestSharedWithoutADashboard(t *testing.T) {
 	if _, err := newAPI(t, answers(403, "")).Shared(t.Context(), "t", values()); fmt.Sprint(err) != "list dashboards"+refusedKey {
 		t.Errorf("forbidden: %v", err)
 	}
-	if _, err := newAPI(t, answers(200, "{}")).Shared(t.Context(), "t", values()); fmt.Sprint(err) != "the account has no dashboard t of apmapp/dev; create it with apply" {
+	if _, err := newAPI(t, answers(200, none)).Shared(t.Context(), "t", values()); fmt.Sprint(err) != "the account has no dashboard t of apmapp/dev; create it with apply" {
 		t.Errorf("no dashboard: %v", err)
 	}
 }

@@ -3,6 +3,7 @@ package site
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -11,19 +12,37 @@ import (
 var Sites = []string{"datadoghq.com", "us3.datadoghq.com", "us5.datadoghq.com", "datadoghq.eu", "ap1.datadoghq.com",
 	"ap2.datadoghq.com", "uk1.datadoghq.com", "ddog-gov.com", "us2.ddog-gov.com"}
 
+var (
+	// hostOf finds the host in a URL, or in a text in quotes.
+	hostOf = regexp.MustCompile(`^[\s"']*(?:https?://)?([a-z0-9.-]*[a-z0-9])`)
+	region = regexp.MustCompile(`^[a-z]{2}\d$`) // of a site, which may be newer than Sites
+)
+
 // Check returns an error unless site is one of Sites.
 func Check(site string) error {
 	if slices.Contains(Sites, site) {
 		return nil
 	}
-	bare := strings.ToLower(strings.Trim(site, " \t\"'"))
-	bare = strings.TrimPrefix(strings.TrimPrefix(bare, "http://"), "https://")
-	bare, _, _ = strings.Cut(bare, "/")
-	for _, prefix := range []string{"app.", "api.", "www."} {
-		bare = strings.TrimPrefix(bare, prefix)
+	var host, suggestion string
+	if m := hostOf.FindStringSubmatch(strings.ToLower(site)); m != nil {
+		host = m[1]
 	}
-	if slices.Contains(Sites, bare) {
-		return fmt.Errorf("DD_SITE %q is not the name of a site; set DD_SITE=%s", site, bare)
+	for _, s := range Sites {
+		// The address of pages begins with app, or with the name of an organization.
+		name, ok := strings.CutSuffix(host, "."+s)
+		own := ok && !region.MatchString(name) || host == s || host == strings.TrimSuffix(s, ".datadoghq.com")
+		if own && len(s) > len(suggestion) {
+			suggestion = s
+		}
+	}
+	switch host { // Datadog's names of regions
+	case "us", "us1":
+		suggestion = "datadoghq.com"
+	case "eu", "eu1":
+		suggestion = "datadoghq.eu"
+	}
+	if suggestion != "" {
+		return fmt.Errorf("DD_SITE %q is not the name of a site; set DD_SITE=%s", site, suggestion)
 	}
 	return fmt.Errorf("DD_SITE %q is not a site of Datadog; the sites are %s", site, strings.Join(Sites, ", "))
 }

@@ -9,15 +9,24 @@ import (
 // The names of sites as people write them.
 func TestCheck(t *testing.T) {
 	for site, want := range map[string]string{
-		"app.datadoghq.eu":             "; set DD_SITE=datadoghq.eu",
-		"https://us5.datadoghq.com/":   "; set DD_SITE=us5.datadoghq.com",
-		"http://app.datadoghq.com/x?y": "; set DD_SITE=datadoghq.com",
-		"api.us3.datadoghq.com":        "; set DD_SITE=us3.datadoghq.com",
-		"www.datadoghq.com":            "; set DD_SITE=datadoghq.com",
-		` "DATADOGHQ.EU" `:             "; set DD_SITE=datadoghq.eu",
-		"'ap1.datadoghq.com'":          "; set DD_SITE=ap1.datadoghq.com",
-		"datadog.com":                  " is not a site of Datadog; the sites are datadoghq.com, us3.datadoghq.com, ",
-		"":                             " is not a site of Datadog; the sites are datadoghq.com, us3.datadoghq.com, ",
+		"app.datadoghq.eu":                    "; set DD_SITE=datadoghq.eu",
+		"https://us5.datadoghq.com/":          "; set DD_SITE=us5.datadoghq.com",
+		"http://app.datadoghq.com/x?y":        "; set DD_SITE=datadoghq.com",
+		"api.us3.datadoghq.com":               "; set DD_SITE=us3.datadoghq.com",
+		"www.datadoghq.com":                   "; set DD_SITE=datadoghq.com",
+		` "DATADOGHQ.EU" `:                    "; set DD_SITE=datadoghq.eu",
+		"'ap1.datadoghq.com'":                 "; set DD_SITE=ap1.datadoghq.com",
+		"acme.datadoghq.com":                  "; set DD_SITE=datadoghq.com", // an organization's own address
+		"https://acme.us5.datadoghq.com/dash": "; set DD_SITE=us5.datadoghq.com",
+		"datadoghq.com:443":                   "; set DD_SITE=datadoghq.com",
+		"datadoghq.eu.\n":                     "; set DD_SITE=datadoghq.eu",
+		"EU":                                  "; set DD_SITE=datadoghq.eu",
+		"us1":                                 "; set DD_SITE=datadoghq.com",
+		"us5":                                 "; set DD_SITE=us5.datadoghq.com",
+		"us7.datadoghq.com":                   " is not a site of Datadog; ", // it may be a new one
+		"notdatadoghq.com":                    " is not a site of Datadog; ",
+		"datadog.com":                         " is not a site of Datadog; the sites are datadoghq.com, us3.datadoghq.com, ",
+		"":                                    " is not a site of Datadog; the sites are datadoghq.com, us3.datadoghq.com, ",
 	} {
 		if err := Check(site); err == nil || !strings.HasPrefix(err.Error(), fmt.Sprintf("DD_SITE %q", site)) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", site, err, want)
