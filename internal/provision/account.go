@@ -285,6 +285,9 @@ func (c *Client) update(ctx context.Context, ref Ref, o object, body map[string]
 		}
 	}
 	answer, err := c.one(ctx, op, ref.Kind, o.ID())
+	if notFound(err) {
+		return object{}, momentary{err} // somebody deleted it after the list; the next run creates it
+	}
 	if err != nil {
 		return object{}, err
 	}

@@ -1,7 +1,9 @@
 package provision
 
 import (
+	"cmp"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -63,16 +65,8 @@ func (c carrier) value(t, path string, want, have any) any {
 			return c.object(t, path, w, h)
 		}
 	case []any:
-		h := list(have)
-		if c.kind == SLO && path == "thresholds" {
-			h = inOrder(w, h, "timeframe")
-		}
 		all := make([]any, len(w))
-		for i := range w {
-			var other any
-			if i < len(h) && sameElement(w[i], h[i]) {
-				other = h[i]
-			}
+		for i, other := range partners(w, list(have)) {
 			all[i] = c.value(strings.TrimPrefix(t, "[]"), path, w[i], other)
 		}
 		return all
@@ -80,18 +74,46 @@ func (c carrier) value(t, path string, want, have any) any {
 	return clone(want)
 }
 
-// sameElement reports whether two elements of lists stand for the same: widgets of the
-// same type, thresholds of the same time frame.
-func sameElement(a, b any) bool {
-	x, _ := a.(map[string]any)
-	y, _ := b.(map[string]any)
-	kind := func(o map[string]any) any {
-		if d, ok := o["definition"].(map[string]any); ok {
-			return d["type"]
+// partners returns for each element of want the element of have that stands for the same,
+// or nil. People insert, remove and reorder elements, so the same place in both lists
+// counts only for a widget whose title changed.
+func partners(want, have []any) []any {
+	all := make([]any, len(want))
+	used := map[int]bool{}
+	match := func(same func(i, j int) bool) {
+		for i := range want {
+			for j := range have {
+				if all[i] == nil && !used[j] && same(i, j) {
+					all[i], used[j] = have[j], true
+				}
+			}
 		}
-		return o["timeframe"]
 	}
-	return x != nil && y != nil && kind(x) == kind(y)
+	match(func(i, j int) bool { n := nameOf(want[i]); return n != "" && n == nameOf(have[j]) })
+	match(func(i, j int) bool {
+		t := widgetType(want[i])
+		return i == j && t != "" && t == widgetType(have[j])
+	})
+	return all
+}
+
+// widgetType returns the type of a widget. It returns "" for all other values.
+func widgetType(v any) string {
+	o, _ := v.(map[string]any)
+	d, _ := o["definition"].(map[string]any)
+	t, _ := d["type"].(string)
+	return t
+}
+
+// nameOf returns what names an element of a list: the type and title of a widget, the time
+// frame of a threshold, the name of everything else. It returns "" if there is none.
+func nameOf(v any) string {
+	o, _ := v.(map[string]any)
+	if t := widgetType(v); t != "" {
+		return fmt.Sprint(t, " ", o["definition"].(map[string]any)["title"])
+	}
+	name, _ := cmp.Or(o["timeframe"], o["name"]).(string)
+	return name
 }
 
 // field returns the type of a model's field, or "".

@@ -25,6 +25,14 @@ func TestCarryOver(t *testing.T) {
 			`{"widgets": [{"definition": {"type": "group", "widgets": [{"definition": {"type": "note", "content": "new"}}]}}, {"definition": {"type": "note"}}, {"definition": {"type": "note"}}]}`,
 			`{"widgets": [{"id": 1, "definition": {"type": "group", "title": "t", "widgets": [{"id": 2, "definition": {"type": "note"}}]}}, {"id": 3, "definition": {"type": "toplist"}}]}`,
 			`{"widgets":[{"definition":{"type":"group","widgets":[{"definition":{"content":"new","type":"note"},"id":2}]},"id":1},{"definition":{"type":"note"}},{"definition":{"type":"note"}}]}`},
+		{"the IDs of widgets that somebody moved, retitled or deleted", "dashboard",
+			`{"widgets": [{"definition": {"type": "note", "content": "new"}}, {"id": 5, "definition": {"type": "toplist", "title": "A"}}, {"definition": {"type": "toplist", "title": "B"}}, {"definition": {"type": "slo", "title": "new"}}, {"definition": {"type": "note"}}]}`,
+			`{"widgets": [{"id": 2, "definition": {"type": "toplist", "title": "B"}}, {"id": 5, "definition": {"type": "toplist", "title": "A"}}, {"id": 3, "definition": {"type": "toplist", "title": "C"}}, {"id": 4, "definition": {"type": "slo", "title": "old"}}]}`,
+			`{"widgets":[{"definition":{"content":"new","type":"note"}},{"definition":{"title":"A","type":"toplist"},"id":5},{"definition":{"title":"B","type":"toplist"},"id":2},{"definition":{"title":"new","type":"slo"},"id":4},{"definition":{"type":"note"}}]}`},
+		{"the values of template variables of the same name", "dashboard",
+			`{"template_variables": [{"name": "service"}, {"name": "env"}]}`,
+			`{"template_variables": [{"name": "env", "available_values": ["dev"]}, {"name": "host", "available_values": ["h"]}]}`,
+			`{"template_variables":[{"name":"service"},{"available_values":["dev"],"name":"env"}]}`},
 		{"mutings, roles and samples of a monitor", "monitor",
 			`{"name": "new", "options": {"thresholds": {"critical": 1}}}`,
 			`{"id": 7, "name": "old", "priority": 2, "restricted_roles": ["r"], "draft_status": "draft", "tags": [], "creator": {}, "created": "x", "multi": true, "overall_state": "OK", "state": {},
@@ -197,6 +205,10 @@ func TestReplace(t *testing.T) {
 			p.Write(&out, false)
 			if want := "replace monitor n\n    type: \"query alert\" -> \"log alert\"\n    " + replaceNote + "\n\n0 to create, 0 to change, 0 the same, 1 to replace\n"; out.String() != want {
 				t.Errorf("plan prints\n%s\nwant\n%s", out.String(), want)
+			}
+			both := loaded(t, map[string]string{"monitor.n.json": `{"name": "N", "type": "log alert", "query": "q"}`, "dashboard.d.json": `{"title": "of ${monitor:n.id}", "layout_type": "ordered", "widgets": []}`})
+			if p, err := a.Plan(t.Context(), both, values()); err != nil || p.Steps[1].body["title"] != "of (known after apply)" {
+				t.Errorf("the plan of a dashboard with the new ID: %v, %v", err, p.Steps)
 			}
 			a.requests = nil
 			err = a.Apply(t.Context(), all, values(), c.replace, io.Discard)

@@ -43,7 +43,9 @@ func (c *Client) Export(ctx context.Context, id string) (Ref, []byte, []Problem,
 	title := o.title()
 	body := definitionOf(kind, o.body)
 	problems := Check(kind, body)
-	return Ref{kind, slug(title, id)}, marshal(escape(body)), problems, nil
+	body = escape(body).(map[string]any)
+	moveStarts(body)
+	return Ref{kind, slug(title, id)}, marshal(body), problems, nil
 }
 
 // definitionOf returns the part of a body from the API that belongs in a definition.
@@ -85,6 +87,23 @@ func definitionOf(kind Kind, body map[string]any) map[string]any {
 		}
 	}
 	return body
+}
+
+var startClock = regexp.MustCompile(`T(\d\d:\d\d)(:00)?$`)
+
+// moveStarts replaces the starts of recurrences on days of the week by placeholders: the
+// API accepts no past start, and a downtime that has begun has one.
+func moveStarts(body map[string]any) {
+	schedule, _ := attributes(body)["schedule"].(map[string]any)
+	for _, r := range list(schedule["recurrences"]) {
+		r, _ := r.(map[string]any)
+		text, _ := r["start"].(string)
+		rule, _ := r["rrule"].(string)
+		clock := startClock.FindStringSubmatch(text)
+		if on := daysOf(rule); clock != nil && on != nil {
+			r["start"] = fmt.Sprintf("${next:%s@%s}", strings.Join(on, ","), clock[1])
+		}
+	}
 }
 
 // withoutIDs removes the IDs of widgets, including those in groups.

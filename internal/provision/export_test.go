@@ -1,6 +1,7 @@
 package provision
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -59,6 +60,29 @@ func TestExportOfUnknownParts(t *testing.T) {
 	}
 	if len(problems) != 2 || problems[0].String() != "new: unknown field" || !problems[0].New || !problems[1].New || problems[1].Path != "type" {
 		t.Errorf("problems %v", problems)
+	}
+}
+
+// The starts of an exported downtime lie in the future when it is applied.
+func TestExportOfADowntimeThatHasBegun(t *testing.T) {
+	for _, c := range []struct{ rule, start, want string }{
+		{"FREQ=WEEKLY;INTERVAL=1;BYDAY=MO,TU", "2026-10-05T19:30:00", "${next:MO,TU@19:30}"},
+		{"FREQ=WEEKLY;BYDAY=SA", "2026-10-03T00:00", "${next:SA@00:00}"},
+		{"FREQ=WEEKLY;BYDAY=SA;INTERVAL=1", "2026-10-03T00:00:00", "${next:SA@00:00}"},
+		{"FREQ=DAILY;INTERVAL=1", "2026-10-03T06:00:00", "${next:SU,MO,TU,WE,TH,FR,SA@06:00}"},
+		{"FREQ=DAILY", "2026-10-03T06:00:00", "${next:SU,MO,TU,WE,TH,FR,SA@06:00}"},
+		// Its days depend on the start.
+		{"FREQ=WEEKLY;INTERVAL=2;BYDAY=MO", "2026-10-05T19:30:00", "2026-10-05T19:30:00"},
+		{"FREQ=DAILY;INTERVAL=3", "2026-10-05T19:30:00", "2026-10-05T19:30:00"},
+		{"FREQ=MONTHLY;BYDAY=1MO", "2026-10-05T19:30:00", "2026-10-05T19:30:00"},
+		{"FREQ=DAILY;COUNT=3", "2026-10-05T19:30:00", "2026-10-05T19:30:00"},
+		{"FREQ=DAILY", "2026-10-05T19:30:30", "2026-10-05T19:30:30"},
+	} {
+		_, text, problems, err := newAPI(t, answers(200, fmt.Sprintf(`{"data": {"id": "a", "attributes": {"message": "M", "scope": "*", "monitor_identifier": {"monitor_id": 7}, "status": "active",
+			"schedule": {"timezone": "UTC", "recurrences": [{"start": %q, "rrule": %q, "duration": "1h"}]}}}}`, c.start, c.rule))).Export(t.Context(), "00000000-0000-1234-0000-000000000001")
+		if err != nil || len(problems) > 0 || !strings.Contains(string(text), fmt.Sprintf(`"start": %q`, c.want)) {
+			t.Errorf("%+v: %v, %v\n%s", c, err, problems, text)
+		}
 	}
 }
 

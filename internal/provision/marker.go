@@ -19,6 +19,9 @@ const (
 // account.
 func mark(stack, key string) string { return stack + "/" + key }
 
+// Datadog cuts off longer tags. A marker that was cut off would not be found again.
+const longestTag = 200
+
 const markLine = "[apmapp-provision:%]"
 
 var markPattern = regexp.MustCompile(`\[apmapp-provision:([a-z0-9_./-]+)\]`)

@@ -92,7 +92,11 @@ func (d Definition) prepare(values Values, target func(Ref) (Target, error)) (ma
 	if err != nil {
 		return nil, err
 	}
-	addMark(d.Kind, body, mark(values.Stack(), d.Key))
+	m := mark(values.Stack(), d.Key)
+	if n := len(idTag + m); n > longestTag {
+		return nil, fmt.Errorf("%s: its tag %s has %d characters, but Datadog keeps %d; shorten the key, the service or the environment", d.File, idTag+m, n, longestTag)
+	}
+	addMark(d.Kind, body, m)
 	return body, nil
 }
 
@@ -156,7 +160,7 @@ func (c *Client) Plan(ctx context.Context, all Definitions, values Values) (Plan
 	targets := map[Ref]Target{}
 	for _, d := range all {
 		step := c.compare(ctx, d, values, p.objects[d.Kind], targets)
-		if step.found != nil {
+		if step.found != nil && step.Action != Replace { // a replacement has a new ID
 			targets[d.Ref] = c.target(*step.found)
 		}
 		p.Steps = append(p.Steps, step)
@@ -229,6 +233,10 @@ func (c *Client) compare(ctx context.Context, d Definition, values Values, objec
 	}
 	if d.Kind == Dashboard { // the list omits widgets
 		o, err := c.get(ctx, d.Kind, step.found.ID())
+		if notFound(err) { // the list still has a dashboard that was deleted
+			step.found, step.Action = nil, Create
+			return step
+		}
 		if err != nil {
 			step.Err = err
 			return step

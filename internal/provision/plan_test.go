@@ -137,6 +137,17 @@ func TestValidate(t *testing.T) {
 	if err := bare.Validate(values()); fmt.Sprint(err) != "dashboard.b.json: description: 1 is not a string\nmonitor.m.json: tags: not a list\ndowntime.d.json: data: lacks the required field attributes" {
 		t.Errorf("got %v", err)
 	}
+	// A tag that Datadog would cut off, and the longest that it keeps.
+	v := values()
+	v.Env, v.Service = strings.Repeat("e", 90), strings.Repeat("s", 92)
+	long := loaded(t, map[string]string{"monitor.abc.json": `{"name": "M", "type": "query alert", "query": "q"}`})
+	if err := long.Validate(v); err != nil {
+		t.Error(err)
+	}
+	v.Env += "e"
+	if err := long.Validate(v); !strings.HasPrefix(fmt.Sprint(err), "monitor.abc.json: its tag provision-id:sss") || !strings.HasSuffix(err.Error(), " has 201 characters, but Datadog keeps 200; shorten the key, the service or the environment") {
+		t.Errorf("got %v", err)
+	}
 	if _, plan := newAPI(t, answers(500, "")).Plan(t.Context(), all, values()); fmt.Sprint(plan) != fmt.Sprint(err) {
 		t.Errorf("Plan: %v", plan)
 	}
@@ -152,14 +163,16 @@ func TestPlanWithoutAList(t *testing.T) {
 	}
 }
 
-// A dashboard that cannot be read fails alone.
+// A dashboard that cannot be read fails alone. One that was deleted may still be in the
+// list.
 func TestPlanWithADashboardThatCannotBeRead(t *testing.T) {
+	status := http.StatusBadRequest
 	a := newAPI(t, func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case strings.HasSuffix(r.URL.Path, "/dashboard"):
 			io.WriteString(w, `{"dashboards": [{"id": "abc-def-ghi", "description": "[apmapp-provision:apmapp/dev/d]"}]}`)
 		case strings.Contains(r.URL.Path, "/dashboard/"):
-			w.WriteHeader(http.StatusNotFound)
+			w.WriteHeader(status)
 		case strings.HasSuffix(r.URL.Path, "/monitor"):
 			io.WriteString(w, `[]`)
 		default:
@@ -170,12 +183,17 @@ func TestPlanWithADashboardThatCannotBeRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s := p.Steps[0]; s.Action != Failed || fmt.Sprint(s.Err) != "read dashboard abc-def-ghi: 404 Not Found" {
+	if s := p.Steps[0]; s.Action != Failed || fmt.Sprint(s.Err) != "read dashboard abc-def-ghi: 400 Bad Request" {
 		t.Errorf("%s: %s, %v", s.Ref, s.Action, s.Err)
 	}
 	// The dashboard exists, so its link is known.
 	if s := p.Steps[1]; s.Action != Create || s.body["message"] != "https://app.datadoghq.com/dashboard/abc-def-ghi @ops@example.com" {
 		t.Errorf("%s: %s, %v", s.Ref, s.Action, s.body)
+	}
+	status = http.StatusNotFound
+	p, err = a.Plan(t.Context(), loaded(t, small), values())
+	if err != nil || p.Steps[0].Action != Create || p.Steps[1].body["message"] != "(known after apply) @ops@example.com" {
+		t.Errorf("a deleted dashboard: %v, %+v", err, p.Steps)
 	}
 }
 

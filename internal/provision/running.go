@@ -53,7 +53,19 @@ func (s Step) toSend(values Values) map[string]any {
 	return body
 }
 
-var days = regexp.MustCompile(`BYDAY=([A-Z,]+)`)
+var everyWeek = regexp.MustCompile(`^FREQ=(?:DAILY|WEEKLY;(?:INTERVAL=1;)?BYDAY=([A-Z]{2}(?:,[A-Z]{2})*))(?:;INTERVAL=1)?$`)
+
+// daysOf returns the days of a rule that applies each week, without an end; or nil.
+func daysOf(rule string) []string {
+	switch m := everyWeek.FindStringSubmatch(rule); {
+	case m == nil:
+		return nil
+	case m[1] == "":
+		return weekdays
+	default:
+		return strings.Split(m[1], ",")
+	}
+}
 
 // openUntil returns the end of the window of a weekly or daily recurrence that is open
 // now, or the zero time.
@@ -62,13 +74,8 @@ func openUntil(r map[string]any, now time.Time) time.Time {
 	rule, _ := r["rrule"].(string)
 	start, err := time.ParseInLocation("2006-01-02T15:04:05", text, now.Location())
 	length := duration(r["duration"])
-	on := weekdays
-	if m := days.FindStringSubmatch(rule); m != nil {
-		on = strings.Split(m[1], ",")
-	} else if !strings.HasPrefix(rule, "FREQ=DAILY") {
-		return time.Time{}
-	}
-	if err != nil || strings.Contains(rule, "COUNT=") || strings.Contains(rule, "INTERVAL=") && !strings.Contains(rule, "INTERVAL=1;") && !strings.HasSuffix(rule, "INTERVAL=1") {
+	on := daysOf(rule)
+	if err != nil || on == nil {
 		return time.Time{}
 	}
 	var end time.Time
