@@ -73,7 +73,7 @@ func TestShareRetries(t *testing.T) {
 	a := newSmallAccount(t)
 	a.must(a.run("apply"))
 	a.Fail(posts(1, standin.Fault{Drop: true})) // not done
-	if r := a.must(a.run("share", "timeboard", "-yes")); len(a.Links()) != 1 || len(a.slept) != 1 {
+	if r := a.must(a.run("share", "timeboard", "-yes")); len(a.Links()) != 1 || len(a.slept) != 2 {
 		t.Errorf("links %v, waits %v; %s", a.Links(), a.slept, r)
 	}
 	a.must(a.run("unshare", "timeboard"))

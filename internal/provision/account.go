@@ -137,37 +137,44 @@ func (c *Client) get(ctx context.Context, kind Kind, id string) (object, error) 
 	return newObject(kind, body)
 }
 
-// create creates a resource that carries mark. If the outcome of a request is
-// unknown, create looks for the marker before it sends the request again. The lists of
-// the API may omit a new resource for longer than create looks, so a second one is rare,
-// but possible; copies finds it.
+// create creates a resource that carries mark.
 func (c *Client) create(ctx context.Context, ref Ref, body map[string]any, mark string) (object, error) {
-	op := operation{name: "create " + ref.String(), permission: apis[ref.Kind].write, method: http.MethodPost, path: apis[ref.Kind].path, body: withoutNull(ref.Kind, body), once: true}
+	op := operation{name: "create " + ref.String(), permission: apis[ref.Kind].write, method: http.MethodPost, path: apis[ref.Kind].path, body: withoutNull(ref.Kind, body)}
+	return createOnce(ctx, c, op, func(answer any) (object, error) { return newObject(ref.Kind, answer) },
+		func() (*object, error) { return c.find(ctx, ref, mark) })
+}
+
+// createOnce sends op, which creates something, and reads the answer. If the outcome of a
+// request is unknown, it calls find before it sends the request again. The lists of the
+// API may omit something new for longer than createOnce looks, so a second one is rare,
+// but possible.
+func createOnce[T any](ctx context.Context, c *Client, op operation, read func(answer any) (T, error), find func() (*T, error)) (none T, err error) {
+	op.once = true
 	wait := newBackOff()
 	for attempt := 1; ; attempt++ {
 		answer, err := c.do(ctx, op)
 		if err == nil {
-			created, err := newObject(ref.Kind, answer)
+			created, err := read(answer)
 			if err != nil {
-				return object{}, fmt.Errorf("%s: %w", op.name, err)
+				return none, fmt.Errorf("%s: %w", op.name, err)
 			}
 			return created, nil
 		}
 		if !errors.Is(err, errUnknown) {
-			return object{}, err
+			return none, err
 		}
 		if attempt == attempts {
-			return object{}, fmt.Errorf("%w (after %d attempts)", err, attempt)
+			return none, fmt.Errorf("%w (after %d attempts)", err, attempt)
 		}
-		// A new resource may appear in lists late, so one look is not enough.
+		// A list may omit something new, so one look is not enough.
 		const looks = 2
 		for range looks {
 			if err := c.pause(ctx, wait.NextBackOff(), err); err != nil {
-				return object{}, fmt.Errorf("%s: %w", op.name, err)
+				return none, fmt.Errorf("%s: %w", op.name, err)
 			}
-			found, lookErr := c.find(ctx, ref, mark)
+			found, lookErr := find()
 			if lookErr != nil {
-				return object{}, fmt.Errorf("%w; then: %w", err, lookErr)
+				return none, fmt.Errorf("%w; then: %w", err, lookErr)
 			}
 			if found != nil {
 				return *found, nil
@@ -180,27 +187,10 @@ func (c *Client) create(ctx context.Context, ref Ref, body map[string]any, mark 
 // and a null one are the same, except where a request changes only the fields that it
 // has: the fields of a monitor and the attributes of a downtime, which null clears.
 func withoutNull(kind Kind, body map[string]any) map[string]any {
-	var clean func(v any, keep bool) any
-	clean = func(v any, keep bool) any {
-		switch v := v.(type) {
-		case []any:
-			all := make([]any, len(v))
-			for i, e := range v {
-				all[i] = clean(e, false)
-			}
-			return all
-		case map[string]any:
-			all := map[string]any{}
-			for key, e := range v {
-				if e != nil || keep {
-					all[key] = clean(e, kind == Downtime)
-				}
-			}
-			return all
-		}
-		return v
-	}
-	return clean(body, kind == Monitor || kind == Downtime).(map[string]any)
+	return without(body, func(at string, v any) bool {
+		clears := kind == Monitor && !strings.ContainsAny(at, ".[") || kind == Downtime && !strings.Contains(at, "[")
+		return v == nil && !clears
+	})
 }
 
 // find returns the resource with a marker, or nil.
@@ -236,13 +226,13 @@ func withMark(all []object, mark string) (original *object, copies []object) {
 // older compares two resources with the same marker. One whose text ends with the marker
 // is as apply wrote it, so it precedes one whose text continues.
 func older(a, b object) int {
-	ends := func(o object) int {
-		if atEnd(o.kind, o.body) {
-			return 0
+	continued := func(o object) int {
+		if _, after := o.kind.inText(o.body); strings.TrimSpace(after) != "" {
+			return 1
 		}
-		return 1
+		return 0
 	}
-	order := cmp.Or(cmp.Compare(ends(a), ends(b)), a.created().Compare(b.created()))
+	order := cmp.Or(cmp.Compare(continued(a), continued(b)), a.created().Compare(b.created()))
 	if a.kind == Monitor && order == 0 { // IDs of monitors grow
 		x, _ := strconv.ParseInt(a.ID(), 10, 64)
 		y, _ := strconv.ParseInt(b.ID(), 10, 64)

@@ -2,7 +2,6 @@ package provision
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -14,7 +13,7 @@ import (
 // reports every removal, so apply removes nothing that plan does not show.
 func carryOver(kind Kind, want, have map[string]any) map[string]any {
 	if kind == Downtime {
-		return clone(want).(map[string]any) // a PATCH keeps what it lacks
+		return clone(want) // a PATCH keeps what it lacks
 	}
 	c := carrier{comparer{kind: kind}}
 	return c.object(apis[kind].model, "", want, have)
@@ -42,7 +41,7 @@ func (c carrier) object(t, path string, want, have map[string]any) map[string]an
 	all := map[string]any{}
 	m := schema()[t]
 	for key, w := range want {
-		field := m.field(key)
+		field, _ := m.field(key)
 		if key == "widgets" { // also those of a group
 			field = "[]Widget"
 		}
@@ -51,7 +50,9 @@ func (c carrier) object(t, path string, want, have map[string]any) map[string]an
 	for key, h := range have {
 		at := below(path, key)
 		_, wanted := want[key]
-		if !wanted && h != nil && !bare(h) && m.field(key) != "" && !c.watched(at) && !equal(h, defaults[c.kind][at]) && !c.addedByAPI(at) && !slices.Contains(derived[c.kind], at) {
+		field, _ := m.field(key)
+		bare := slices.Contains([]string{"null", "[]", "{}"}, short(h))
+		if !wanted && !bare && field != "" && !c.watched(at) && !equal(h, defaults[c.kind][at]) && !c.addedByAPI(at) && !slices.Contains(derived[c.kind], at) {
 			all[key] = clone(h)
 		}
 	}
@@ -66,7 +67,8 @@ func (c carrier) value(t, path string, want, have any) any {
 		}
 	case []any:
 		all := make([]any, len(w))
-		for i, other := range partners(w, list(have)) {
+		others, _ := partners(w, list(have))
+		for i, other := range others {
 			all[i] = c.value(strings.TrimPrefix(t, "[]"), path, w[i], other)
 		}
 		return all
@@ -75,10 +77,10 @@ func (c carrier) value(t, path string, want, have any) any {
 }
 
 // partners returns for each element of want the element of have that stands for the same,
-// or nil. People insert, remove and reorder elements, so the same place in both lists
+// or nil, and the other elements of have. People insert, remove and reorder elements, so the same place in both lists
 // counts only for a widget whose title changed.
-func partners(want, have []any) []any {
-	all := make([]any, len(want))
+func partners(want, have []any) (all, rest []any) {
+	all = make([]any, len(want))
 	used := map[int]bool{}
 	match := func(same func(i, j int) bool) {
 		for i := range want {
@@ -94,7 +96,12 @@ func partners(want, have []any) []any {
 		t := widgetType(want[i])
 		return i == j && t != "" && t == widgetType(have[j])
 	})
-	return all
+	for j, h := range have {
+		if !used[j] {
+			rest = append(rest, h)
+		}
+	}
+	return all, rest
 }
 
 // widgetType returns the type of a widget. It returns "" for all other values.
@@ -114,44 +121,4 @@ func nameOf(v any) string {
 	}
 	name, _ := cmp.Or(o["timeframe"], o["name"]).(string)
 	return name
-}
-
-// field returns the type of a model's field, or "".
-func (m model) field(name string) string {
-	if t, ok := m.fields[name+"!"]; ok {
-		return t
-	}
-	return m.fields[name]
-}
-
-// clone returns a deep copy of a JSON value.
-func clone(v any) any {
-	switch v := v.(type) {
-	case map[string]any:
-		all := map[string]any{}
-		for key, e := range v {
-			all[key] = clone(e)
-		}
-		return all
-	case []any:
-		all := make([]any, len(v))
-		for i, e := range v {
-			all[i] = clone(e)
-		}
-		return all
-	case json.Number, string, bool, nil:
-		return v
-	}
-	return v
-}
-
-// bare reports whether a value is a list or an object without elements.
-func bare(v any) bool {
-	switch v := v.(type) {
-	case []any:
-		return len(v) == 0
-	case map[string]any:
-		return len(v) == 0
-	}
-	return false
 }

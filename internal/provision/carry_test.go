@@ -98,6 +98,7 @@ func TestOriginal(t *testing.T) {
 		{"dashboard", `[{"id": "a", "created_at": "2026-01-01T00:00:00Z", "description": "` + mark + ` see Bob"}, {"id": "b", "created_at": "2026-01-02T00:00:00Z", "description": "` + mark + `"}]`, "b a"},
 		{"dashboard", `[{"id": "a", "description": "` + mark + ` (cloned)"}, {"id": "b", "description": "` + mark + `"}]`, "b"},
 		{"dashboard", `[{"id": "a", "description": "` + mark + ` see Bob"}]`, "a"},
+		{"dashboard", `[{"id": "a", "created_at": "2026-01-01T00:00:00Z", "description": "` + mark + ` \n"}, {"id": "b", "created_at": "2026-01-02T00:00:00Z", "description": "` + mark + `"}]`, "a b"},
 		{"downtime", `[{"data": {"id": "a", "attributes": {"created": "2026-01-02T00:00:00Z", "message": "` + mark + `"}}}, {"data": {"id": "b", "attributes": {"created": "2026-01-01T00:00:00Z", "message": "` + mark + `"}}}]`, "b a"},
 	} {
 		var all []object

@@ -148,14 +148,6 @@ func unexpected(err error) error {
 	return err
 }
 
-// below returns the path of a field of the object at path.
-func below(path, key string) string {
-	if path == "" {
-		return key
-	}
-	return path + "." + key
-}
-
 // sorted orders definitions so that each follows those that it refers to. The errors are
 // references that lead nowhere or to themselves.
 func sorted(all Definitions) (Definitions, []error) {
@@ -199,17 +191,4 @@ func sorted(all Definitions) (Definitions, []error) {
 
 func compareRefs(a, b Ref) int {
 	return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Key, b.Key))
-}
-
-// marshal returns v as JSON in the form of the files: indented, without escapes for
-// HTML.
-func marshal(v any) []byte {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	if err := e.Encode(v); err != nil {
-		panic(err) // the values come from JSON
-	}
-	return b.Bytes()
 }

@@ -49,7 +49,7 @@ func TestTemplateVariablesAreUsed(t *testing.T) {
 		for _, v := range list(d.Body["template_variables"]) {
 			name := v.(map[string]any)["name"].(string)
 			used := false
-			walk("", d.Body["widgets"], func(_, s string) {
+			walk(d.Body["widgets"], func(_, s string) {
 				used = used || regexp.MustCompile(`\$`+name+`\b`).MatchString(s)
 			})
 			if !used {

@@ -40,15 +40,14 @@ func diff(kind Kind, want, have map[string]any, moving map[string]bool) []Change
 // place, such as @1: the API gives new IDs.
 func withPlaces(body map[string]any) map[string]any {
 	places := map[string]any{}
-	for i, w := range list(body["widgets"]) {
-		if w, ok := w.(map[string]any); ok && w["id"] != nil {
+	for i, w := range objects(body["widgets"]) {
+		if w["id"] != nil {
 			places[fmt.Sprint(w["id"])] = fmt.Sprintf("@%d", i+1)
 		}
 	}
-	body = clone(body).(map[string]any)
-	withoutIDs(body["widgets"])
-	for _, t := range list(body["tabs"]) {
-		t, _ := t.(map[string]any)
+	body = clone(body)
+	eachWidget(body["widgets"], func(w, _ map[string]any) { delete(w, "id") })
+	for _, t := range objects(body["tabs"]) {
 		ids := list(t["widget_ids"])
 		for i, id := range ids {
 			if at := places[fmt.Sprint(id)]; at != nil {
@@ -119,8 +118,7 @@ var defaults = map[Kind]map[string]any{
 
 // addedByAPI reports whether the API sets the field at path itself.
 func (c *comparer) addedByAPI(path string) bool {
-	path = index.ReplaceAllString(path, "")
-	return slices.Contains(added[c.kind], path)
+	return slices.Contains(added[c.kind], index.ReplaceAllString(path, ""))
 }
 
 func (c *comparer) object(path string, want, have map[string]any) {
@@ -183,7 +181,8 @@ func (c *comparer) list(path string, want, have []any) {
 		return
 	}
 	if c.kind == SLO && plain == "thresholds" {
-		have = inOrder(want, have, "timeframe")
+		same, others := partners(want, have)
+		have = append(same, others...)
 	}
 	for i := range max(len(want), len(have)) {
 		at := fmt.Sprintf("%s[%d]", path, i)
@@ -207,25 +206,6 @@ func (c *comparer) set(list []any) []string {
 	}
 	slices.Sort(all)
 	return slices.Compact(all)
-}
-
-// inOrder sorts the elements of have like those of want with the same value of
-// key.
-func inOrder(want, have []any, key string) []any {
-	place := func(v any) int {
-		o, _ := v.(map[string]any)
-		i := slices.IndexFunc(want, func(w any) bool {
-			wo, _ := w.(map[string]any)
-			return equal(wo[key], o[key])
-		})
-		if i < 0 {
-			return len(want)
-		}
-		return i
-	}
-	have = slices.Clone(have)
-	slices.SortStableFunc(have, func(a, b any) int { return place(a) - place(b) })
-	return have
 }
 
 // normal returns a value in the form in which the API may return it.

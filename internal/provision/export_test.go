@@ -78,7 +78,7 @@ func TestExportOfADowntimeThatHasBegun(t *testing.T) {
 		{"FREQ=DAILY;COUNT=3", "2026-10-05T19:30:00", "2026-10-05T19:30:00"},
 		{"FREQ=DAILY", "2026-10-05T19:30:30", "2026-10-05T19:30:30"},
 	} {
-		_, text, problems, err := newAPI(t, answers(200, fmt.Sprintf(`{"data": {"id": "a", "attributes": {"message": "M", "scope": "*", "monitor_identifier": {"monitor_id": 7}, "status": "active",
+		_, text, problems, err := newAPI(t, answers(200, fmt.Sprintf(`{"data": {"id": "a", "type": "downtime", "attributes": {"message": "M", "scope": "*", "monitor_identifier": {"monitor_id": 7}, "status": "active",
 			"schedule": {"timezone": "UTC", "recurrences": [{"start": %q, "rrule": %q, "duration": "1h"}]}}}}`, c.start, c.rule))).Export(t.Context(), "00000000-0000-1234-0000-000000000001")
 		if err != nil || len(problems) > 0 || !strings.Contains(string(text), fmt.Sprintf(`"start": %q`, c.want)) {
 			t.Errorf("%+v: %v, %v\n%s", c, err, problems, text)

@@ -98,23 +98,7 @@ func (d Definition) references() map[Ref]string {
 }
 
 // Walk calls f for each string of the definition with its path, in the order of the paths.
-func (d Definition) Walk(f func(at, s string)) { walk("", d.Body, f) }
-
-// walk calls f for each string in v, in the order of their paths.
-func walk(at string, v any, f func(at, s string)) {
-	switch v := v.(type) {
-	case string:
-		f(at, v)
-	case []any:
-		for i, e := range v {
-			walk(fmt.Sprintf("%s[%d]", at, i), e, f)
-		}
-	case map[string]any:
-		for _, key := range slices.Sorted(maps.Keys(v)) {
-			walk(below(at, key), v[key], f)
-		}
-	}
-}
+func (d Definition) Walk(f func(at, s string)) { walk(d.Body, f) }
 
 // Target is the resource of a reference.
 type Target struct {
@@ -127,7 +111,7 @@ type Target struct {
 // parsed document, not in its text, so that no value can change its structure.
 func (d Definition) Fill(values Values, target func(Ref) (Target, error)) (map[string]any, error) {
 	f := filler{values: values, variables: values.variables(), target: target}
-	body := f.fill("", d.Body).(map[string]any)
+	body := rewriteStrings(d.Body, f.fill).(map[string]any)
 	if err := errors.Join(f.errs...); err != nil {
 		return nil, fmt.Errorf("%s: %w", d.File, err)
 	}
@@ -141,44 +125,22 @@ type filler struct {
 	errs      []error
 }
 
-func (f *filler) fill(at string, v any) any {
-	switch v := v.(type) {
-	case string:
-		return f.fillString(at, v)
-	case []any:
-		list := make([]any, len(v))
-		for i, e := range v {
-			list[i] = f.fill(fmt.Sprintf("%s[%d]", at, i), e)
-		}
-		return list
-	case map[string]any:
-		object := map[string]any{}
-		for _, key := range slices.Sorted(maps.Keys(v)) { // the order of errors
-			object[key] = f.fill(below(at, key), v[key])
-		}
-		return object
-	}
-	return v
-}
-
-func (f *filler) fillString(at, s string) any {
-	if p := placeholder.FindString(s); p == s && strings.HasPrefix(s, "${") {
-		// The string is one placeholder, so the value keeps its type: a monitor's ID is a number.
+func (f *filler) fill(at, s string) any {
+	value := func(p string) any {
 		v, err := f.lookUp(p)
 		if err != nil {
 			f.errs = append(f.errs, fmt.Errorf("%s: %w", at, err))
 		}
 		return v
 	}
+	if placeholder.FindString(s) == s && strings.HasPrefix(s, "${") {
+		return value(s) // the value keeps its type: a monitor's ID is a number
+	}
 	return placeholder.ReplaceAllStringFunc(s, func(p string) string {
 		if rest, ok := strings.CutPrefix(p, "$$"); ok {
 			return "$" + rest
 		}
-		v, err := f.lookUp(p)
-		if err != nil {
-			f.errs = append(f.errs, fmt.Errorf("%s: %w", at, err))
-		}
-		return fmt.Sprint(v)
+		return fmt.Sprint(value(p))
 	})
 }
 

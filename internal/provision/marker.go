@@ -67,43 +67,41 @@ func addMark(kind Kind, body map[string]any, mark string) {
 	body["tags"] = append(slices.Clone(tags), ManagedTag, idTag+mark)
 }
 
+// inText returns the markers in the text of a resource without tags, and the text after
+// the last one.
+func (k Kind) inText(body map[string]any) (all []string, after string) {
+	holder, field := k.text(body)
+	text, _ := holder[field].(string)
+	for _, m := range markPattern.FindAllStringSubmatchIndex(text, -1) {
+		all, after = append(all, text[m[2]:m[3]]), text[m[1]:]
+	}
+	return all, after
+}
+
+// cloned matches the text after the marker of a clone.
+var cloned = regexp.MustCompile(`(?i)^\s*(\((cloned|clone|copy)\)\s*)+$`)
+
 // marks returns the markers in a body from the API. A clone that somebody made in the
 // pages has none: Datadog adds "(cloned)" to the text that it copies.
 func marks(kind Kind, body map[string]any) []string {
-	var all []string
-	if holder, field := kind.text(body); holder != nil {
-		text, _ := holder[field].(string)
-		found := markPattern.FindAllStringSubmatchIndex(text, -1)
-		for _, m := range found {
-			all = append(all, text[m[2]:m[3]])
-		}
-		if len(found) > 0 && cloned.MatchString(text[found[len(found)-1][1]:]) {
+	if holder, _ := kind.text(body); holder != nil {
+		all, after := kind.inText(body)
+		if cloned.MatchString(after) {
 			return nil
 		}
 		return all
 	}
-	tags, _ := body["tags"].([]any)
+	tags := list(body["tags"])
 	if !slices.Contains(tags, any(ManagedTag)) {
 		return nil
 	}
+	var all []string
 	for _, tag := range tags {
 		if s, ok := tag.(string); ok && strings.HasPrefix(s, idTag) {
 			all = append(all, strings.TrimPrefix(s, idTag))
 		}
 	}
 	return all
-}
-
-// cloned matches the text after the marker of a clone.
-var cloned = regexp.MustCompile(`(?i)^\s*(\((cloned|clone|copy)\)\s*)+$`)
-
-// atEnd reports whether the text of a resource without tags ends with a marker, as
-// addMark writes it.
-func atEnd(kind Kind, body map[string]any) bool {
-	holder, field := kind.text(body)
-	text, _ := holder[field].(string)
-	found := markPattern.FindAllStringIndex(text, -1)
-	return len(found) > 0 && strings.TrimSpace(text[found[len(found)-1][1]:]) == ""
 }
 
 // removeMark removes the markers from a body, for Export.

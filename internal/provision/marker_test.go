@@ -30,14 +30,4 @@ func TestMarks(t *testing.T) {
 			t.Errorf("%s %s: marks %s, want %s", c.kind, c.body, got, c.want)
 		}
 	}
-	for text, want := range map[string]bool{"x [apmapp-provision:a/b/c]": true, "[apmapp-provision:a/b/c] \n": true, "[apmapp-provision:a/b/c] x": false, "x": false, "": false} {
-		if got := atEnd(Dashboard, map[string]any{"description": text}); got != want {
-			t.Errorf("%q ends with a marker: %t, want %t", text, got, want)
-		}
-	}
-	for mark, want := range map[string]string{"apmapp/dev/a": "a", "apmapp/prod/a": "", "apmapp/dev2/a": "", "apmapp/dev/": ""} {
-		if got := keyOf(mark, "apmapp/dev"); got != want {
-			t.Errorf("the key in %s is %q, want %q", mark, got, want)
-		}
-	}
 }

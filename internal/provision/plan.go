@@ -182,11 +182,12 @@ func (c *Client) managed(kind Kind, objects []object, values Values) (originals,
 	seen := map[string]bool{}
 	for _, o := range objects {
 		for _, m := range marks(kind, o.body) {
-			ref := Ref{kind, keyOf(m, values.Stack())}
-			if ref.Key == "" || seen[m] {
+			key, ours := strings.CutPrefix(m, mark(values.Stack(), ""))
+			if !ours || key == "" || seen[m] {
 				continue
 			}
 			seen[m] = true
+			ref := Ref{kind, key}
 			original, others := withMark(objects, m)
 			originals = append(originals, Left{ref, c.link(*original), *original})
 			for _, o := range others {
@@ -197,22 +198,11 @@ func (c *Client) managed(kind Kind, objects []object, values Values) (originals,
 	return originals, copies
 }
 
-// keyOf returns the key in a marker of the deployment, or "".
-func keyOf(mark, stack string) string {
-	key, ok := strings.CutPrefix(mark, stack+"/")
-	if !ok {
-		return ""
-	}
-	return key
-}
-
 // target returns what references to o stand for.
 func (c *Client) target(o object) Target { return Target{ID: o.id, URL: c.link(o)} }
 
 // notYet is the target of a reference to a resource that does not exist yet.
-func notYet(ref Ref) Target {
-	return Target{ID: "(known after apply)", URL: "(known after apply)"}
-}
+var notYet = Target{ID: "(known after apply)", URL: "(known after apply)"}
 
 // compare finds the resource of d among objects and compares the two.
 func (c *Client) compare(ctx context.Context, d Definition, values Values, objects []object, targets map[Ref]Target) Step {
@@ -221,7 +211,7 @@ func (c *Client) compare(ctx context.Context, d Definition, values Values, objec
 		if t, ok := targets[ref]; ok {
 			return t, nil
 		}
-		return notYet(ref), nil
+		return notYet, nil
 	})
 	if step.Err != nil {
 		return step
@@ -258,7 +248,7 @@ func (c *Client) compare(ctx context.Context, d Definition, values Values, objec
 // moving returns the paths of d whose value depends on the current date.
 func (d Definition) moving() map[string]bool {
 	all := map[string]bool{}
-	walk("", d.Body, func(at, s string) {
+	walk(d.Body, func(at, s string) {
 		if strings.HasPrefix(s, "${next:") {
 			all[at] = true
 		}
@@ -290,19 +280,18 @@ func (p Plan) Write(w io.Writer, full bool) {
 	for _, l := range p.Left {
 		fmt.Fprintf(w, "%-7s %s no longer has a definition: %s\n", "left", l.Ref, l.Link)
 	}
-	n := p.Counts()
 	for _, l := range p.Copies {
 		fmt.Fprintf(w, "%-7s %s\n", "copy", l)
 	}
+	n := p.Counts()
 	fmt.Fprintf(w, "\n%d to create, %d to change, %d the same", n[Create], n[Update], n[Same])
-	if n[Replace] > 0 {
-		fmt.Fprintf(w, ", %d to replace", n[Replace])
-	}
-	if n[Failed] > 0 {
-		fmt.Fprintf(w, ", %d failed", n[Failed])
-	}
-	if len(p.Left) > 0 {
-		fmt.Fprintf(w, ", %d left over", len(p.Left))
+	for _, more := range []struct {
+		n    int
+		what string
+	}{{n[Replace], "to replace"}, {n[Failed], "failed"}, {len(p.Left), "left over"}} {
+		if more.n > 0 {
+			fmt.Fprintf(w, ", %d %s", more.n, more.what)
+		}
 	}
 	fmt.Fprintln(w)
 }
@@ -313,33 +302,20 @@ func summary(kind Kind, body map[string]any) []string {
 	add := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
 	switch kind {
 	case Dashboard:
-		add("%d graphs, groups and notes", widgets(body["widgets"]))
+		n := 0
+		eachWidget(body["widgets"], func(_, _ map[string]any) { n++ })
+		add("%d graphs, groups and notes", n)
 	case Monitor:
 		add("%v", body["query"])
 	case SLO:
-		for _, t := range list(body["thresholds"]) {
-			if t, ok := t.(map[string]any); ok {
-				add("%v %% in %v", t["target"], t["timeframe"])
-			}
+		for _, t := range objects(body["thresholds"]) {
+			add("%v %% in %v", t["target"], t["timeframe"])
 		}
 	case Downtime:
-		schedule, _ := attributes(body)["schedule"].(map[string]any)
-		for _, r := range list(schedule["recurrences"]) {
-			if r, ok := r.(map[string]any); ok {
-				add("from %v %v, %v, %v", r["start"], schedule["timezone"], r["duration"], r["rrule"])
-			}
+		schedule := scheduleOf(body)
+		for _, r := range objects(schedule["recurrences"]) {
+			add("from %v %v, %v, %v", r["start"], schedule["timezone"], r["duration"], r["rrule"])
 		}
 	}
 	return lines
-}
-
-// widgets counts widgets, including those in groups.
-func widgets(v any) int {
-	n := 0
-	for _, w := range list(v) {
-		w, _ := w.(map[string]any)
-		definition, _ := w["definition"].(map[string]any)
-		n += 1 + widgets(definition["widgets"])
-	}
-	return n
 }

@@ -248,7 +248,7 @@ func TestManaged(t *testing.T) {
 		case strings.HasSuffix(r.URL.Path, "/dashboard"):
 			io.WriteString(w, `{"dashboards": [{"id": "d", "description": "[apmapp-provision:apmapp/dev/d]"}]}`)
 		case strings.HasSuffix(r.URL.Path, "/monitor"):
-			fmt.Fprintf(w, `[{"id": 1, %s}, {"id": 2, %s}, {"id": 3, %s}, {"id": 4}%s]`, tags("dev/m1"), tags("prod/m1"), tags("dev/m2"), more)
+			fmt.Fprintf(w, `[{"id": 1, %s}, {"id": 2, %s}, {"id": 3, %s}, {"id": 4}, {"id": 7, %s}, {"id": 8, %s}%s]`, tags("dev/m1"), tags("prod/m1"), tags("dev/m2"), tags("dev2/m1"), tags("dev/"), more)
 		default:
 			io.WriteString(w, `{"data": [{"id": "t", "attributes": {"message": "[apmapp-provision:apmapp/dev/t]"}}]}`)
 		}

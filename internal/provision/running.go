@@ -10,6 +10,12 @@ import (
 
 const schedulePath = "data.attributes.schedule"
 
+// scheduleOf returns the schedule of a downtime, or nil.
+func scheduleOf(body map[string]any) map[string]any {
+	schedule, _ := attributes(body)["schedule"].(map[string]any)
+	return schedule
+}
+
 // first is the rule of a recurrence that happens once. apply adds it to a downtime whose
 // window is open at that time: the API accepts no start in the past, so the recurrences
 // of the definition begin with the next window.
@@ -21,8 +27,8 @@ const mostRecurrences = 5
 // toSend returns the body of step's request. For a downtime with starts such as
 // ${next:MO@19:00}, it includes the window that is open now.
 func (s Step) toSend(values Values) map[string]any {
-	body := clone(s.body).(map[string]any)
-	schedule, _ := attributes(body)["schedule"].(map[string]any)
+	body := clone(s.body)
+	schedule := scheduleOf(body)
 	recurrences := list(schedule["recurrences"])
 	if s.Kind != Downtime || len(recurrences) == 0 || len(recurrences) >= mostRecurrences {
 		return body
@@ -37,8 +43,7 @@ func (s Step) toSend(values Values) map[string]any {
 	start := now.Truncate(time.Minute).Add(2 * time.Minute) // it has not passed when the API reads it
 	moving := s.moving()
 	var end time.Time
-	for i, r := range recurrences {
-		r, _ := r.(map[string]any)
+	for i, r := range objects(recurrences) {
 		if !moving[fmt.Sprintf("%s.recurrences[%d].start", schedulePath, i)] {
 			continue
 		}
@@ -102,8 +107,8 @@ func duration(v any) time.Duration {
 
 // withoutFirst returns a downtime without the recurrences that toSend adds.
 func withoutFirst(body map[string]any) map[string]any {
-	body = clone(body).(map[string]any)
-	if schedule, ok := attributes(body)["schedule"].(map[string]any); ok && schedule["recurrences"] != nil {
+	body = clone(body)
+	if schedule := scheduleOf(body); schedule["recurrences"] != nil {
 		schedule["recurrences"] = slices.DeleteFunc(list(schedule["recurrences"]), func(r any) bool {
 			o, _ := r.(map[string]any)
 			return o["rrule"] == first

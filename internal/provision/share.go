@@ -56,19 +56,12 @@ func (c *Client) Shared(ctx context.Context, key string, values Values) (Shared,
 		return Shared{}, fmt.Errorf("the account has no %s of %s; create it with apply", ref, values.Stack())
 	}
 	s := Shared{Title: o.title(), Link: c.link(*o), id: o.ID()}
-	var visit func(widgets any)
-	visit = func(widgets any) {
-		for _, w := range list(widgets) {
-			w, _ := w.(map[string]any)
-			d, _ := w["definition"].(map[string]any)
-			if title, _ := d["title"].(string); title != "" && d["type"] != "group" {
-				s.Graphs = append(s.Graphs, title)
-			}
-			visit(d["widgets"])
+	eachWidget(o.body["widgets"], func(_, d map[string]any) {
+		if title, _ := d["title"].(string); title != "" && d["type"] != "group" {
+			s.Graphs = append(s.Graphs, title)
 		}
-	}
-	visit(o.body["widgets"])
-	walk("", o.body, func(at, text string) {
+	})
+	walk(o.body, func(at, text string) {
 		if strings.HasSuffix(at, ".query") || strings.HasSuffix(at, ".query_string") || strings.HasSuffix(at, ".check") {
 			s.Queries = append(s.Queries, text)
 		}
@@ -92,8 +85,7 @@ func (c *Client) links(ctx context.Context, id string) ([]Share, error) {
 	}
 	answer, _ := body.(map[string]any)
 	var all []Share
-	for _, e := range list(answer["data"]) {
-		o, _ := e.(map[string]any)
+	for _, o := range objects(answer["data"]) {
 		a := attributes(o)
 		token, _ := a["token"].(string)
 		link, _ := a["url"].(string)
@@ -107,47 +99,33 @@ func (c *Client) links(ctx context.Context, id string) ([]Share, error) {
 
 // Publish creates a public link of a dashboard, or returns the existing one.
 func (c *Client) Publish(ctx context.Context, s Shared) (link string, created bool, err error) {
-	if link := open(s.Links); link != "" {
-		return link, false, nil
+	if found := open(s.Links); found != nil {
+		return *found, false, nil
 	}
-	op := operation{name: "share dashboard " + s.id, permission: sharePermission, once: true, method: http.MethodPost, path: publicPath,
+	op := operation{name: "share dashboard " + s.id, permission: sharePermission, method: http.MethodPost, path: publicPath,
 		body: map[string]any{"dashboard_id": s.id, "dashboard_type": "custom_timeboard", "share_type": "open",
 			"global_time": map[string]any{"live_span": "1h"}, "global_time_selectable_enabled": false}}
-	wait := newBackOff()
-	for attempt := 1; ; attempt++ {
-		answer, err := c.do(ctx, op)
-		if err == nil {
-			o, _ := answer.(map[string]any)
-			link, _ := o["public_url"].(string)
-			if link == "" {
-				return "", false, fmt.Errorf("%s: the API's answer has no public URL", op.name)
-			}
-			return link, true, nil
+	link, err = createOnce(ctx, c, op, func(answer any) (string, error) {
+		o, _ := answer.(map[string]any)
+		if link, _ := o["public_url"].(string); link != "" {
+			return link, nil
 		}
-		if !errors.Is(err, errUnknown) || attempt == attempts {
-			return "", false, err
-		}
-		if err := c.pause(ctx, wait.NextBackOff(), err); err != nil {
-			return "", false, err
-		}
-		links, linksErr := c.links(ctx, s.id)
-		if linksErr != nil {
-			return "", false, fmt.Errorf("%w; then: %w", err, linksErr)
-		}
-		if link := open(links); link != "" {
-			return link, true, nil
-		}
-	}
+		return "", errors.New("the API's answer has no public URL")
+	}, func() (*string, error) {
+		links, err := c.links(ctx, s.id)
+		return open(links), err
+	})
+	return link, err == nil, err
 }
 
-// open returns the URL of a link that needs no invitation, or "".
-func open(links []Share) string {
+// open returns the URL of a link that needs no invitation, or nil.
+func open(links []Share) *string {
 	for _, l := range links {
 		if l.kind == "open" {
-			return l.URL
+			return &l.URL
 		}
 	}
-	return ""
+	return nil
 }
 
 // Revoke revokes a public link. It succeeds if the link no longer exists.

@@ -87,9 +87,42 @@ var schema = sync.OnceValue(func() map[string]model {
 // values at any depth, with their paths.
 func Check(kind Kind, body map[string]any) []Problem { return check(apis[kind].model, body, "") }
 
+// scalars are the types of values that are neither lists nor objects.
+var scalars = map[string]struct {
+	name string // for people
+	fits func(v any) bool
+}{
+	"any":     {"value", func(any) bool { return true }},
+	"string":  {"string", is[string]},
+	"boolean": {"boolean", is[bool]},
+	"number":  {"number", is[json.Number]},
+	"integer": {"whole number", func(v any) bool {
+		n, _ := v.(json.Number)
+		_, err := strconv.ParseInt(n.String(), 10, 64)
+		return err == nil
+	}},
+	"time": {"time such as 2026-01-31T09:00:00Z", func(v any) bool {
+		s, _ := v.(string)
+		_, err := time.Parse(time.RFC3339, s)
+		return err == nil
+	}},
+}
+
+func is[T any](v any) bool {
+	_, ok := v.(T)
+	return ok
+}
+
+// field returns the type of a field, or "" if the model lacks it.
+func (m model) field(name string) (t string, required bool) {
+	if t, ok := m.fields[name+"!"]; ok {
+		return t, true
+	}
+	return m.fields[name], false
+}
+
 // check compares v, which stands at path, with a type.
 func check(t string, v any, path string) []Problem {
-	wrong := func(what string) []Problem { return []Problem{{Path: path, What: short(v) + " is not a " + what}} }
 	if t, ok := strings.CutPrefix(t, "?"); ok {
 		if v == nil {
 			return nil
@@ -118,36 +151,11 @@ func check(t string, v any, path string) []Problem {
 		}
 		return problems
 	}
-	switch t {
-	case "any":
-		return nil
-	case "string":
-		if _, ok := v.(string); !ok {
-			return wrong("string")
+	if s, ok := scalars[t]; ok {
+		if s.fits(v) {
+			return nil
 		}
-		return nil
-	case "boolean":
-		if _, ok := v.(bool); !ok {
-			return wrong("boolean")
-		}
-		return nil
-	case "number":
-		if _, ok := v.(json.Number); !ok {
-			return wrong("number")
-		}
-		return nil
-	case "integer":
-		n, _ := v.(json.Number)
-		if _, err := strconv.ParseInt(n.String(), 10, 64); err != nil {
-			return wrong("whole number")
-		}
-		return nil
-	case "time":
-		s, _ := v.(string)
-		if _, err := time.Parse(time.RFC3339, s); err != nil {
-			return wrong("time such as 2026-01-31T09:00:00Z")
-		}
-		return nil
+		return []Problem{{Path: path, What: short(v) + " is not a " + s.name}}
 	}
 	m, ok := schema()[t]
 	switch {
@@ -175,12 +183,9 @@ func (m model) checkFields(v any, path string) []Problem {
 	}
 	var problems []Problem
 	for _, name := range slices.Sorted(maps.Keys(object)) {
-		t, required := m.fields[name+"!"]
-		if !required {
-			t, ok = m.fields[name]
-		}
+		t, required := m.field(name)
 		switch at := below(path, name); {
-		case !required && !ok:
+		case t == "":
 			problems = append(problems, Problem{at, "unknown field", true})
 		case object[name] != nil:
 			problems = append(problems, check(t, object[name], at)...)
@@ -227,10 +232,7 @@ func (m model) checkOne(name string, v any, path string) []Problem {
 // another returns why v does not belong to model t: the model does not allow its type,
 // data source or request type. It returns nil if v may belong to t.
 func another(t string, v any, path string) *Problem {
-	m, ok := schema()[t]
-	if !ok {
-		return nil
-	}
+	m := schema()[t]
 	if m.one != nil {
 		var last *Problem
 		for _, t := range m.one {
@@ -248,16 +250,10 @@ func another(t string, v any, path string) *Problem {
 		return &Problem{Path: path, What: "not an object"}
 	}
 	for _, name := range []string{"type", "data_source", "request_type"} {
-		field, required := m.fields[name+"!"]
-		if !required {
-			field = m.fields[name]
-		}
-		enum := schema()[field]
-		if enum.enum == nil {
-			continue
-		}
+		field, required := m.field(name)
 		value, ok := object[name]
-		switch {
+		switch enum := schema()[field]; {
+		case enum.enum == nil:
 		case !ok && required:
 			return &Problem{Path: path, What: "lacks the required field " + name}
 		case ok:
