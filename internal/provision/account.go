@@ -119,11 +119,6 @@ func (c *Client) list(ctx context.Context, kind Kind) ([]object, error) {
 
 // one sends a request for one resource.
 func (c *Client) one(ctx context.Context, op operation, kind Kind, id string) (any, error) {
-	if kind == Monitor {
-		if _, err := strconv.ParseInt(id, 10, 64); err != nil {
-			return nil, fmt.Errorf("%s: %w", op.name, err)
-		}
-	}
 	op.path = apis[kind].path + "/" + url.PathEscape(id)
 	return c.do(ctx, op)
 }

@@ -87,10 +87,7 @@ func TestNewObject(t *testing.T) {
 		{"monitor", `{"data": {"id": 7}}`, ""},
 		{"monitor", `{"id": null}`, ""},
 	} {
-		body, err := parse([]byte(c.body))
-		if err != nil {
-			t.Fatal(err)
-		}
+		body := parsed(t, c.body)
 		o, err := newObject(Kind(c.kind), body)
 		if (err != nil) != (c.want == "") || err == nil && o.ID() != c.want {
 			t.Errorf("%s %s: %v, %v; want %q", c.kind, c.body, o, err, c.want)
@@ -105,10 +102,7 @@ func TestTitle(t *testing.T) {
 		`{"data": {"attributes": {"message": "first\nsecond"}}}`: "first",
 		`{}`: "",
 	} {
-		b, err := parse([]byte(body))
-		if err != nil {
-			t.Fatal(err)
-		}
+		b := parsed(t, body)
 		if got := (object{body: b}).title(); got != want {
 			t.Errorf("%s: %q, want %q", body, got, want)
 		}
@@ -207,13 +201,7 @@ func TestRequestsForOneResource(t *testing.T) {
 
 // While create looks for a resource of unknown outcome, an error ends it.
 func TestErrorWhileLooking(t *testing.T) {
-	a := newAPI(t, func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodPost {
-			w.WriteHeader(http.StatusBadGateway)
-			return
-		}
-		w.WriteHeader(http.StatusForbidden)
-	})
+	a := newAPI(t, paths{"POST monitor": "502", "monitor": "403", "validate": "403"}.ServeHTTP)
 	_, err := a.create(t.Context(), Ref{Monitor, "a"}, bodies()[Monitor], "m")
 	if fmt.Sprint(err) != "create monitor a: 502 Bad Gateway: outcome unknown: the request may or may not have taken effect; then: list monitors"+refusedKey || a.letters() != "PGG" {
 		t.Errorf("%v: %v", a.requests, err)
@@ -287,40 +275,21 @@ func TestUpdateOfADowntime(t *testing.T) {
 	}
 }
 
-func TestFindErrors(t *testing.T) {
+// A created dashboard that is found by its marker is read in full: the first of two.
+func TestFindReadsTheDashboard(t *testing.T) {
 	const marked = `{"id": "%s", "description": "[apmapp-provision:apmapp/dev/a]"}`
 	one, two := fmt.Sprintf(marked, "abc-def-ghi"), fmt.Sprintf(marked, "abc-def-ghj")
-	for _, c := range []struct{ list, want string }{
-		{one, "read dashboard abc-def-ghi: 400 Bad Request"},
-		{one + "," + two, "read dashboard abc-def-ghi: 400 Bad Request"}, // the first of two
-	} {
-		a := newAPI(t, func(w http.ResponseWriter, r *http.Request) {
-			if strings.HasSuffix(r.URL.Path, "/dashboard") {
-				fmt.Fprintf(w, `{"dashboards": [%s]}`, c.list)
-				return
-			}
-			w.WriteHeader(http.StatusBadRequest)
-		})
-		if _, err := a.find(t.Context(), Ref{Dashboard, "a"}, "apmapp/dev/a"); fmt.Sprint(err) != c.want {
-			t.Errorf("got %v, want %s", err, c.want)
-		}
-	}
-}
-
-// A created dashboard that is found by its marker is read in full.
-func TestFindReadsTheDashboard(t *testing.T) {
-	a := newAPI(t, func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasSuffix(r.URL.Path, "/dashboard") {
-			io.WriteString(w, `{"dashboards": [{"id": "x", "description": ""}, {"id": "abc-def-ghi", "description": "[apmapp-provision:apmapp/dev/a]"}]}`)
-			return
-		}
-		io.WriteString(w, `{"id": "abc-def-ghi", "widgets": [1]}`)
-	})
+	account := paths{"dashboard": `{"dashboards": [{"id": "x", "description": ""}, ` + one + `, ` + two + `]}`, "dashboard/abc-def-ghi": `{"id": "abc-def-ghi", "widgets": [1]}`}
+	a := newAPI(t, account.ServeHTTP)
 	o, err := a.find(t.Context(), Ref{Dashboard, "a"}, "apmapp/dev/a")
 	if err != nil || o == nil || len(list(o.body["widgets"])) != 1 {
 		t.Errorf("got %v, %v", o, err)
 	}
 	if o, err := a.find(t.Context(), Ref{Dashboard, "b"}, "apmapp/dev/b"); o != nil || err != nil {
 		t.Errorf("got %v, %v; want nil", o, err)
+	}
+	account["dashboard/abc-def-ghi"] = "400"
+	if _, err := a.find(t.Context(), Ref{Dashboard, "a"}, "apmapp/dev/a"); fmt.Sprint(err) != "read dashboard abc-def-ghi: 400 Bad Request" {
+		t.Errorf("got %v", err)
 	}
 }

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -17,31 +19,39 @@ import (
 // none is a list without SLOs, dashboards or downtimes.
 const none = `{"data": [], "dashboards": []}`
 
-// echo is a handler for an account without resources. It returns what is posted,
-// with an ID.
-func echo(w http.ResponseWriter, r *http.Request) {
-	if r.Method == http.MethodGet {
-		if strings.HasSuffix(r.URL.Path, "/monitor") {
-			io.WriteString(w, `[]`)
-		} else {
-			io.WriteString(w, none)
+// paths is an account: the answers to GET by path, such as monitor/7, and to other methods
+// by method and path. An answer is a body or a status. Everything else is empty, and what
+// is posted is returned with an ID.
+type paths map[string]string
+
+func (p paths) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	path := strings.SplitN(r.URL.Path, "/", 4)[3] // without /api/v1/
+	answer, ok := p[strings.TrimPrefix(r.Method+" "+path, "GET ")]
+	status, err := strconv.Atoi(answer)
+	switch {
+	case err == nil:
+		w.WriteHeader(status)
+	case ok:
+		io.WriteString(w, answer)
+	case r.Method == http.MethodPost:
+		var body map[string]any
+		if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
+			panic(err)
 		}
-		return
+		body["id"] = "abc-def-ghi"
+		if path == "monitor" {
+			body["id"] = 7
+		}
+		json.NewEncoder(w).Encode(body)
+	case path == "monitor":
+		io.WriteString(w, `[]`)
+	default:
+		io.WriteString(w, none)
 	}
-	var body map[string]any
-	if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
-		w.WriteHeader(http.StatusBadRequest)
-		return
-	}
-	body["id"] = "abc-def-ghi"
-	if strings.HasSuffix(r.URL.Path, "/monitor") {
-		body["id"] = 7
-	}
-	json.NewEncoder(w).Encode(body)
 }
 
 func TestApply(t *testing.T) {
-	a := newAPI(t, echo)
+	a := newAPI(t, paths{}.ServeHTTP)
 	var out strings.Builder
 	if err := a.Apply(t.Context(), loaded(t, small), values(), false, &out); err != nil {
 		t.Error(err)
@@ -56,17 +66,9 @@ created  monitor m                        https://app.datadoghq.com/monitors/7
 
 // What refers to a resource that failed is skipped, and nothing else.
 func TestApplyAfterAFailure(t *testing.T) {
-	a := newAPI(t, func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/dashboard") {
-			w.WriteHeader(http.StatusBadRequest)
-			return
-		}
-		echo(w, r)
-	})
-	files := map[string]string{"monitor.n.json": `{"name": "N", "type": "query alert", "query": "q"}`}
-	for name, text := range small {
-		files[name] = text
-	}
+	a := newAPI(t, paths{"POST dashboard": "400"}.ServeHTTP)
+	files := maps.Clone(small)
+	files["monitor.n.json"] = `{"name": "N", "type": "query alert", "query": "q"}`
 	var out strings.Builder
 	err := a.Apply(t.Context(), loaded(t, files), values(), false, &out)
 	const wantErr = `create dashboard d: 400 Bad Request
@@ -86,82 +88,44 @@ created  monitor n                        https://app.datadoghq.com/monitors/7
 }
 
 func TestApplyThatChangesNothing(t *testing.T) {
-	a := newAPI(t, func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodPost {
-			w.WriteHeader(http.StatusBadRequest)
-			return
-		}
-		echo(w, r)
-	})
+	a := newAPI(t, paths{"POST dashboard": "400"}.ServeHTTP)
 	err := a.Apply(t.Context(), loaded(t, small), values(), false, io.Discard)
 	if want := "\nnothing was changed\nnot done: dashboard d, monitor m"; err == nil || !strings.HasSuffix(err.Error(), want) {
 		t.Errorf("got %v, want at its end %s", err, want)
 	}
 }
 
-// deployed is a handler for an account with a monitor and a dashboard.
-func deployed(w http.ResponseWriter, r *http.Request) {
-	const (
-		dashboard = `{"id": "abc-def-ghi", "description": "[apmapp-provision:apmapp/dev/d]"}`
-		monitor   = `{"id": 7, "tags": ["managed-by:apmapp-provision", "provision-id:apmapp/dev/m"]}`
-	)
-	switch path := r.URL.Path; {
-	case r.Method == http.MethodDelete:
-		io.WriteString(w, `{}`)
-	case strings.HasSuffix(path, "/dashboard"):
-		fmt.Fprintf(w, `{"dashboards": [%s]}`, dashboard)
-	case strings.Contains(path, "/dashboard/"):
-		io.WriteString(w, dashboard)
-	case strings.HasSuffix(path, "/monitor"):
-		fmt.Fprintf(w, `[%s]`, monitor)
-	case strings.Contains(path, "/monitor/"):
-		io.WriteString(w, monitor)
-	default:
-		io.WriteString(w, none)
-	}
+// deployed is an account with a monitor and a dashboard.
+var deployed = paths{
+	"dashboard":             `{"dashboards": [{"id": "abc-def-ghi", "description": "[apmapp-provision:apmapp/dev/d]"}]}`,
+	"dashboard/abc-def-ghi": `{"id": "abc-def-ghi", "description": "[apmapp-provision:apmapp/dev/d]"}`,
+	"monitor":               `[{"id": 7, "tags": ["managed-by:apmapp-provision", "provision-id:apmapp/dev/m"]}]`,
+	"monitor/7":             `{"id": 7, "tags": ["managed-by:apmapp-provision", "provision-id:apmapp/dev/m"]}`,
 }
 
 func TestDestroy(t *testing.T) {
+	const (
+		deleted = "deleted  monitor m\ndeleted  dashboard d\n"
+		kept    = "failed   monitor m\ndeleted  dashboard d\n"
+	)
 	for _, c := range []struct {
 		name         string
-		handler      http.HandlerFunc
+		answers      paths // instead of those of deployed
 		wantErr, out string
 		deletions    int
 	}{
-		{"all", deployed, "<nil>", "deleted  monitor m\ndeleted  dashboard d\n", 2},
-		{"the monitor no longer exists", func(w http.ResponseWriter, r *http.Request) {
-			if strings.Contains(r.URL.Path, "/monitor/") {
-				w.WriteHeader(http.StatusNotFound)
-				return
-			}
-			deployed(w, r)
-		}, "<nil>", "deleted  monitor m\ndeleted  dashboard d\n", 1},
-		{"the monitor lost its marker", func(w http.ResponseWriter, r *http.Request) {
-			if strings.Contains(r.URL.Path, "/monitor/") {
-				io.WriteString(w, `{"id": 7, "tags": []}`)
-				return
-			}
-			deployed(w, r)
-		}, "monitor m: not deleted, because https://app.datadoghq.com/monitors/7 no longer carries the marker\nnot deleted: monitor m",
-			"failed   monitor m\ndeleted  dashboard d\n", 1},
-		{"deletions are forbidden", func(w http.ResponseWriter, r *http.Request) {
-			if r.Method == http.MethodDelete {
-				w.WriteHeader(http.StatusConflict)
-				return
-			}
-			deployed(w, r)
-		}, "delete monitor 7: 409 Conflict\ndelete dashboard abc-def-ghi: 409 Conflict\nnot deleted: monitor m, dashboard d",
-			"failed   monitor m\nfailed   dashboard d\n", 2},
-		{"the monitor cannot be read", func(w http.ResponseWriter, r *http.Request) {
-			if strings.Contains(r.URL.Path, "/monitor/") {
-				w.WriteHeader(http.StatusBadRequest)
-				return
-			}
-			deployed(w, r)
-		}, "read monitor 7: 400 Bad Request\nnot deleted: monitor m", "failed   monitor m\ndeleted  dashboard d\n", 1},
+		{"all", nil, "<nil>", deleted, 2},
+		{"the monitor no longer exists", paths{"monitor/7": "404"}, "<nil>", deleted, 1},
+		{"the monitor lost its marker", paths{"monitor/7": `{"id": 7, "tags": []}`},
+			"monitor m: not deleted, because https://app.datadoghq.com/monitors/7 no longer carries the marker\nnot deleted: monitor m", kept, 1},
+		{"the monitor cannot be read", paths{"monitor/7": "400"}, "read monitor 7: 400 Bad Request\nnot deleted: monitor m", kept, 1},
+		{"deletions are refused", paths{"DELETE monitor/7": "409", "DELETE dashboard/abc-def-ghi": "409"},
+			"delete monitor 7: 409 Conflict\ndelete dashboard abc-def-ghi: 409 Conflict\nnot deleted: monitor m, dashboard d", "failed   monitor m\nfailed   dashboard d\n", 2},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			a := newAPI(t, c.handler)
+			account := maps.Clone(deployed)
+			maps.Copy(account, c.answers)
+			a := newAPI(t, account.ServeHTTP)
 			all, _, err := a.Managed(t.Context(), values())
 			if err != nil {
 				t.Fatal(err)
@@ -170,7 +134,7 @@ func TestDestroy(t *testing.T) {
 			if err := a.Destroy(t.Context(), all, values(), &out); fmt.Sprint(err) != c.wantErr || out.String() != c.out {
 				t.Errorf("got\n%v\n%s\nwant\n%s\n%s", err, out.String(), c.wantErr, c.out)
 			}
-			if n := strings.Count(strings.Join(a.requests, "\n"), "DELETE "); n != c.deletions {
+			if n := strings.Count(a.letters(), "D"); n != c.deletions {
 				t.Errorf("%d deletions, want %d", n, c.deletions)
 			}
 		})
@@ -180,7 +144,7 @@ func TestDestroy(t *testing.T) {
 // A context that has ended keeps everything from being done.
 func TestApplyAndDestroyEndWithTheContext(t *testing.T) {
 	stopped := errors.New("stopped")
-	a := newAPI(t, deployed)
+	a := newAPI(t, deployed.ServeHTTP)
 	all, _, err := a.Managed(t.Context(), values())
 	if err != nil {
 		t.Fatal(err)
@@ -194,7 +158,7 @@ func TestApplyAndDestroyEndWithTheContext(t *testing.T) {
 	}
 	// Apply ends after the first resource.
 	ctx, cancel = context.WithCancelCause(t.Context())
-	a = newAPI(t, echo)
+	a = newAPI(t, paths{}.ServeHTTP)
 	var out strings.Builder
 	err = a.Apply(ctx, loaded(t, small), values(), false, writer(func(line []byte) (int, error) {
 		cancel(stopped)
@@ -233,7 +197,7 @@ func TestStartAfterAWait(t *testing.T) {
 				sent, _ = io.ReadAll(r.Body)
 				io.WriteString(recorder, `{"data": {"id": "a"}}`)
 			default:
-				echo(recorder, r)
+				paths{}.ServeHTTP(recorder, r)
 			}
 			return recorder.Result(), nil
 		})

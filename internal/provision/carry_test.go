@@ -46,7 +46,7 @@ func TestCarryOver(t *testing.T) {
 			`{"description":"d","groups":["g"],"name":"new","thresholds":[{"target":99,"timeframe":"7d"},{"target":98,"timeframe":"30d","warning":95}]}`},
 		{"a downtime: a PATCH keeps what it lacks", "downtime", `{"data": {"attributes": {"message": "new"}}}`, `{"data": {"attributes": {"message": "old", "notify_end_types": ["expired"]}}}`, `{"data":{"attributes":{"message":"new"}}}`},
 	} {
-		want, have := value(t, c.want).(map[string]any), value(t, c.have).(map[string]any)
+		want, have := parsed(t, c.want), parsed(t, c.have)
 		before := compact(want) + compact(have)
 		if got := compact(carryOver(Kind(c.kind), want, have)); got != c.sent {
 			t.Errorf("%s: sent\n%s\nwant\n%s", c.name, got, c.sent)
@@ -70,7 +70,7 @@ func TestUpdateSendsAScheduleOnlyIfItChanged(t *testing.T) {
 			sent, _ = io.ReadAll(r.Body)
 			io.WriteString(w, `{"data": {"id": "0b"}}`)
 		})
-		body := value(t, `{"data": {"attributes": {"message": "new", "schedule": {"timezone": "UTC"}}}}`).(map[string]any)
+		body := parsed(t, `{"data": {"attributes": {"message": "new", "schedule": {"timezone": "UTC"}}}}`)
 		if _, err := a.update(t.Context(), Ref{Downtime, "n"}, object{kind: Downtime, id: "0b", body: map[string]any{}}, body, []Change{{Path: path}}); err != nil {
 			t.Fatal(err)
 		}
@@ -123,18 +123,7 @@ func TestOriginal(t *testing.T) {
 // Copies do not keep plan, apply and destroy from their work. All three name them.
 func TestCopies(t *testing.T) {
 	const tags = `"name": "N", "type": "query alert", "query": "q", "tags": ["managed-by:apmapp-provision", "provision-id:apmapp/dev/n"]`
-	a := newAPI(t, func(w http.ResponseWriter, r *http.Request) {
-		switch r.URL.Path {
-		case "/api/v1/monitor":
-			io.WriteString(w, `[{"id": 8, `+tags+`}, {"id": 7, `+tags+`}]`)
-		case "/api/v1/monitor/7":
-			io.WriteString(w, `{"id": 7, `+tags+`}`)
-		case "/api/v1/monitor/8":
-			io.WriteString(w, `{"id": 8, `+tags+`}`)
-		default:
-			io.WriteString(w, none)
-		}
-	})
+	a := newAPI(t, paths{"monitor": `[{"id": 8, ` + tags + `}, {"id": 7, ` + tags + `}]`, "monitor/8": `{"id": 8, ` + tags + `}`}.ServeHTTP)
 	all := loaded(t, map[string]string{"monitor.n.json": `{"name": "N", "type": "query alert", "query": "q"}`})
 	p, err := a.Plan(t.Context(), all, values())
 	if err != nil {
@@ -175,28 +164,18 @@ func TestReplace(t *testing.T) {
 	for _, c := range []struct {
 		name     string
 		replace  bool
-		validate int // the status of the validation
+		validate string // the answer to the validation
 		want     string
 		requests string // after the lists
 	}{
-		{"not asked", false, 200, `monitor n: its type is query alert and shall be log alert; ` + replaceNote, ""},
-		{"asked", true, 200, "", "POST /api/v1/monitor/validate DELETE /api/v1/monitor/7 POST /api/v1/monitor"},
-		{"the new one is invalid", true, 400, "validate monitor n: 400 Bad Request", "POST /api/v1/monitor/validate"},
-		{"an API without validation", true, 404, "", "POST /api/v1/monitor/validate DELETE /api/v1/monitor/7 POST /api/v1/monitor"},
+		{"not asked", false, `{}`, `monitor n: its type is query alert and shall be log alert; ` + replaceNote, ""},
+		{"asked", true, `{}`, "", "POST /api/v1/monitor/validate DELETE /api/v1/monitor/7 POST /api/v1/monitor"},
+		{"the new one is invalid", true, "400", "validate monitor n: 400 Bad Request", "POST /api/v1/monitor/validate"},
+		{"an API without validation", true, "404", "", "POST /api/v1/monitor/validate DELETE /api/v1/monitor/7 POST /api/v1/monitor"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			a := newAPI(t, func(w http.ResponseWriter, r *http.Request) {
-				switch {
-				case r.Method == http.MethodGet && r.URL.Path == "/api/v1/monitor":
-					io.WriteString(w, `[{"id": 7, "name": "N", "type": "query alert", "query": "q", "tags": ["managed-by:apmapp-provision", "provision-id:apmapp/dev/n"]}]`)
-				case r.URL.Path == "/api/v1/monitor/validate":
-					w.WriteHeader(c.validate)
-				case r.Method == http.MethodPost:
-					echo(w, r)
-				default:
-					io.WriteString(w, none)
-				}
-			})
+			a := newAPI(t, paths{"POST monitor/validate": c.validate,
+				"monitor": `[{"id": 7, "name": "N", "type": "query alert", "query": "q", "tags": ["managed-by:apmapp-provision", "provision-id:apmapp/dev/n"]}]`}.ServeHTTP)
 			all := loaded(t, map[string]string{"monitor.n.json": `{"name": "N", "type": "log alert", "query": "q"}`})
 			p, err := a.Plan(t.Context(), all, values())
 			if err != nil || p.Counts()[Replace] != 1 {
@@ -357,7 +336,7 @@ func TestWithoutNull(t *testing.T) {
 		Monitor:   `{"a":null,"b":{"d":[null,{"f":1}]},"data":{"attributes":{}}}`,
 		Downtime:  `{"a":null,"b":{"c":null,"d":[null,{"f":1}]},"data":{"attributes":{"message":null}}}`,
 	} {
-		if got := compact(withoutNull(kind, value(t, body).(map[string]any))); got != want {
+		if got := compact(withoutNull(kind, parsed(t, body))); got != want {
 			t.Errorf("%s: %s, want %s", kind, got, want)
 		}
 	}
@@ -371,7 +350,7 @@ func TestWithoutFirst(t *testing.T) {
 		`{"data": {"attributes": {}}}`: `{"data":{"attributes":{}}}`,
 		`{}`:                           `{}`,
 	} {
-		given := value(t, body).(map[string]any)
+		given := parsed(t, body)
 		before := compact(given)
 		if got := compact(withoutFirst(given)); got != want || compact(given) != before {
 			t.Errorf("%s: %s, want %s", body, got, want)

@@ -313,22 +313,6 @@ func TestNoConnection(t *testing.T) {
 	}
 }
 
-// An ID that is no number is refused without a request.
-func TestMonitorIDIsANumber(t *testing.T) {
-	a := newAPI(t, answers(200, `{}`))
-	o := object{kind: Monitor, id: "x"}
-	_, getErr := a.get(t.Context(), Monitor, "x")
-	_, updateErr := a.update(t.Context(), Ref{Monitor, "a"}, o, bodies()[Monitor], nil)
-	for want, err := range map[string]error{"read monitor x": getErr, "change monitor a": updateErr, "delete monitor x": a.remove(t.Context(), o)} {
-		if want += `: strconv.ParseInt: parsing "x": invalid syntax`; fmt.Sprint(err) != want {
-			t.Errorf("got %v, want %s", err, want)
-		}
-	}
-	if len(a.requests) > 0 {
-		t.Errorf("requests %v", a.requests)
-	}
-}
-
 func TestResetOfTheRateLimit(t *testing.T) {
 	for _, c := range []struct {
 		headers string
@@ -361,30 +345,17 @@ func TestResetOfTheRateLimit(t *testing.T) {
 	}
 }
 
-// The wait is the longer of the rate limit and the back-off.
-func TestWaitIsTheLongerOne(t *testing.T) {
-	for reset, least := range map[string]time.Duration{"0.001": 500 * time.Millisecond, "100": 100 * time.Second} {
-		n := 0
-		a := newAPI(t, func(w http.ResponseWriter, r *http.Request) {
-			if n++; n == 1 {
-				w.Header().Set("X-RateLimit-Reset", reset)
-				w.WriteHeader(http.StatusTooManyRequests)
-				return
-			}
-			io.WriteString(w, `{"id": 7}`)
-		})
-		if _, err := a.get(t.Context(), Monitor, "7"); err != nil {
-			t.Fatal(err)
-		}
-		if len(a.waits) != 1 || a.waits[0] < least || a.waits[0] > least+1500*time.Millisecond {
-			t.Errorf("a reset in %s s: waits %v, want about %s", reset, a.waits, least)
-		}
-	}
-}
-
-// A rate limit that ends within two minutes is waited for.
-func TestLongestWait(t *testing.T) {
-	for reset, want := range map[string]string{"120": "<nil> after 1 waits", "121": "read monitor 7: 429 Too Many Requests; the rate limit ends in 2m1s, and provision waits at most 2m0s after 0 waits"} {
+// A rate limit that ends within two minutes is waited for, and the back-off at least.
+func TestRateLimit(t *testing.T) {
+	for reset, want := range map[string]struct {
+		least time.Duration
+		err   string
+	}{
+		"0.001": {500 * time.Millisecond, ""},
+		"100":   {100 * time.Second, ""},
+		"120":   {120 * time.Second, ""},
+		"121":   {0, "read monitor 7: 429 Too Many Requests; the rate limit ends in 2m1s, and provision waits at most 2m0s"},
+	} {
 		limited := true
 		a := newAPI(t, func(w http.ResponseWriter, r *http.Request) {
 			if limited {
@@ -396,8 +367,14 @@ func TestLongestWait(t *testing.T) {
 			io.WriteString(w, `{"id": 7}`)
 		})
 		_, err := a.get(t.Context(), Monitor, "7")
-		if got := fmt.Sprintf("%v after %d waits", err, len(a.waits)); got != want {
-			t.Errorf("a reset in %s s: got %s, want %s", reset, got, want)
+		if want.err != "" {
+			if fmt.Sprint(err) != want.err || len(a.waits) > 0 {
+				t.Errorf("a reset in %s s: %v after %d waits, want %s", reset, err, len(a.waits), want.err)
+			}
+			continue
+		}
+		if err != nil || len(a.waits) != 1 || a.waits[0] < want.least || a.waits[0] > want.least+1500*time.Millisecond {
+			t.Errorf("a reset in %s s: waits %v, %v; want about %s", reset, a.waits, err, want.least)
 		}
 	}
 }

@@ -395,14 +395,10 @@ func TestQueriesReadEmittedTelemetry(t *testing.T) {
 // numbers.
 func TestClientBesideService(t *testing.T) {
 	var graphs []string // their queries
-	for _, d := range definitions(t) {
-		if d.File != "dashboard.cumulative.json" {
-			continue
-		}
-		for _, group := range list(filled(t, d)["widgets"]) {
-			for _, w := range list(group.(map[string]any)["definition"].(map[string]any)["widgets"]) {
-				graphs = append(graphs, string(marshal(w)))
-			}
+	d := definition(t, "dashboard cumulative")
+	for _, group := range list(filled(t, d)["widgets"]) {
+		for _, w := range list(group.(map[string]any)["definition"].(map[string]any)["widgets"]) {
+			graphs = append(graphs, string(marshal(w)))
 		}
 	}
 	for _, pair := range [][]string{
@@ -422,46 +418,39 @@ func TestClientBesideService(t *testing.T) {
 func TestWrongQueriesAreNoticed(t *testing.T) {
 	c := readContract(t)
 	for _, test := range []struct {
-		file, old, new, want string
+		definition, old, new, want string
 	}{
-		{"dashboard.apm-overview.json", "trace.http.request.hits", "trace.http.requests.hits", "nothing sends trace.http.requests.hits"},
-		{"dashboard.apm-overview.json", "p95:trace.http.request{", "p95:trace.http.request.hits{", "p95 of trace.http.request.hits"},
-		{"dashboard.apm-overview.json", "p99:trace.mysql.query{$env,service:apmapp-mysql}", "p99:trace.mysql.query{$env,service:apmapp}", "the service is apmapp-mysql, not apmapp"},
-		{"dashboard.apm-overview.json", "by {resource_name}", "by {resource}", "lacks the tag resource"},
-		{"dashboard.apm-overview.json", "100 * (errors + refused)", "100 * (errs + refused)", "unknown query errs"},
-		{"dashboard.apm-overview.json", "$env,", "$environment,", "$environment is not a template variable"},
-		{"dashboard.runtime.json", "sched_goroutines", "goroutines", "nothing sends"},
-		{"dashboard.timeboard.json", "mysql.performance.queries", "mysql.performance.statements", "nothing sends"},
-		{"dashboard.timeboard.json", `"metrics"`, `"cloud_cost"`, "unknown data source cloud_cost"},
-		{"dashboard.trace-analytics.json", "@http.route", "@http.path", "lacks the tag @http.path"},
-		{"dashboard.trace-analytics.json", "operation_name:http.request", "operation_name:web.request", "lacks the operation web.request"},
-		{"dashboard.trace-analytics.json", "status:error", "error:true", "unknown term error:true"},
-		{"dashboard.cumulative.json", "mysql.can_connect", "mysql.connect", "nothing sends the service check"},
-		{"dashboard.cumulative.json", "p95:loadgen.response_time{", "p95:loadgen.requests{", "p95 of loadgen.requests"},
-		{"dashboard.cumulative.json", "sum:loadgen.errors{$env,service:loadgen}", "sum:loadgen.errors{$env,service:apmapp}", "the service is loadgen, not apmapp"},
-		{"monitor.mysql-down.json", `.by(\"host\")`, `.by(\"shard\")`, "lacks the tag shard"},
-		{"monitor.my-metric.json", "my_metric{", "my.metric{", "nothing sends my.metric"},
-		{"monitor.my-metric.json", "env:dev", "env:prod", "env is prod"},
-		{"monitor.error-rate.json", "sum:trace.http.request.errors{", "trace.http.request.errors{", "this test cannot read"},
-		{"slo.latency.json", "p95:trace.http.request{", "p95:trace.rack.request{", "nothing sends"},
-		{"slo.availability.json", "hits - errors", "hits - failures", "unknown query failures"},
+		{"dashboard apm-overview", "trace.http.request.hits", "trace.http.requests.hits", "nothing sends trace.http.requests.hits"},
+		{"dashboard apm-overview", "p95:trace.http.request{", "p95:trace.http.request.hits{", "p95 of trace.http.request.hits"},
+		{"dashboard apm-overview", "p99:trace.mysql.query{$env,service:apmapp-mysql}", "p99:trace.mysql.query{$env,service:apmapp}", "the service is apmapp-mysql, not apmapp"},
+		{"dashboard apm-overview", "by {resource_name}", "by {resource}", "lacks the tag resource"},
+		{"dashboard apm-overview", "100 * (errors + refused)", "100 * (errs + refused)", "unknown query errs"},
+		{"dashboard apm-overview", "$env,", "$environment,", "$environment is not a template variable"},
+		{"dashboard runtime", "sched_goroutines", "goroutines", "nothing sends"},
+		{"dashboard timeboard", "mysql.performance.queries", "mysql.performance.statements", "nothing sends"},
+		{"dashboard timeboard", `"metrics"`, `"cloud_cost"`, "unknown data source cloud_cost"},
+		{"dashboard trace-analytics", "@http.route", "@http.path", "lacks the tag @http.path"},
+		{"dashboard trace-analytics", "operation_name:http.request", "operation_name:web.request", "lacks the operation web.request"},
+		{"dashboard trace-analytics", "status:error", "error:true", "unknown term error:true"},
+		{"dashboard cumulative", "mysql.can_connect", "mysql.connect", "nothing sends the service check"},
+		{"dashboard cumulative", "p95:loadgen.response_time{", "p95:loadgen.requests{", "p95 of loadgen.requests"},
+		{"dashboard cumulative", "sum:loadgen.errors{$env,service:loadgen}", "sum:loadgen.errors{$env,service:apmapp}", "the service is loadgen, not apmapp"},
+		{"monitor mysql-down", `.by(\"host\")`, `.by(\"shard\")`, "lacks the tag shard"},
+		{"monitor my-metric", "my_metric{", "my.metric{", "nothing sends my.metric"},
+		{"monitor my-metric", "env:dev", "env:prod", "env is prod"},
+		{"monitor error-rate", "sum:trace.http.request.errors{", "trace.http.request.errors{", "this test cannot read"},
+		{"slo latency", "p95:trace.http.request{", "p95:trace.rack.request{", "nothing sends"},
+		{"slo availability", "hits - errors", "hits - failures", "unknown query failures"},
 	} {
 		t.Run(test.new, func(t *testing.T) {
-			for _, d := range definitions(t) {
-				if d.File != test.file {
-					continue
-				}
-				text := string(marshal(filled(t, d)))
-				if !strings.Contains(text, test.old) {
-					t.Fatalf("%s does not contain %s", test.file, test.old)
-				}
-				body, err := parse([]byte(strings.ReplaceAll(text, test.old, test.new)))
-				if err != nil {
-					t.Fatal(err)
-				}
-				if found := strings.Join(c.problems(d.Kind, body), "\n"); !strings.Contains(found, test.want) {
-					t.Errorf("found %q, want %q", found, test.want)
-				}
+			d := definition(t, test.definition)
+			text := string(marshal(filled(t, d)))
+			if !strings.Contains(text, test.old) {
+				t.Fatalf("%s does not contain %s", d.File, test.old)
+			}
+			body := parsed(t, strings.ReplaceAll(text, test.old, test.new))
+			if found := strings.Join(c.problems(d.Kind, body), "\n"); !strings.Contains(found, test.want) {
+				t.Errorf("found %q, want %q", found, test.want)
 			}
 		})
 	}

@@ -7,24 +7,18 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"testing/fstest"
 )
 
-// edited returns the product's definitions, with a text in one file replaced.
-func edited(t *testing.T, file, old, new string) fstest.MapFS {
+// edited returns one of the product's definitions, with a text replaced.
+func edited(t *testing.T, name, old, new string) Definitions {
 	t.Helper()
-	dir := fstest.MapFS{}
-	for _, d := range definitions(t) {
-		text := string(marshal(d.Body))
-		if d.File == file {
-			if !strings.Contains(text, old) {
-				t.Fatalf("%s does not contain %q", file, old)
-			}
-			text = strings.Replace(text, old, new, 1)
-		}
-		dir[d.File] = &fstest.MapFile{Data: []byte(text)}
+	d := definition(t, name)
+	text := string(marshal(d.Body))
+	if !strings.Contains(text, old) {
+		t.Fatalf("%s does not contain %q", name, old)
 	}
-	return dir
+	d.Body = parsed(t, strings.Replace(text, old, new, 1))
+	return Definitions{d}
 }
 
 func TestUnreadableFiles(t *testing.T) {
@@ -52,13 +46,13 @@ func TestUnreadableFiles(t *testing.T) {
 		{"monitor.a.json", `{"message": "${monitor:a.id}"}`, "monitor.a.json: refers to itself: monitor a > monitor a"},
 	} {
 		t.Run(c.want, func(t *testing.T) {
-			_, err := Load(fstest.MapFS{c.name: &fstest.MapFile{Data: []byte(c.text)}})
+			_, err := Load(folder(map[string]string{c.name: c.text}))
 			if fmt.Sprint(err) != c.want {
 				t.Errorf("got %v, want %s", err, c.want)
 			}
 		})
 	}
-	if _, err := Load(fstest.MapFS{"README.md": &fstest.MapFile{}}); fmt.Sprint(err) != "the folder has no definitions: no file name ends in .json" {
+	if _, err := Load(folder(map[string]string{"README.md": ""})); fmt.Sprint(err) != "the folder has no definitions: no file name ends in .json" {
 		t.Errorf("a folder without definitions: %v", err)
 	}
 }
@@ -80,21 +74,20 @@ func TestDefinitionsFollowTheirReferences(t *testing.T) {
 
 // The order of definitions and errors depends on kinds, keys and references only.
 func TestOrderOfDefinitionsAndErrors(t *testing.T) {
-	file := func(text string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(text)} }
 	for range 10 { // maps have another order each time
-		all, err := Load(fstest.MapFS{
-			"downtime.a.json": file(`{"a": "${monitor:b.id}"}`), "monitor.a.json": file(`{"a": ["${monitor:c.id} ${dashboard:b.url}"]}`),
-			"monitor.b.json": file(`{}`), "monitor.c.json": file(`{"a": "${slo:a.id}"}`),
-			"dashboard.b.json": file(`{}`), "slo.a.json": file(`{"a": "${dashboard:b.id}"}`),
-		})
+		all, err := Load(folder(map[string]string{
+			"downtime.a.json": `{"a": "${monitor:b.id}"}`, "monitor.a.json": `{"a": ["${monitor:c.id} ${dashboard:b.url}"]}`,
+			"monitor.b.json": `{}`, "monitor.c.json": `{"a": "${slo:a.id}"}`,
+			"dashboard.b.json": `{}`, "slo.a.json": `{"a": "${dashboard:b.id}"}`,
+		}))
 		if got, want := fmt.Sprint(refs(all)), "[dashboard b slo a monitor c monitor a monitor b downtime a]"; err != nil || got != want {
 			t.Fatalf("%s, %v; want %s", got, err, want)
 		}
-		_, err = Load(fstest.MapFS{
-			"monitor.b.json":   file(`{"x": "${slo:b.id}", "y": ["${monitor:a.id} ${slo:a.url}"]}`),
-			"monitor.c.json":   file(`{"x": "${dashboard:c.id}"}`),
-			"dashboard.c.json": file(`{"x": "${monitor:c.id}"}`),
-		})
+		_, err = Load(folder(map[string]string{
+			"monitor.b.json":   `{"x": "${slo:b.id}", "y": ["${monitor:a.id} ${slo:a.url}"]}`,
+			"monitor.c.json":   `{"x": "${dashboard:c.id}"}`,
+			"dashboard.c.json": `{"x": "${monitor:c.id}"}`,
+		}))
 		const want = "dashboard.c.json: refers to itself: dashboard c > monitor c > dashboard c\n" +
 			"monitor.b.json: y[0]: monitor.a.json does not exist\n" +
 			"monitor.b.json: y[0]: slo.a.json does not exist\n" +
@@ -102,7 +95,7 @@ func TestOrderOfDefinitionsAndErrors(t *testing.T) {
 		if err == nil || err.Error() != want {
 			t.Fatalf("got %v; want %s", err, want)
 		}
-		_, err = Load(fstest.MapFS{"b.json": file(``), "monitor.b.json": file(`[]`), "a.json": file(``)})
+		_, err = Load(folder(map[string]string{"b.json": ``, "monitor.b.json": `[]`, "a.json": ``}))
 		if err == nil || !regexp.MustCompile(`^a\.json: .*\nb\.json: .*\nmonitor\.b\.json: not a JSON object$`).MatchString(err.Error()) {
 			t.Fatalf("got %v", err)
 		}
@@ -111,15 +104,14 @@ func TestOrderOfDefinitionsAndErrors(t *testing.T) {
 
 // A file that is wrong does not hide the others, and no reference to it is an error of its own.
 func TestLoadEach(t *testing.T) {
-	file := func(text string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(text)} }
-	files := fstest.MapFS{"monitor.a.json": file(`{"x": "${slo:b.id}"}`), "slo.b.json": file(`{`), "mine.json": file(`{}`), "dashboard.c.json": file(`{}`)}
-	all, errs := LoadEach(files)
+	files := map[string]string{"monitor.a.json": `{"x": "${slo:b.id}"}`, "slo.b.json": `{`, "mine.json": `{}`, "dashboard.c.json": `{}`}
+	all, errs := LoadEach(folder(files))
 	if got := fmt.Sprint(refs(all)); got != "[dashboard c monitor a]" || len(errs) != 2 || !strings.HasPrefix(errs[0].Error(), "mine.json: the file name must be") || !strings.HasPrefix(errs[1].Error(), "slo.b.json: line 1: ") {
 		t.Errorf("%s, %v", got, errs)
 	}
 	delete(files, "slo.b.json")
 	delete(files, "mine.json")
-	if all, errs := LoadEach(files); len(all) != 2 || fmt.Sprint(errs) != "[monitor.a.json: x: slo.b.json does not exist]" {
+	if all, errs := LoadEach(folder(files)); len(all) != 2 || fmt.Sprint(errs) != "[monitor.a.json: x: slo.b.json does not exist]" {
 		t.Errorf("%v, %v", refs(all), errs)
 	}
 }
@@ -143,7 +135,7 @@ func FuzzDefinition(f *testing.F) {
 	f.Add(byte(0), "[\n\n{\"\ufffd\": \"${\"}]")
 	f.Fuzz(func(t *testing.T, kind byte, text string) {
 		name := string(kinds[int(kind)%len(kinds)]) + ".a.json"
-		all, err := Load(fstest.MapFS{name: &fstest.MapFile{Data: []byte(text)}})
+		all, err := Load(folder(map[string]string{name: text}))
 		if err == nil {
 			// What was read can be written and read again.
 			again, parseErr := parse(marshal(all[0].Body))

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -26,6 +27,45 @@ func definitions(t *testing.T) Definitions {
 		t.Fatal(err)
 	}
 	return all
+}
+
+// ofKind returns the product's definitions of a kind.
+func ofKind(t *testing.T, kind Kind) Definitions {
+	t.Helper()
+	return slices.DeleteFunc(definitions(t), func(d Definition) bool { return d.Kind != kind })
+}
+
+// definition returns one of the product's definitions, such as monitor my-metric.
+func definition(t *testing.T, name string) Definition {
+	t.Helper()
+	all := definitions(t)
+	i := slices.IndexFunc(all, func(d Definition) bool { return d.String() == name })
+	if i < 0 {
+		t.Fatalf("no %s", name)
+	}
+	return all[i]
+}
+
+// parsed returns a JSON object.
+func parsed(t *testing.T, text string) map[string]any {
+	t.Helper()
+	body, err := parse([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return body
+}
+
+// value returns a JSON value.
+func value(t *testing.T, text string) any {
+	t.Helper()
+	return parsed(t, `{"v": `+text+`}`)["v"]
+}
+
+// define returns a definition with this JSON.
+func define(t *testing.T, text string) Definition {
+	t.Helper()
+	return Definition{Ref: Ref{Monitor, "a"}, File: "monitor.a.json", Body: parsed(t, text)}
 }
 
 // compact returns JSON without white space.
@@ -62,33 +102,26 @@ func TestTemplateVariablesAreUsed(t *testing.T) {
 // The timeboard opens on five minutes. Its graphs follow the page, so that a day shows a
 // bar for each hour. At five minutes, a number shows the sum of the past hour.
 func TestTimeOfTheTimeboard(t *testing.T) {
-	for _, d := range definitions(t) {
-		if d.String() != "dashboard timeboard" {
-			continue
+	d := definition(t, "dashboard timeboard")
+	if got := compact(d.Body["default_timeframe"]); got != `{"type":"live","unit":"minute","value":5}` {
+		t.Errorf("the board opens on %s", got)
+	}
+	var hour []string
+	for _, w := range list(d.Body["widgets"]) {
+		definition := w.(map[string]any)["definition"].(map[string]any)
+		if definition["time"] != nil {
+			hour = append(hour, fmt.Sprint(definition["type"], compact(definition["time"])))
 		}
-		if got := compact(d.Body["default_timeframe"]); got != `{"type":"live","unit":"minute","value":5}` {
-			t.Errorf("the board opens on %s", got)
-		}
-		var hour []string
-		for _, w := range list(d.Body["widgets"]) {
-			definition := w.(map[string]any)["definition"].(map[string]any)
-			if definition["time"] != nil {
-				hour = append(hour, fmt.Sprint(definition["type"], compact(definition["time"])))
-			}
-		}
-		if got := strings.Join(hour, " "); got != `query_value{"live_span":"1h"}` {
-			t.Errorf("widgets with a time of their own: %s", got)
-		}
+	}
+	if got := strings.Join(hour, " "); got != `query_value{"live_span":"1h"}` {
+		t.Errorf("widgets with a time of their own: %s", got)
 	}
 }
 
 // Whether a monitor can reach the states that its message has a text for, and leaves
 // them when the data ends.
 func TestMonitorsWithoutData(t *testing.T) {
-	for _, d := range definitions(t) {
-		if d.Kind != Monitor {
-			continue
-		}
+	for _, d := range ofKind(t, Monitor) {
 		body := filled(t, d)
 		query, options, message := body["query"].(string), body["options"].(map[string]any), body["message"].(string)
 		if less := strings.Contains(query, " < "); less != strings.Contains(query, "default_zero(") {

@@ -9,14 +9,8 @@ import (
 // compared returns the printed differences between two bodies.
 func compared(t *testing.T, kind Kind, want, have string, moving map[string]bool) string {
 	t.Helper()
-	w, err := parse([]byte(want))
-	if err != nil {
-		t.Fatal(err)
-	}
-	h, err := parse([]byte(have))
-	if err != nil {
-		t.Fatal(err)
-	}
+	w := parsed(t, want)
+	h := parsed(t, have)
 	var out strings.Builder
 	writeChanges(&out, diff(kind, w, h, moving))
 	return strings.ReplaceAll(strings.TrimSuffix(out.String(), "\n"), "\n    ", "\n")

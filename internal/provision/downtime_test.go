@@ -20,10 +20,7 @@ func TestDowntimes(t *testing.T) {
 	for _, now := range []time.Time{time.Date(2026, 11, 25, 3, 0, 0, 0, berlin), time.Date(2026, 10, 23, 18, 59, 30, 0, berlin)} {
 		v.Now = now
 		muted := map[time.Time]bool{}
-		for _, d := range definitions(t) {
-			if d.Kind != Downtime {
-				continue
-			}
+		for _, d := range ofKind(t, Downtime) {
 			body, err := d.Fill(v, func(ref Ref) (Target, error) { return anyTarget(ref), nil })
 			if err != nil {
 				t.Fatal(err)
@@ -108,10 +105,7 @@ func TestModelOfADowntime(t *testing.T) {
 			}
 		}
 		document := `{"data": {"type": "downtime", "attributes": {` + c.attributes + `}}}`
-		body, err := parse([]byte(document))
-		if err != nil {
-			t.Fatal(err)
-		}
+		body := parsed(t, document)
 		got := fmt.Sprint(Check(Downtime, body))
 		if got == "[]" {
 			sent := withoutNull(Downtime, body)

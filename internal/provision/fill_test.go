@@ -10,16 +10,6 @@ import (
 	"time"
 )
 
-// define returns a definition with this JSON.
-func define(t *testing.T, text string) Definition {
-	t.Helper()
-	body, err := parse([]byte(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return Definition{Ref: Ref{Monitor, "a"}, File: "monitor.a.json", Body: body}
-}
-
 func TestFill(t *testing.T) {
 	target := func(ref Ref) (Target, error) {
 		return Target{ID: json.Number("42"), URL: "https://app.datadoghq.com/monitors/42"}, nil

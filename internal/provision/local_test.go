@@ -1,9 +1,9 @@
 package provision
 
 import (
+	"slices"
 	"strings"
 	"testing"
-	"testing/fstest"
 	"time"
 )
 
@@ -24,25 +24,14 @@ func TestLocal(t *testing.T) {
 		{"downtime nights", `"monitor_id":"my-metric"`},
 		{"downtime nights", `"start":"2026-11-17T19:00:00"`},
 	} {
-		found := false
-		for _, d := range all {
-			if d.String() == c.definition {
-				found = true
-				if text := compact(d.Body); !strings.Contains(text, c.want) {
-					t.Errorf("%s does not contain %s: %s", c.definition, c.want, text)
-				}
-			}
-		}
-		if !found {
-			t.Errorf("no %s", c.definition)
+		i := slices.IndexFunc(all, func(d Definition) bool { return d.String() == c.definition })
+		if i < 0 || !strings.Contains(compact(all[i].Body), c.want) {
+			t.Errorf("%s does not contain %s", c.definition, c.want)
 		}
 	}
 	for _, d := range all {
-		if d.Kind != Downtime {
-			continue
-		}
-		for _, r := range attributes(d.Body)["schedule"].(map[string]any)["recurrences"].([]any) {
-			start, err := time.Parse("2006-01-02T15:04:05", r.(map[string]any)["start"].(string))
+		for _, r := range objects(scheduleOf(d.Body)["recurrences"]) {
+			start, err := time.Parse("2006-01-02T15:04:05", r["start"].(string))
 			if err != nil || !start.Before(v.Now) {
 				t.Errorf("%s begins at %v, %v", d.File, start, err)
 			}
@@ -51,18 +40,10 @@ func TestLocal(t *testing.T) {
 }
 
 func TestLocalRefusesWhatApplyRefuses(t *testing.T) {
-	all, err := Load(fstest.MapFS{"monitor.a.json": {Data: []byte(`{"name": "a", "type": "query alert", "query": "q", "nonsense": 1}`)}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := all.Local(values(), func(Ref) string { return "" }); err == nil || !strings.Contains(err.Error(), "nonsense") {
-		t.Errorf("got %v, want an error about the field nonsense", err)
-	}
-	all, err = Load(fstest.MapFS{"monitor.a.json": {Data: []byte(`{"name": "${nonsense}", "type": "query alert", "query": "q"}`)}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := all.Local(values(), func(Ref) string { return "" }); err == nil || !strings.Contains(err.Error(), "unknown placeholder") {
-		t.Errorf("got %v, want an error about the placeholder", err)
+	for field, want := range map[string]string{`"nonsense": 1`: "nonsense: unknown field", `"message": "${nonsense}"`: "unknown placeholder"} {
+		all := loaded(t, map[string]string{"monitor.a.json": `{"name": "a", "type": "query alert", "query": "q", ` + field + `}`})
+		if _, err := all.Local(values(), func(Ref) string { return "" }); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
 	}
 }

@@ -22,10 +22,7 @@ func TestMarks(t *testing.T) {
 		{"dashboard", `{"description": "[apmapp-provision:apmapp/dev/a] (cloned) by Ann"}`, "[apmapp/dev/a]"},
 		{"dashboard", `{"description": "(cloned) [apmapp-provision:apmapp/dev/a]"}`, "[apmapp/dev/a]"},
 	} {
-		body, err := parse([]byte(c.body))
-		if err != nil {
-			t.Fatal(err)
-		}
+		body := parsed(t, c.body)
 		if got := fmt.Sprint(marks(Kind(c.kind), body)); got != c.want {
 			t.Errorf("%s %s: marks %s, want %s", c.kind, c.body, got, c.want)
 		}

@@ -156,10 +156,7 @@ func sent(body map[string]any, n notification) (string, error) {
 
 func TestMessagesInEveryState(t *testing.T) {
 	monitors := 0
-	for _, d := range definitions(t) {
-		if d.Kind != Monitor {
-			continue
-		}
+	for _, d := range ofKind(t, Monitor) {
 		monitors++
 		body := filled(t, d)
 		bodies := map[string]string{}
@@ -204,31 +201,27 @@ func TestMessagesInEveryState(t *testing.T) {
 }
 
 func TestMessageOfMyMetric(t *testing.T) {
-	for _, d := range definitions(t) {
-		if d.String() != "monitor my-metric" {
-			continue
-		}
-		body := filled(t, d)
-		message, err := sent(body, notification{"alert", []string{"is_alert"}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		message = regexp.MustCompile(`\n\n+`).ReplaceAllString(message, "\n")
-		want := `
+	d := definition(t, "monitor my-metric")
+	body := filled(t, d)
+	message, err := sent(body, notification{"alert", []string{"is_alert"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	message = regexp.MustCompile(`\n\n+`).ReplaceAllString(message, "\n")
+	want := `
 my_metric on web-1 (10.0.0.7) is 812.5: its average over five minutes is above 800.
 Graphs: https://app.datadoghq.com/dashboard/timeboard
 Runbook: docs/runbooks/my-metric.md
 @ops@example.com`
-		if message != want {
-			t.Errorf("the alert is %q, want %q", message, want)
-		}
-		options := body["options"].(map[string]any)
-		if got, want := short(options["thresholds"]), `{"critical":800,"warning":500}`; got != want {
-			t.Errorf("thresholds %s, want %s", got, want)
-		}
-		if options["notify_no_data"] != true || fmt.Sprint(options["no_data_timeframe"]) != "10" || !strings.HasPrefix(body["query"].(string), "avg(last_5m):avg:my_metric{") {
-			t.Errorf("query %s, options %s", body["query"], short(options))
-		}
+	if message != want {
+		t.Errorf("the alert is %q, want %q", message, want)
+	}
+	options := body["options"].(map[string]any)
+	if got, want := short(options["thresholds"]), `{"critical":800,"warning":500}`; got != want {
+		t.Errorf("thresholds %s, want %s", got, want)
+	}
+	if options["notify_no_data"] != true || fmt.Sprint(options["no_data_timeframe"]) != "10" || !strings.HasPrefix(body["query"].(string), "avg(last_5m):avg:my_metric{") {
+		t.Errorf("query %s, options %s", body["query"], short(options))
 	}
 }
 

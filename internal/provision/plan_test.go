@@ -3,21 +3,24 @@ package provision
 import (
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"strings"
 	"testing"
 	"testing/fstest"
 )
 
-// loaded returns definitions from files with these texts.
-func loaded(t *testing.T, files map[string]string) Definitions {
-	t.Helper()
+// folder returns a folder of files with these texts.
+func folder(files map[string]string) fstest.MapFS {
 	dir := fstest.MapFS{}
 	for name, text := range files {
 		dir[name] = &fstest.MapFile{Data: []byte(text)}
 	}
-	all, err := Load(dir)
+	return dir
+}
+
+// loaded returns definitions from files with these texts.
+func loaded(t *testing.T, files map[string]string) Definitions {
+	t.Helper()
+	all, err := Load(folder(files))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,19 +169,8 @@ func TestPlanWithoutAList(t *testing.T) {
 // A dashboard that cannot be read fails alone. One that was deleted may still be in the
 // list.
 func TestPlanWithADashboardThatCannotBeRead(t *testing.T) {
-	status := http.StatusBadRequest
-	a := newAPI(t, func(w http.ResponseWriter, r *http.Request) {
-		switch {
-		case strings.HasSuffix(r.URL.Path, "/dashboard"):
-			io.WriteString(w, `{"dashboards": [{"id": "abc-def-ghi", "description": "[apmapp-provision:apmapp/dev/d]"}]}`)
-		case strings.Contains(r.URL.Path, "/dashboard/"):
-			w.WriteHeader(status)
-		case strings.HasSuffix(r.URL.Path, "/monitor"):
-			io.WriteString(w, `[]`)
-		default:
-			io.WriteString(w, `{"data": []}`)
-		}
-	})
+	account := paths{"dashboard": deployed["dashboard"], "dashboard/abc-def-ghi": "400"}
+	a := newAPI(t, account.ServeHTTP)
 	p, err := a.Plan(t.Context(), loaded(t, small), values())
 	if err != nil {
 		t.Fatal(err)
@@ -190,7 +182,7 @@ func TestPlanWithADashboardThatCannotBeRead(t *testing.T) {
 	if s := p.Steps[1]; s.Action != Create || s.body["message"] != "https://app.datadoghq.com/dashboard/abc-def-ghi @ops@example.com" {
 		t.Errorf("%s: %s, %v", s.Ref, s.Action, s.body)
 	}
-	status = http.StatusNotFound
+	account["dashboard/abc-def-ghi"] = "404"
 	p, err = a.Plan(t.Context(), loaded(t, small), values())
 	if err != nil || p.Steps[0].Action != Create || p.Steps[1].body["message"] != "(known after apply) @ops@example.com" {
 		t.Errorf("a deleted dashboard: %v, %+v", err, p.Steps)
@@ -199,14 +191,8 @@ func TestPlanWithADashboardThatCannotBeRead(t *testing.T) {
 
 // A resource that does not exist yet has no ID to refer to.
 func TestPlanBeforeTheReferenceExists(t *testing.T) {
-	a := newAPI(t, func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasSuffix(r.URL.Path, "/monitor") {
-			io.WriteString(w, `[{"id": 7, "name": "M", "type": "metric alert", "query": "avg(last_5m):avg:m{env:dev} > 1",
-				"message": "https://app.datadoghq.com/dashboard/x @ops@example.com", "tags": ["a:b", "managed-by:apmapp-provision", "provision-id:apmapp/dev/m"]}]`)
-			return
-		}
-		io.WriteString(w, none)
-	})
+	a := newAPI(t, paths{"monitor": `[{"id": 7, "name": "M", "type": "metric alert", "query": "avg(last_5m):avg:m{env:dev} > 1",
+		"message": "https://app.datadoghq.com/dashboard/x @ops@example.com", "tags": ["a:b", "managed-by:apmapp-provision", "provision-id:apmapp/dev/m"]}]`}.ServeHTTP)
 	p, err := a.Plan(t.Context(), loaded(t, small), values())
 	if err != nil {
 		t.Fatal(err)
@@ -240,19 +226,14 @@ func TestManaged(t *testing.T) {
 	tags := func(key string) string {
 		return fmt.Sprintf(`"tags": ["managed-by:apmapp-provision", "provision-id:apmapp/%s"]`, key)
 	}
-	more := ""
-	a := newAPI(t, func(w http.ResponseWriter, r *http.Request) {
-		switch {
-		case strings.HasSuffix(r.URL.Path, "/slo"):
-			fmt.Fprintf(w, `{"data": [{"id": "s", %s}]}`, tags("dev/s"))
-		case strings.HasSuffix(r.URL.Path, "/dashboard"):
-			io.WriteString(w, `{"dashboards": [{"id": "d", "description": "[apmapp-provision:apmapp/dev/d]"}]}`)
-		case strings.HasSuffix(r.URL.Path, "/monitor"):
-			fmt.Fprintf(w, `[{"id": 1, %s}, {"id": 2, %s}, {"id": 3, %s}, {"id": 4}, {"id": 7, %s}, {"id": 8, %s}%s]`, tags("dev/m1"), tags("prod/m1"), tags("dev/m2"), tags("dev2/m1"), tags("dev/"), more)
-		default:
-			io.WriteString(w, `{"data": [{"id": "t", "attributes": {"message": "[apmapp-provision:apmapp/dev/t]"}}]}`)
-		}
-	})
+	monitors := fmt.Sprintf(`[{"id": 1, %s}, {"id": 2, %s}, {"id": 3, %s}, {"id": 4}, {"id": 7, %s}, {"id": 8, %s}]`, tags("dev/m1"), tags("prod/m1"), tags("dev/m2"), tags("dev2/m1"), tags("dev/"))
+	account := paths{
+		"slo":       fmt.Sprintf(`{"data": [{"id": "s", %s}]}`, tags("dev/s")),
+		"dashboard": `{"dashboards": [{"id": "d", "description": "[apmapp-provision:apmapp/dev/d]"}]}`,
+		"monitor":   monitors,
+		"downtime":  `{"data": [{"id": "t", "attributes": {"message": "[apmapp-provision:apmapp/dev/t]"}}]}`,
+	}
+	a := newAPI(t, account.ServeHTTP)
 	const app = "https://app.datadoghq.com"
 	names := func(all []Left) string {
 		var s []string
@@ -261,7 +242,7 @@ func TestManaged(t *testing.T) {
 		}
 		return strings.Join(s, ", ")
 	}
-	for range 2 {
+	for _, wantCopies := range []string{"", "monitor m1 " + app + "/monitors/6, monitor m2 " + app + "/monitors/5"} {
 		all, copies, err := a.Managed(t.Context(), values())
 		if err != nil {
 			t.Fatal(err)
@@ -269,13 +250,9 @@ func TestManaged(t *testing.T) {
 		if got, want := names(all), "downtime t "+app+"/monitors/downtimes?selected=t, monitor m1 "+app+"/monitors/1, monitor m2 "+app+"/monitors/3, dashboard d "+app+"/dashboard/d, slo s "+app+"/slo?slo_id=s"; got != want {
 			t.Errorf("got %s\nwant %s", got, want)
 		}
-		want := ""
-		if more != "" {
-			want = "monitor m1 " + app + "/monitors/6, monitor m2 " + app + "/monitors/5"
+		if got := names(copies); got != wantCopies {
+			t.Errorf("copies: got %s\nwant %s", got, wantCopies)
 		}
-		if got := names(copies); got != want {
-			t.Errorf("copies: got %s\nwant %s", got, want)
-		}
-		more = fmt.Sprintf(`, {"id": 5, %s}, {"id": 6, %s}`, tags("dev/m2"), tags("dev/m1"))
+		account["monitor"] = strings.TrimSuffix(monitors, "]") + fmt.Sprintf(`, {"id": 5, %s}, {"id": 6, %s}]`, tags("dev/m2"), tags("dev/m1"))
 	}
 }

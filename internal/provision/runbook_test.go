@@ -12,10 +12,7 @@ import (
 // Each monitor links its runbook, and each runbook belongs to a monitor.
 func TestRunbooks(t *testing.T) {
 	linked := map[string]bool{}
-	for _, d := range definitions(t) {
-		if d.Kind != Monitor {
-			continue
-		}
+	for _, d := range ofKind(t, Monitor) {
 		body := filled(t, d)
 		m := regexp.MustCompile(`Runbook: docs/runbooks/([a-z0-9-]+)\.md`).FindStringSubmatch(body["message"].(string))
 		if m == nil {

@@ -63,18 +63,8 @@ const shared = `{"id": "abc-def-ghi", "title": "T", "description": "[apmapp-prov
 
 func TestShared(t *testing.T) {
 	links := `{"data": [{"attributes": {"token": "t1", "url": "https://p.datadoghq.com/sb/t1", "share_type": "invite"}}, {"attributes": {"url": "no token"}}]}`
-	status := http.StatusOK
-	a := newAPI(t, func(w http.ResponseWriter, r *http.Request) {
-		switch {
-		case strings.HasSuffix(r.URL.Path, "/shared"):
-			w.WriteHeader(status)
-			io.WriteString(w, links)
-		case strings.HasSuffix(r.URL.Path, "/dashboard"):
-			fmt.Fprintf(w, `{"dashboards": [%s]}`, shared)
-		default:
-			io.WriteString(w, shared)
-		}
-	})
+	account := paths{"dashboard": `{"dashboards": [` + shared + `]}`, "dashboard/abc-def-ghi": shared, "dashboard/abc-def-ghi/shared": links}
+	a := newAPI(t, account.ServeHTTP)
 	s, err := a.Shared(t.Context(), "t", values())
 	if err != nil {
 		t.Fatal(err)
@@ -82,11 +72,11 @@ func TestShared(t *testing.T) {
 	if got := fmt.Sprint(s.Title, s.Link, s.Graphs, s.Queries, s.Links, s.Unlisted); got != "Thttps://app.datadoghq.com/dashboard/abc-def-ghi[A B] [c1 q1 q2 s1] [{https://p.datadoghq.com/sb/t1 t1 invite}] false" {
 		t.Errorf("got %s", got)
 	}
-	status = http.StatusNotFound
+	account["dashboard/abc-def-ghi/shared"] = "404"
 	if s, err := a.Shared(t.Context(), "t", values()); err != nil || !s.Unlisted {
 		t.Errorf("without a list: %v, %v", s, err)
 	}
-	status = http.StatusForbidden
+	account["dashboard/abc-def-ghi/shared"] = "403"
 	if _, err := a.Shared(t.Context(), "t", values()); fmt.Sprint(err) != "list the public links of dashboard abc-def-ghi: 403 Forbidden; both keys are valid: the application key, its scopes and its owner's role need the permission dashboards_read" {
 		t.Errorf("forbidden: %v", err)
 	}

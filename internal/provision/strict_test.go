@@ -11,39 +11,34 @@ import (
 
 // Unknown fields and values are found at any depth, with their paths.
 func TestUnknownFieldsAndValues(t *testing.T) {
-	for _, c := range []struct{ name, file, old, new, want string }{
-		{"a field at the top", "monitor.my-metric.json", `"name":`, `"nam": 1, "name":`, "nam: unknown field"},
-		{"a field below", "monitor.my-metric.json", `"critical":`, `"critcal": 1, "critical":`, "options.thresholds.critcal: unknown field"},
-		{"a value", "monitor.my-metric.json", `"query alert"`, `"query alart"`, `type: unknown value "query alart"; known values are [`},
-		{"a type", "monitor.my-metric.json", `"critical": 800`, `"critical": "800"`, `options.thresholds.critical: "800" is not a number`},
-		{"a type of a nullable", "monitor.my-metric.json", `"priority": 3`, `"priority": "P3"`, `priority: "P3" is not a whole number`},
-		{"a value that is no list", "slo.latency.json", `"tags": [`, `"tags": "service", "groups": [`, "tags: not a list"},
-		{"a required field at the top", "slo.latency.json", ",\n  \"type\": \"time_slice\"", ``, "slo.latency.json: lacks the required field type"},
-		{"a value that is no object", "monitor.my-metric.json", `"options": {`, `"options": 1, "x": {`, "options: not an object"},
-		{"null instead of an object", "downtime.nights.json", `"attributes": {`, `"attributes": null, "x": {`, "data.attributes: is null, but needs a value"},
-		{"null for a field that must have a value", "monitor.my-metric.json", `"type": "query alert"`, `"type": null`, `type: is null, but needs a value`},
-		{"a number as a type", "monitor.my-metric.json", `"type": "query alert"`, `"type": 1`, `type: unknown value 1; known values are [`},
-		{"a boolean", "monitor.my-metric.json", `"notify_audit": false`, `"notify_audit": "no"`, `options.notify_audit: "no" is not a boolean`},
-		{"a required field", "slo.latency.json", `"comparator": "<",`, ``, "sli_specification.time_slice: lacks the required field comparator"},
-		{"a field of a widget", "dashboard.timeboard.json", `"show_legend":`, `"show_legends": true, "show_legend":`, "widgets[0].definition.show_legends: unknown field"},
-		{"a value of a widget", "dashboard.timeboard.json", `"live_span": "1h"`, `"live_span": "7m"`, `widgets[3].definition.time.live_span: unknown value "7m"`},
-		{"a field of a query", "dashboard.timeboard.json", `"query": "avg:my`, `"qery": "", "query": "avg:my`, "widgets[0].definition.requests[0].queries[0].qery: unknown field"},
-		{"a value of a request", "dashboard.timeboard.json", `"display_type": "line"`, `"display_type": "lines"`, `widgets[0].definition.requests[0].display_type: unknown value "lines"`},
-		{"a data source", "dashboard.timeboard.json", `"data_source": "metrics"`, `"data_source": "metric"`, "widgets[0].definition.requests[0].queries[0]: not a FormulaAndFunctionQueryDefinition that the API knows ("},
-		{"a kind of widget", "dashboard.timeboard.json", `"type": "timeseries"`, `"type": "timeserie"`, "widgets[0].definition: not a WidgetDefinition that the API knows ("},
-		{"a field within a group", "dashboard.runtime.json", `"formula": "inuse"`, `"formulae": "", "formula": "inuse"`, "widgets[0].definition.widgets[0].definition.requests[0].formulas[0].formulae: unknown field"},
-		{"a field of a downtime", "downtime.nights.json", `"duration":`, `"durration": "", "duration":`, "data.attributes.schedule.recurrences[0].durration: unknown field"},
-		{"a layout", "dashboard.timeboard.json", `"width": 6,`, `"width": 6.5,`, "layout.width: 6.5 is not a whole number"},
+	for _, c := range []struct{ name, definition, old, new, want string }{
+		{"a field at the top", "monitor my-metric", `"name":`, `"nam": 1, "name":`, "nam: unknown field"},
+		{"a field below", "monitor my-metric", `"critical":`, `"critcal": 1, "critical":`, "options.thresholds.critcal: unknown field"},
+		{"a value", "monitor my-metric", `"query alert"`, `"query alart"`, `type: unknown value "query alart"; known values are [`},
+		{"a type", "monitor my-metric", `"critical": 800`, `"critical": "800"`, `options.thresholds.critical: "800" is not a number`},
+		{"a type of a nullable", "monitor my-metric", `"priority": 3`, `"priority": "P3"`, `priority: "P3" is not a whole number`},
+		{"a value that is no list", "slo latency", `"tags": [`, `"tags": "service", "groups": [`, "tags: not a list"},
+		{"a required field at the top", "slo latency", ",\n  \"type\": \"time_slice\"", ``, "slo.latency.json: lacks the required field type"},
+		{"a value that is no object", "monitor my-metric", `"options": {`, `"options": 1, "x": {`, "options: not an object"},
+		{"null instead of an object", "downtime nights", `"attributes": {`, `"attributes": null, "x": {`, "data.attributes: is null, but needs a value"},
+		{"null for a field that must have a value", "monitor my-metric", `"type": "query alert"`, `"type": null`, `type: is null, but needs a value`},
+		{"a number as a type", "monitor my-metric", `"type": "query alert"`, `"type": 1`, `type: unknown value 1; known values are [`},
+		{"a boolean", "monitor my-metric", `"notify_audit": false`, `"notify_audit": "no"`, `options.notify_audit: "no" is not a boolean`},
+		{"a required field", "slo latency", `"comparator": "<",`, ``, "sli_specification.time_slice: lacks the required field comparator"},
+		{"a field of a widget", "dashboard timeboard", `"show_legend":`, `"show_legends": true, "show_legend":`, "widgets[0].definition.show_legends: unknown field"},
+		{"a value of a widget", "dashboard timeboard", `"live_span": "1h"`, `"live_span": "7m"`, `widgets[3].definition.time.live_span: unknown value "7m"`},
+		{"a field of a query", "dashboard timeboard", `"query": "avg:my`, `"qery": "", "query": "avg:my`, "widgets[0].definition.requests[0].queries[0].qery: unknown field"},
+		{"a value of a request", "dashboard timeboard", `"display_type": "line"`, `"display_type": "lines"`, `widgets[0].definition.requests[0].display_type: unknown value "lines"`},
+		{"a data source", "dashboard timeboard", `"data_source": "metrics"`, `"data_source": "metric"`, "widgets[0].definition.requests[0].queries[0]: not a FormulaAndFunctionQueryDefinition that the API knows ("},
+		{"a kind of widget", "dashboard timeboard", `"type": "timeseries"`, `"type": "timeserie"`, "widgets[0].definition: not a WidgetDefinition that the API knows ("},
+		{"a field within a group", "dashboard runtime", `"formula": "inuse"`, `"formulae": "", "formula": "inuse"`, "widgets[0].definition.widgets[0].definition.requests[0].formulas[0].formulae: unknown field"},
+		{"a field of a downtime", "downtime nights", `"duration":`, `"durration": "", "duration":`, "data.attributes.schedule.recurrences[0].durration: unknown field"},
+		{"a layout", "dashboard timeboard", `"width": 6,`, `"width": 6.5,`, "layout.width: 6.5 is not a whole number"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			all, err := Load(edited(t, c.file, c.old, c.new))
-			for _, d := range all {
-				if d.File == c.file {
-					err = Definitions{d}.Validate(values())
-				}
-			}
-			if err == nil || !strings.Contains(err.Error(), c.file+": ") || !strings.Contains(err.Error(), c.want) {
-				t.Errorf("got %v, want %s: ... %s", err, c.file, c.want)
+			all := edited(t, c.definition, c.old, c.new)
+			if err := all.Validate(values()); err == nil || !strings.Contains(err.Error(), all[0].File+": ") || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want %s: ... %s", err, all[0].File, c.want)
 			}
 		})
 	}
@@ -104,16 +99,6 @@ func TestCheckModels(t *testing.T) {
 	}
 }
 
-// value returns a JSON value as definitions have it.
-func value(t *testing.T, text string) any {
-	t.Helper()
-	body, err := parse([]byte(`{"v": ` + text + `}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return body["v"]
-}
-
 // What the API took in recordings although the published specification lacks it.
 func TestCheckAcceptsWhatTheAPITakes(t *testing.T) {
 	const board = `{"title": "t", "layout_type": "ordered", "widgets": [{"id": 7, "definition": %s}]%s}`
@@ -132,10 +117,7 @@ func TestCheckAcceptsWhatTheAPITakes(t *testing.T) {
 		{SLO, `{"name": "n", "type": "metric", "created_at": 1, "thresholds": [{"target": 99, "timeframe": "7d", "target_display": "99."}]}`},
 		{Downtime, `{"data": {"id": "", "type": "downtime", "attributes": {"scope": "*", "monitor_identifier": {"monitor_id": 1}, "schedule": {"start": null, "end": null}}}}`},
 	} {
-		body, err := parse([]byte(c.body))
-		if err != nil {
-			t.Fatal(err)
-		}
+		body := parsed(t, c.body)
 		if got := Check(c.kind, body); len(got) > 0 {
 			t.Errorf("%s: %v", c.body, got)
 		}
@@ -150,10 +132,7 @@ func TestAllowUnknown(t *testing.T) {
 		{`"critical": 800`, `"critical": "800"`, `monitor.my-metric.json: options.thresholds.critical: "800" is not a number`},
 		{`"type": "query alert"`, `"type": 1`, `monitor.my-metric.json: type: unknown value 1; known values are [`},
 	} {
-		all, err := Load(edited(t, "monitor.my-metric.json", c.old, c.new))
-		if err != nil {
-			t.Fatal(err)
-		}
+		all := edited(t, "monitor my-metric", c.old, c.new)
 		v := values()
 		v.AllowUnknown = true
 		if err := all.Validate(v); (err == nil) != (c.want == "") || err != nil && !strings.HasPrefix(err.Error(), c.want) {
