@@ -72,28 +72,6 @@ func TestNothingIsCreatedTwice(t *testing.T) {
 	}
 }
 
-// Before a creation is sent again, two lists look for the resource.
-func TestLooksBeforeCreatingAgain(t *testing.T) {
-	a := newSmallAccount(t)
-	a.Fail(posts(1, standin.Fault{Drop: true}))
-	r := a.must(a.run("apply"))
-	requests := strings.Join(a.Requests(), "\n")
-	if want := "POST /api/v1/slo\nGET /api/v1/slo\nGET /api/v1/slo\nPOST /api/v1/slo\n"; !strings.Contains(requests, want) {
-		t.Errorf("the requests are\n%s\nwant among them\n%s", requests, want)
-	}
-	if strings.Count(r.err, "outcome unknown") != 2 || len(a.slept) != 2 {
-		t.Errorf("waits %v: %s", a.slept, r.err)
-	}
-	// It gives up after six attempts.
-	a.must(a.run("destroy", "-yes"))
-	a.Requests()
-	a.Fail(func(r *http.Request) standin.Fault { return standin.Fault{Drop: r.Method == http.MethodPost} })
-	r = a.run("apply")
-	if n := strings.Count(strings.Join(a.Requests(), "\n"), "POST /api/v1/slo"); r.status != 1 || n != 6 || !strings.Contains(r.err, "effect (after 6 attempts)") {
-		t.Errorf("%d attempts: %s", n, r)
-	}
-}
-
 // A run that is interrupted during any request leaves an account that the next run
 // completes.
 func TestInterruptedAnywhere(t *testing.T) {
@@ -167,40 +145,6 @@ func TestWaitsForTheRateLimit(t *testing.T) {
 	}
 	if want := "provision: create slo availability: 429 Too Many Requests; the rate limit ends in 42s; retry in 42"; !strings.HasPrefix(r.err, want) {
 		t.Errorf("got %q; want %q", r.err, want)
-	}
-}
-
-// Two minutes are the longest wait.
-func TestRateLimitThatIsTooLong(t *testing.T) {
-	for _, c := range []struct {
-		reset  time.Duration
-		status int
-	}{{2 * time.Minute, 0}, {2*time.Minute + time.Second, 1}} {
-		a := newSmallAccount(t)
-		a.Fail(posts(1, standin.Fault{Status: 429, Reset: c.reset}))
-		r := a.run("apply")
-		if r.status != c.status || c.status == 1 && (len(a.slept) > 0 || !strings.Contains(r.err, "the rate limit ends in 2m1s, and provision waits at most 2m0s")) {
-			t.Errorf("a rate limit of %s: waits %v, %s; want status %d", c.reset, a.slept, r, c.status)
-		}
-	}
-}
-
-func TestRetriesBackOffAndEnd(t *testing.T) {
-	a := newSmallAccount(t)
-	a.Fail(func(*http.Request) standin.Fault { return standin.Fault{Status: 500} })
-	r := a.run("plan")
-	if n := len(a.Requests()); r.status != 1 || n != 6 || !strings.Contains(r.err, "list slos: 500 Internal Server Error") || !strings.Contains(r.err, "after 6 attempts") {
-		t.Errorf("%d requests: %s", n, r)
-	}
-	if len(a.slept) != 5 {
-		t.Errorf("%d waits, want 5", len(a.slept))
-	}
-	for i, d := range a.slept {
-		// Waits double, with a jitter of half the wait and up to half a second more.
-		base := time.Second << i
-		if d < base/2 || d > base*3/2+500*time.Millisecond {
-			t.Errorf("wait %d is %v, want about %v", i, d, base)
-		}
 	}
 }
 
@@ -336,30 +280,5 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 			t.Errorf("status %d: the target received %d requests", status, n)
 		}
 		a.URL = a.Server.URL
-	}
-}
-
-// A creation is redirected, too, with its body and the keys.
-func TestRedirectOfACreationIsNotFollowed(t *testing.T) {
-	a := newSmallAccount(t)
-	target := standin.New(time.Now)
-	defer target.Close()
-	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodPost {
-			http.Redirect(w, r, strings.Replace(target.URL, "127.0.0.1", "localhost", 1)+r.URL.Path, http.StatusTemporaryRedirect)
-			return
-		}
-		a.ServeHTTP(w, r)
-	}))
-	defer proxy.Close()
-	a.URL = proxy.URL
-	if r := a.run("apply"); r.status != 1 || !strings.Contains(r.err, "create slo availability: 307 Temporary Redirect") {
-		t.Errorf("got %s", r)
-	}
-	if n := target.Requests(); len(n) > 0 {
-		t.Errorf("the target received %v", n)
-	}
-	if n := len(a.All(standin.SLO)); n > 0 {
-		t.Errorf("%d SLOs exist", n)
 	}
 }

@@ -271,6 +271,10 @@ func TestAnswers(t *testing.T) {
 				t.Errorf("%d requests, %d waits, %d notices; want %d requests", len(a.requests), len(a.waits), len(a.notices), c.requests)
 			}
 			for i, n := range a.notices {
+				// Waits double, with a jitter of half the wait and up to half a second more.
+				if base := time.Second << i; a.waits[i] < base/2 || a.waits[i] > base*3/2+500*time.Millisecond {
+					t.Errorf("wait %d is %s, want about %s", i, a.waits[i], base)
+				}
 				if want := fmt.Sprintf("; retry in %s", a.waits[i].Round(100*time.Millisecond)); !strings.HasPrefix(n, "read monitor 7: ") || !strings.HasSuffix(n, want) {
 					t.Errorf("notice %q, want one that ends with %q", n, want)
 				}

@@ -13,16 +13,17 @@ func (s *Server) normalize(kind Kind, o *object) {
 	b := o.body
 	b["id"] = o.id
 	delete(b, s.ignored[kind])
-	set := func(m map[string]any, key string, v any) {
-		if m[key] == nil {
-			m[key] = v
+	fill := func(m map[string]any, values map[string]any) {
+		for key, v := range values {
+			if m[key] == nil {
+				m[key] = v
+			}
 		}
 	}
 	author := map[string]any{"name": nil, "handle": "frog@example.com", "email": "frog@example.com"}
 	switch kind {
 	case SLO:
-		set(b, "description", "")
-		set(b, "monitor_tags", []any{})
+		fill(b, map[string]any{"description": "", "monitor_tags": []any{}})
 		b["type_id"] = map[any]int{"metric": 1, "monitor": 0, "time_slice": 2}[b["type"]]
 		b["creator"], b["created_at"], b["modified_at"] = author, s.now().Unix(), s.now().Unix()
 		b["tags"] = sorted(b["tags"])
@@ -42,18 +43,14 @@ func (s *Server) normalize(kind Kind, o *object) {
 		}
 		spec, _ := b["sli_specification"].(map[string]any)
 		if slice, ok := spec["time_slice"].(map[string]any); ok {
-			set(slice, "query_interval_seconds", 300)
+			fill(slice, map[string]any{"query_interval_seconds": 300})
 		}
 		if _, ok := spec["count"]; ok {
 			b["query"] = map[string]any{"numerator": "good", "denominator": "good + bad"}
 		}
 	case Dashboard:
-		for _, key := range []string{"description", "notify_list", "template_variables", "author_name"} {
-			set(b, key, nil)
-		}
+		fill(b, map[string]any{"description": nil, "notify_list": nil, "template_variables": nil, "author_name": nil, "is_read_only": false, "restricted_roles": []any{}})
 		b["author_handle"] = "frog@example.com"
-		set(b, "is_read_only", false)
-		set(b, "restricted_roles", []any{})
 		b["url"] = "/dashboard/" + o.id + "/" + strings.ReplaceAll(strings.ToLower(fmt.Sprint(b["title"])), " ", "-")
 		b["created_at"], b["modified_at"] = s.time(), s.time()
 		s.identify(b["widgets"])
@@ -68,10 +65,8 @@ func (s *Server) normalize(kind Kind, o *object) {
 		if options == nil {
 			options = map[string]any{}
 		}
-		for key, v := range map[string]any{"notify_audit": false, "include_tags": true, "new_host_delay": 300, "notify_no_data": false,
-			"groupby_simple_monitor": false, "silenced": map[string]any{}} {
-			set(options, key, v)
-		}
+		fill(options, map[string]any{"notify_audit": false, "include_tags": true, "new_host_delay": 300, "notify_no_data": false,
+			"groupby_simple_monitor": false, "silenced": map[string]any{}})
 		if strings.Contains(b["query"].(string), "anomalies(") {
 			options["avalanche_window"] = 20
 		}
@@ -85,21 +80,13 @@ func (s *Server) normalize(kind Kind, o *object) {
 		}
 		b["options"] = options
 		b["multi"] = strings.Contains(b["query"].(string), " by {") || strings.Contains(b["query"].(string), ".by(")
-		for key, v := range map[string]any{"org_id": 321813, "creator": author, "overall_state": "No Data", "overall_state_modified": nil,
-			"deleted": nil, "restricted_roles": nil, "restriction_policy": nil, "draft_status": "published", "assets": []any{}, "tags": []any{}, "priority": nil} {
-			set(b, key, v)
-		}
+		fill(b, map[string]any{"org_id": 321813, "creator": author, "overall_state": "No Data", "overall_state_modified": nil, "deleted": nil,
+			"restricted_roles": nil, "restriction_policy": nil, "draft_status": "published", "assets": []any{}, "tags": []any{}, "priority": nil})
 		b["created"], b["created_at"], b["modified"] = s.time(), s.now().UnixMilli(), s.time()
 	case Downtime:
 		a := b["attributes"].(map[string]any)
-		set(a, "display_timezone", "UTC")
-		set(a, "message", nil)
-		set(a, "mute_first_recovery_notification", false)
-		set(a, "notify_end_states", []any{"alert", "no data", "warn"})
-		set(a, "notify_end_types", []any{"expired"})
-		set(a, "status", "scheduled")
-		set(a, "canceled", nil)
-		set(a, "created", s.time())
+		fill(a, map[string]any{"display_timezone": "UTC", "message": nil, "mute_first_recovery_notification": false, "notify_end_states": []any{"alert", "no data", "warn"},
+			"notify_end_types": []any{"expired"}, "status": "scheduled", "canceled": nil, "created": s.time()})
 		a["modified"] = s.time()
 		if schedule, ok := a["schedule"].(map[string]any); ok {
 			schedule["current_downtime"] = map[string]any{"start": s.time(), "end": s.time()}

@@ -71,6 +71,22 @@ func (s *Server) shuffle(body map[string]any) {
 	}
 }
 
+// pages are the parameters of lists: where the page begins, how many resources it has, and
+// how many without that parameter. field has the page in the answer.
+var pages = map[Kind]struct {
+	from, size string
+	otherwise  int
+	field      string
+}{
+	SLO:       {"offset", "limit", 1000, "data"},
+	Dashboard: {"start", "count", 100, "dashboards"},
+	Monitor:   {"page", "page_size", 100, ""},
+	Downtime:  {"page[offset]", "page[limit]", 30, "data"},
+}
+
+// summary are the fields of a dashboard in lists.
+var summary = []string{"id", "title", "description", "url", "layout_type", "author_handle", "created_at", "modified_at", "is_read_only"}
+
 // list answers with a page of resources.
 func (s *Server) list(kind Kind, r *http.Request) reply {
 	q := r.URL.Query()
@@ -80,7 +96,7 @@ func (s *Server) list(kind Kind, r *http.Request) reply {
 		}
 		return otherwise
 	}
-	var all []any
+	all := []any{}
 	for _, o := range s.objects[kind] {
 		if o.hidden > 0 {
 			o.hidden--
@@ -92,44 +108,26 @@ func (s *Server) list(kind Kind, r *http.Request) reply {
 		}
 		body := clone(o.body)
 		if kind == Dashboard {
-			maps.DeleteFunc(body, func(key string, _ any) bool {
-				return !slices.Contains([]string{"id", "title", "description", "url", "layout_type", "author_handle", "created_at", "modified_at", "is_read_only"}, key)
-			})
+			maps.DeleteFunc(body, func(key string, _ any) bool { return !slices.Contains(summary, key) })
 		}
 		all = append(all, body)
 	}
 	total := len(all)
-	var offset, limit int
-	switch kind {
-	case SLO:
-		offset, limit = number("offset", 0), number("limit", 1000)
-	case Dashboard:
-		offset, limit = number("start", 0), number("count", 100)
-	case Monitor:
-		limit = number("page_size", 100)
-		offset = number("page", 0) * limit
-		if q.Get("page") == "" {
-			limit = total
-		}
+	p := pages[kind]
+	offset, limit := number(p.from, 0), number(p.size, p.otherwise)
+	if kind == Monitor { // it counts pages, and without a page it returns all
 		if limit > 1000 {
 			return refuse(http.StatusBadRequest, "page_size is at most 1000")
 		}
-	case Downtime:
-		offset, limit = number("page[offset]", 0), number("page[limit]", 30)
+		if offset *= limit; q.Get(p.from) == "" {
+			limit = total
+		}
 	}
 	page := all[min(offset, total):min(offset+limit, total)]
-	if page == nil {
-		page = []any{}
-	}
-	switch kind {
-	case SLO:
-		return reply{200, map[string]any{"data": page, "error": nil, "metadata": map[string]any{"page": map[string]any{"total_count": total, "total_filtered_count": total}}}}
-	case Dashboard:
-		return reply{200, map[string]any{"dashboards": page}}
-	case Monitor:
+	if kind == Monitor {
 		return reply{200, page}
 	}
-	return reply{200, map[string]any{"data": page, "meta": map[string]any{"page": map[string]any{"total_filtered_count": total}}}}
+	return reply{200, map[string]any{p.field: page, "error": nil, "metadata": map[string]any{"page": map[string]any{"total_count": total}}}}
 }
 
 // hasAll reports whether tags contain every tag of want.
