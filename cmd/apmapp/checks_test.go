@@ -11,6 +11,7 @@ import (
 
 	"apmapp/internal/local/span"
 	"apmapp/internal/testing/mysqltest"
+	"apmapp/internal/testing/telemetrydoc"
 )
 
 // spans returns all spans, in the order of their trace IDs.
@@ -32,12 +33,12 @@ func checkSpans(t *testing.T, in *intake) {
 			services[s.Service+" "+s.Type] = true
 		}
 	}
-	for _, row := range table(t, "Spans") {
+	for _, row := range telemetrydoc.Table(t, "Spans") {
 		documented[fmt.Sprint(kind{row[0], row[1], row[2], row[3]})] = true
 	}
 	same(t, "spans", seen, documented)
 	documented = map[string]bool{}
-	for _, row := range table(t, "Services") {
+	for _, row := range telemetrydoc.Table(t, "Services") {
 		documented[row[0]+" "+row[1]] = true
 	}
 	same(t, "services", services, documented)
@@ -163,7 +164,7 @@ func checkDBM(t *testing.T, in *intake, server *mysqltest.Server, traceID string
 
 func checkLogs(t *testing.T, in *intake, p *process) {
 	types := map[string]string{}
-	for _, row := range table(t, "Logs") {
+	for _, row := range telemetrydoc.Table(t, "Logs") {
 		for name := range strings.SplitSeq(row[0], ", ") {
 			types[name] = row[1]
 		}

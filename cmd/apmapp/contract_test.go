@@ -12,6 +12,7 @@ import (
 	"apmapp/internal/local/span"
 	"apmapp/internal/testing/mysqltest"
 	"apmapp/internal/testing/poll"
+	"apmapp/internal/testing/telemetrydoc"
 )
 
 // scenarios are the requests whose traces are compared with golden files.
@@ -82,7 +83,7 @@ func TestTelemetryContract(t *testing.T) {
 	}
 	drive(t, p, load, "/", "/api/trace", "/api/apm")
 	requests := len(scenarios) + 3*load
-	documentedMetrics := table(t, "DogStatsD metrics")
+	documentedMetrics := telemetrydoc.Table(t, "DogStatsD metrics")
 	poll.Until(t, func() error {
 		// Some metrics are only sent when their value has changed.
 		p.get("/")

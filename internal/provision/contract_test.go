@@ -3,11 +3,12 @@ package provision
 import (
 	"fmt"
 	"maps"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"apmapp/internal/testing/telemetrydoc"
 )
 
 // The tests of this file read every query of every definition and compare it with
@@ -28,40 +29,10 @@ type metric struct {
 	distribution bool
 }
 
-var titles = regexp.MustCompile(`(?m)^#.*$`)
-
 // readContract reads the tables of docs/telemetry.md.
 func readContract(t *testing.T) contract {
 	t.Helper()
-	page, err := os.ReadFile("../../docs/telemetry.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	table := func(heading string) (rows [][]string) {
-		t.Helper()
-		_, section, ok := strings.Cut(titles.ReplaceAllStringFunc(string(page), func(s string) string { return strings.ReplaceAll(s, "`", "") }), "# "+heading+"\n")
-		if !ok {
-			t.Fatalf("docs/telemetry.md lacks the heading %q", heading)
-		}
-		for line := range strings.Lines(section) {
-			line = strings.TrimSpace(line)
-			if strings.HasPrefix(line, "#") {
-				break
-			}
-			if !strings.HasPrefix(line, "| `") {
-				continue
-			}
-			cells := strings.Split(strings.ReplaceAll(strings.Trim(line, "|"), "`", ""), "|")
-			for i := range cells {
-				cells[i] = strings.TrimSpace(cells[i])
-			}
-			rows = append(rows, cells)
-		}
-		if len(rows) == 0 {
-			t.Fatalf("docs/telemetry.md lacks a table below %q", heading)
-		}
-		return rows
-	}
+	table := func(heading string) [][]string { return telemetrydoc.Table(t, heading) }
 	c := contract{metrics: map[string]metric{}, checks: map[string][]string{}, spans: map[string]string{}, tags: map[string]map[string]bool{}}
 	for _, row := range table("Spans") {
 		c.spans[row[0]] = row[1]
@@ -374,7 +345,7 @@ func (v *visitor) formulas(x map[string]any) {
 // filled returns a definition's body as apply would send it, with example IDs.
 func filled(t *testing.T, d Definition) map[string]any {
 	t.Helper()
-	body, err := d.Fill(values(), func(ref Ref) (Target, error) { return anyTarget(ref), nil })
+	body, err := d.Fill(values(), anyTarget)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,7 +21,7 @@ func TestDowntimes(t *testing.T) {
 		v.Now = now
 		muted := map[time.Time]bool{}
 		for _, d := range ofKind(t, Downtime) {
-			body, err := d.Fill(v, func(ref Ref) (Target, error) { return anyTarget(ref), nil })
+			body, err := d.Fill(v, anyTarget)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -109,7 +109,7 @@ type Target struct {
 // Fill replaces the placeholders of the definition. target resolves references; if
 // it is nil, references stay as they are. Fill replaces within the strings of the
 // parsed document, not in its text, so that no value can change its structure.
-func (d Definition) Fill(values Values, target func(Ref) (Target, error)) (map[string]any, error) {
+func (d Definition) Fill(values Values, target func(Ref) Target) (map[string]any, error) {
 	f := filler{values: values, variables: values.variables(), target: target}
 	body := rewriteStrings(d.Body, f.fill).(map[string]any)
 	if err := errors.Join(f.errs...); err != nil {
@@ -121,7 +121,7 @@ func (d Definition) Fill(values Values, target func(Ref) (Target, error)) (map[s
 type filler struct {
 	values    Values
 	variables map[string]string
-	target    func(Ref) (Target, error)
+	target    func(Ref) Target
 	errs      []error
 }
 
@@ -157,10 +157,7 @@ func (f *filler) lookUp(p string) (any, error) {
 		if f.target == nil {
 			return p, nil
 		}
-		t, err := f.target(Ref{Kind(m[1]), m[2]})
-		if err != nil {
-			return "", err
-		}
+		t := f.target(Ref{Kind(m[1]), m[2]})
 		if m[3] == "url" {
 			return t.URL, nil
 		}

@@ -8,16 +8,5 @@ import "time"
 // them.
 func (all Definitions) Local(values Values, url func(Ref) string) (Definitions, error) {
 	values.Now = values.Now.Add(-8 * 24 * time.Hour)
-	if err := all.Validate(values); err != nil {
-		return nil, err
-	}
-	var filled Definitions
-	for _, d := range all {
-		body, err := d.prepare(values, func(ref Ref) (Target, error) { return Target{ref.Key, url(ref)}, nil })
-		if err != nil {
-			return nil, err
-		}
-		filled = append(filled, Definition{d.Ref, d.File, body})
-	}
-	return filled, nil
+	return all.fill(values, func(ref Ref) Target { return Target{ref.Key, url(ref)} })
 }

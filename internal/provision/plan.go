@@ -87,7 +87,7 @@ func (p Plan) Counts() map[Action]int {
 }
 
 // prepare returns the body to send: filled, with the marker.
-func (d Definition) prepare(values Values, target func(Ref) (Target, error)) (map[string]any, error) {
+func (d Definition) prepare(values Values, target func(Ref) Target) (map[string]any, error) {
 	body, err := d.Fill(values, target)
 	if err != nil {
 		return nil, err
@@ -104,7 +104,7 @@ func (d Definition) prepare(values Values, target func(Ref) (Target, error)) (ma
 func (all Definitions) Validate(values Values) error {
 	var errs []error
 	for _, d := range all {
-		body, err := d.prepare(values, func(ref Ref) (Target, error) { return anyTarget(ref), nil })
+		body, err := d.prepare(values, anyTarget)
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -129,18 +129,28 @@ func anyTarget(ref Ref) Target {
 // Offline returns the plan for an empty account, without sending a request.
 // References stay as they are.
 func (all Definitions) Offline(values Values) (Plan, error) {
-	if err := all.Validate(values); err != nil {
-		return Plan{}, err
-	}
 	var p Plan
-	for _, d := range all {
-		body, err := d.prepare(values, nil)
-		if err != nil {
-			return Plan{}, err
-		}
-		p.Steps = append(p.Steps, Step{Definition: d, Action: Create, body: body})
+	filled, err := all.fill(values, nil)
+	for i, d := range filled {
+		p.Steps = append(p.Steps, Step{Definition: all[i], Action: Create, body: d.Body})
 	}
-	return p, nil
+	return p, err
+}
+
+// fill returns valid definitions with the bodies to send.
+func (all Definitions) fill(values Values, target func(Ref) Target) (Definitions, error) {
+	if err := all.Validate(values); err != nil {
+		return nil, err
+	}
+	var filled Definitions
+	for _, d := range all {
+		body, err := d.prepare(values, target)
+		if err != nil {
+			return nil, err
+		}
+		filled = append(filled, Definition{d.Ref, d.File, body})
+	}
+	return filled, nil
 }
 
 // Plan compares the account with the definitions. It returns an error if there can be
@@ -207,11 +217,11 @@ var notYet = Target{ID: "(known after apply)", URL: "(known after apply)"}
 // compare finds the resource of d among objects and compares the two.
 func (c *Client) compare(ctx context.Context, d Definition, values Values, objects []object, targets map[Ref]Target) Step {
 	step := Step{Definition: d, Action: Failed}
-	step.body, step.Err = d.prepare(values, func(ref Ref) (Target, error) {
+	step.body, step.Err = d.prepare(values, func(ref Ref) Target {
 		if t, ok := targets[ref]; ok {
-			return t, nil
+			return t
 		}
-		return notYet, nil
+		return notYet
 	})
 	if step.Err != nil {
 		return step

@@ -30,6 +30,7 @@ func TestRefusedKeys(t *testing.T) {
 	}{
 		{"a wrong API key", 403, `{"errors": ["Forbidden"]}`, 403, 0, "403 Forbidden; " + key, "GET /api/v1/validate"},
 		{"a wrong API key, 401", 401, `{"errors": ["Unauthorized"]}`, 401, 0, "401 Unauthorized; " + key, "GET /api/v1/validate"},
+		{"a wrong API key, with a full stop", 401, `{"errors": ["Authentication error."]}`, 401, 0, "401 Unauthorized: Authentication error.; " + key, "GET /api/v1/validate"},
 		{"a wrong API key, by the answer", 403, ``, 0, 0, "403 Forbidden; " + key, "GET /api/v1/validate"},
 		{"a wrong application key", 403, `{"errors": ["Forbidden"]}`, 200, 403,
 			"403 Forbidden; DD_APP_KEY is not an application key of this account; DD_API_KEY is valid", "GET /api/v1/validate GET /api/v2/validate_keys"},

@@ -104,8 +104,8 @@ func (d *Definitions) fill(base string) error {
 		// Recurrences began long ago: tonight is one of them also after it has begun.
 		Location: d.cfg.Location, Now: now.AddDate(0, 0, -14),
 	}
-	target := func(ref provision.Ref) (provision.Target, error) {
-		return provision.Target{ID: idOf(ref), URL: base + pathOf(ref)}, nil
+	target := func(ref provision.Ref) provision.Target {
+		return provision.Target{ID: idOf(ref), URL: base + pathOf(ref)}
 	}
 	var documents []query.Document
 	var dashboards []*dashboard
