@@ -227,13 +227,8 @@ func older(a, b object) int {
 		}
 		return 0
 	}
-	order := cmp.Or(cmp.Compare(continued(a), continued(b)), a.created().Compare(b.created()))
-	if a.kind == Monitor && order == 0 { // IDs of monitors grow
-		x, _ := strconv.ParseInt(a.ID(), 10, 64)
-		y, _ := strconv.ParseInt(b.ID(), 10, 64)
-		order = cmp.Compare(x, y)
-	}
-	return order
+	return cmp.Or(cmp.Compare(continued(a), continued(b)), a.created().Compare(b.created()),
+		cmp.Compare(len(a.ID()), len(b.ID())), cmp.Compare(a.ID(), b.ID())) // IDs of monitors grow
 }
 
 // created returns the time of a resource's creation. Without one, the resource counts as

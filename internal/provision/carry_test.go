@@ -92,6 +92,7 @@ func TestOriginal(t *testing.T) {
 		{"monitor", `[{"id": 9}]`, ""},
 		{"monitor", `[{"id": 9, ` + tags + `}, {"id": 10, ` + tags + `}]`, "9 10"},
 		{"monitor", `[{"id": 10, ` + tags + `}, {"id": 9, ` + tags + `}]`, "9 10"},
+		{"slo", `[{"id": "b", ` + tags + `}, {"id": "a", ` + tags + `}]`, "a b"}, // the order of the list changes
 		{"monitor", `[{"id": 9, "created": "2026-01-02T03:04:05.000000+00:00", ` + tags + `}, {"id": 10, "created": "2026-01-02T03:04:04.000000+00:00", ` + tags + `}]`, "10 9"},
 		{"slo", `[{"id": "a", "created_at": 1700000001, ` + tags + `}, {"id": "b", "created_at": 1700000000, ` + tags + `}, {"id": "c", ` + tags + `}]`, "b a c"},
 		{"slo", `[{"id": "a", "created_at": 1700000000001, ` + tags + `}, {"id": "b", "created_at": 1699999999, ` + tags + `}]`, "b a"},

@@ -218,13 +218,8 @@ func (c *comparer) normal(path string, v any) any {
 	if c.kind == Monitor && path == "type" && sameType(s, "query alert") {
 		return "query alert"
 	}
-	if c.moving[path] {
-		if _, clock, ok := strings.Cut(s, "T"); ok {
-			if len(clock) == len("15:04:05") {
-				clock = strings.TrimSuffix(clock, ":00") // the API may leave out the seconds
-			}
-			return clock
-		}
+	if m := startClock.FindStringSubmatch(s); m != nil && c.moving[path] {
+		return m[1]
 	}
 	if at, err := time.Parse(time.RFC3339, s); err == nil {
 		return at.UTC().Format(time.RFC3339Nano) // the API writes +00:00 for Z

@@ -64,6 +64,7 @@ func definitionOf(kind Kind, body map[string]any) map[string]any {
 	})
 }
 
+// startClock finds the time of day in a start. The API may leave out the seconds.
 var startClock = regexp.MustCompile(`T(\d\d:\d\d)(:00)?$`)
 
 // moveStarts replaces the starts of recurrences on days of the week by placeholders: the

@@ -48,7 +48,10 @@ func TestCheckKey(t *testing.T) {
 		"ab c":        "DD_API_KEY contains a space ",
 		"abc\n":       "DD_API_KEY contains a space ",
 		"ab\u00e9c":   "DD_API_KEY contains a space or a character that is not ASCII",
+		"a\x7f":       "DD_API_KEY contains a space ",
+		"'abc'":       "DD_API_KEY is in quotes: ",
 		"0123abcdEF-": "<nil>",
+		"!~":          "<nil>", // the first and the last character that is allowed
 	} {
 		err := CheckKey("DD_API_KEY", key)
 		if got := fmt.Sprint(err); !strings.HasPrefix(got, want) || key != "" && strings.Contains(got, key) {

@@ -2,7 +2,6 @@ package standin
 
 import (
 	"encoding/json"
-	"net/http"
 	"regexp"
 	"strconv"
 	"strings"
@@ -27,85 +26,78 @@ func (s *Server) check(kind Kind, body map[string]any) reply {
 	case Dashboard:
 		r.dashboard(body)
 	case Monitor:
-		r.monitor(body)
+		if r.monitor(body); len(r.problems) == 0 {
+			s.checkMonitor(&r, body)
+		}
 	case SLO:
 		r.slo(body)
 	case Downtime:
-		r.downtime(body, fields["attributes"])
+		if r.downtime(body, fields["attributes"]); len(r.problems) == 0 {
+			s.checkDowntime(&r, body["data"].(map[string]any)["attributes"].(map[string]any))
+		}
 	}
-	if len(r.problems) > 0 {
-		return refuse(http.StatusBadRequest, "%s", strings.Join(r.problems, "; "))
-	}
-	switch kind {
-	case Monitor:
-		return s.checkMonitor(body)
-	case Downtime:
-		return s.checkDowntime(body["data"].(map[string]any)["attributes"].(map[string]any))
-	}
-	return reply{}
+	return r.refusal()
 }
 
-func (s *Server) checkMonitor(body map[string]any) reply {
+func (s *Server) checkMonitor(r *rules, body map[string]any) {
 	query, _ := body["query"].(string)
 	name, _ := body["type"].(string)
 	form, ok := monitorTypes[name]
 	if !ok {
-		return refuse(http.StatusBadRequest, "the stand-in does not know monitors of type %v", body["type"])
+		r.note("the stand-in does not know monitors of type %v", body["type"])
+		return
 	}
 	m := form.FindStringSubmatch(strings.TrimSpace(query))
 	if m == nil {
-		return refuse(http.StatusBadRequest, "The value provided for parameter 'query' is invalid")
+		r.note("The value provided for parameter 'query' is invalid")
+		return
 	}
 	if form == burnRate && s.find(SLO, m[1]) == nil {
-		return refuse(http.StatusBadRequest, "The value provided for parameter 'query' is invalid: SLO %s does not exist", m[1])
+		r.note("The value provided for parameter 'query' is invalid: SLO %s does not exist", m[1])
 	}
 	options, _ := body["options"].(map[string]any)
 	thresholds, _ := options["thresholds"].(map[string]any)
 	if critical, ok := thresholds["critical"].(json.Number); ok && form != serviceCheck {
 		have, _ := critical.Float64()
 		if inQuery, _ := strconv.ParseFloat(m[len(m)-1], 64); inQuery != have {
-			return refuse(http.StatusBadRequest, "Alert threshold (%v) does not match that used in the query (%v)", have, inQuery)
+			r.note("Alert threshold (%v) does not match that used in the query (%v)", have, inQuery)
 		}
 	}
-	return reply{}
 }
 
-func (s *Server) checkDowntime(a map[string]any) reply {
-	bad := func(format string, args ...any) reply { return refuse(http.StatusBadRequest, format, args...) }
+func (s *Server) checkDowntime(r *rules, a map[string]any) {
 	if scope, _ := a["scope"].(string); !scopeForm.MatchString(scope) {
-		return bad("All values must have a key")
+		r.note("All values must have a key")
 	}
 	monitor, _ := a["monitor_identifier"].(map[string]any)
 	if id, ok := monitor["monitor_id"].(json.Number); ok && s.find(Monitor, id.String()) == nil {
-		return bad("Monitor %s not found", id)
+		r.note("Monitor %s not found", id)
 	}
 	schedule, _ := a["schedule"].(map[string]any)
 	zone, _ := schedule["timezone"].(string)
 	location, err := time.LoadLocation(zone)
 	if err != nil {
-		return bad("Invalid timezone")
+		r.note("Invalid timezone")
+		return
 	}
 	recurrences, _ := schedule["recurrences"].([]any)
 	if len(recurrences) > 5 {
-		return bad("At most five recurrences")
+		r.note("At most five recurrences")
 	}
-	for _, r := range recurrences {
-		r := r.(map[string]any)
-		if rule, _ := r["rrule"].(string); !rruleForm.MatchString(rule) {
-			return bad("Invalid rrule %v", r["rrule"])
+	for _, recurrence := range recurrences {
+		recurrence := recurrence.(map[string]any)
+		if rule, _ := recurrence["rrule"].(string); !rruleForm.MatchString(rule) {
+			r.note("Invalid rrule %v", recurrence["rrule"])
 		}
-		if d, _ := r["duration"].(string); !durationForm.MatchString(d) {
-			return bad("Invalid duration %v", r["duration"])
+		if d, _ := recurrence["duration"].(string); !durationForm.MatchString(d) {
+			r.note("Invalid duration %v", recurrence["duration"])
 		}
-		if start, ok := r["start"].(string); ok {
-			at, err := time.ParseInLocation("2006-01-02T15:04:05", start, location)
-			if err != nil {
-				return bad("Invalid start %v", start)
-			}
-			if at.Before(s.now()) {
-				return bad("Scheduled downtime start cannot be in the past")
+		if start, ok := recurrence["start"].(string); ok {
+			if at, err := time.ParseInLocation("2006-01-02T15:04:05", start, location); err != nil {
+				r.note("Invalid start %v", start)
+			} else if at.Before(s.now()) {
+				r.note("Scheduled downtime start cannot be in the past")
 			}
 		}
 	}
-	return reply{}
 }

@@ -162,8 +162,8 @@ func (s *Server) change(kind Kind, id string, update map[string]any) reply {
 		}
 		var r rules
 		r.downtime(map[string]any{"data": map[string]any{"type": data["type"], "attributes": data["attributes"]}}, fields["change"])
-		if len(r.problems) > 0 {
-			return refuse(http.StatusBadRequest, "%s", strings.Join(r.problems, "; "))
+		if refusal := r.refusal(); refusal.status != 0 {
+			return refusal
 		}
 		attributes, _ := data["attributes"].(map[string]any)
 		if a := body["attributes"].(map[string]any); attributes["schedule"] != nil && a["status"] == "active" {

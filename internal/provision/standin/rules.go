@@ -3,6 +3,7 @@ package standin
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 )
@@ -73,6 +74,14 @@ type rules struct{ problems []string }
 
 func (r *rules) note(format string, args ...any) {
 	r.problems = append(r.problems, fmt.Sprintf(format, args...))
+}
+
+// refusal returns the answer to a request with problems, or the zero value.
+func (r *rules) refusal() reply {
+	if len(r.problems) == 0 {
+		return reply{}
+	}
+	return refuse(http.StatusBadRequest, "%s", strings.Join(r.problems, "; "))
 }
 
 // object compares v with the fields of a place.
