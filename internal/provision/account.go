@@ -76,8 +76,8 @@ func (c *Client) list(ctx context.Context, kind Kind) ([]object, error) {
 		if kind == Monitor {
 			from = page // this API counts pages
 		}
-		op := operation{name: fmt.Sprintf("list %ss", kind), permission: of.read, method: http.MethodGet, path: of.path,
-			query: url.Values{of.size: {strconv.Itoa(pageSize)}, of.from: {strconv.Itoa(from)}}}
+		op := kind.operation(fmt.Sprintf("list %ss", kind), http.MethodGet, "")
+		op.query = url.Values{of.size: {strconv.Itoa(pageSize)}, of.from: {strconv.Itoa(from)}}
 		if of.tags != "" {
 			op.query.Set(of.tags, ManagedTag)
 		}
@@ -96,36 +96,31 @@ func (c *Client) list(ctx context.Context, kind Kind) ([]object, error) {
 		if !ok { // an account that seems to be empty would get everything a second time
 			return nil, fmt.Errorf("%s: the API's answer is not a list; check DD_SITE, -api and the proxy", op.name)
 		}
-		for _, e := range elements {
-			o, _ := e.(map[string]any)
+		before := len(seen)
+		for _, o := range objects(elements) {
 			if kind == Downtime {
 				o = map[string]any{"data": o}
-				if status, _ := attributes(o)["status"].(string); status == "canceled" || status == "ended" {
-					continue // the API lists downtimes for some time after their end
-				}
 			}
 			id := idOf(kind, o)
 			// A creation or deletion between two pages can make a resource appear twice.
-			if id != nil && !seen[fmt.Sprint(id)] {
-				seen[fmt.Sprint(id)] = true
+			if id == nil || seen[fmt.Sprint(id)] {
+				continue
+			}
+			seen[fmt.Sprint(id)] = true
+			// The API lists downtimes for some time after their end.
+			if status := attributes(o)["status"]; kind != Downtime || status != "canceled" && status != "ended" {
 				all = append(all, object{kind, id, o})
 			}
 		}
-		if len(elements) < pageSize {
+		if len(elements) < pageSize || len(seen) == before { // a gateway may drop the number of the page
 			return all, nil
 		}
 	}
 }
 
-// one sends a request for one resource.
-func (c *Client) one(ctx context.Context, op operation, kind Kind, id string) (any, error) {
-	op.path = apis[kind].path + "/" + url.PathEscape(id)
-	return c.do(ctx, op)
-}
-
 // get returns one resource.
 func (c *Client) get(ctx context.Context, kind Kind, id string) (object, error) {
-	body, err := c.one(ctx, operation{name: fmt.Sprintf("read %s %s", kind, id), permission: apis[kind].read, method: http.MethodGet}, kind, id)
+	body, err := c.do(ctx, kind.operation(fmt.Sprintf("read %s %s", kind, id), http.MethodGet, id))
 	if err != nil {
 		return object{}, err
 	}
@@ -134,7 +129,8 @@ func (c *Client) get(ctx context.Context, kind Kind, id string) (object, error) 
 
 // create creates a resource that carries mark.
 func (c *Client) create(ctx context.Context, ref Ref, body map[string]any, mark string) (object, error) {
-	op := operation{name: "create " + ref.String(), permission: apis[ref.Kind].write, method: http.MethodPost, path: apis[ref.Kind].path, body: withoutNull(ref.Kind, body)}
+	op := ref.Kind.operation("create "+ref.String(), http.MethodPost, "")
+	op.body = withoutNull(ref.Kind, body)
 	return createOnce(ctx, c, op, func(answer any) (object, error) { return newObject(ref.Kind, answer) },
 		func() (*object, error) { return c.find(ctx, ref, mark) })
 }
@@ -256,7 +252,8 @@ func (o object) created() time.Time {
 
 // update changes a resource to body. changes are the differences between the two.
 func (c *Client) update(ctx context.Context, ref Ref, o object, body map[string]any, changes []Change) (object, error) {
-	op := operation{name: "change " + ref.String(), permission: apis[ref.Kind].write, method: apis[ref.Kind].change, body: withoutNull(ref.Kind, carryOver(ref.Kind, body, o.body))}
+	op := ref.Kind.operation("change "+ref.String(), apis[ref.Kind].change, o.ID())
+	op.body = withoutNull(ref.Kind, carryOver(ref.Kind, body, o.body))
 	if ref.Kind == Downtime {
 		op.body["data"].(map[string]any)["id"] = o.id
 		// A new schedule ends the downtime that is active, and begins with its first start.
@@ -264,7 +261,7 @@ func (c *Client) update(ctx context.Context, ref Ref, o object, body map[string]
 			delete(attributes(op.body), "schedule")
 		}
 	}
-	answer, err := c.one(ctx, op, ref.Kind, o.ID())
+	answer, err := c.do(ctx, op)
 	if notFound(err) {
 		return object{}, momentary{err} // somebody deleted it after the list; the next run creates it
 	}
@@ -276,7 +273,7 @@ func (c *Client) update(ctx context.Context, ref Ref, o object, body map[string]
 
 // remove deletes a resource. It succeeds if the resource no longer exists.
 func (c *Client) remove(ctx context.Context, o object) error {
-	_, err := c.one(ctx, operation{name: fmt.Sprintf("delete %s %s", o.kind, o.ID()), permission: apis[o.kind].write, method: http.MethodDelete}, o.kind, o.ID())
+	_, err := c.do(ctx, o.kind.operation(fmt.Sprintf("delete %s %s", o.kind, o.ID()), http.MethodDelete, o.ID()))
 	if notFound(err) {
 		return nil
 	}

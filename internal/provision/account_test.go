@@ -64,6 +64,15 @@ func TestUnexpectedLists(t *testing.T) {
 	}
 }
 
+// A gateway that drops the number of the page sends the same one without end.
+func TestTheSamePageAgain(t *testing.T) {
+	page := `{"data": [` + strings.Repeat(`{"id": "1", "attributes": {"status": "ended"}},`, 99) + `{"id": "2"}]}`
+	a := newAPI(t, answers(200, page))
+	if all, err := a.list(t.Context(), Downtime); err != nil || len(all) != 1 || len(a.requests) != 2 {
+		t.Errorf("%d resources, %v after %d requests", len(all), err, len(a.requests))
+	}
+}
+
 // Downtimes that are over remain in the list for some time.
 func TestListWithoutDowntimesThatAreOver(t *testing.T) {
 	a := newAPI(t, answers(200, `{"data": [{"id": "1", "attributes": {"status": "canceled"}}, {"id": "2", "attributes": {"status": "ended"}},
@@ -71,6 +80,15 @@ func TestListWithoutDowntimesThatAreOver(t *testing.T) {
 	all, err := a.list(t.Context(), Downtime)
 	if err != nil || len(all) != 2 || all[0].ID() != "3" || all[1].ID() != "4" {
 		t.Errorf("got %v, %v; want 3 and 4", all, err)
+	}
+	// A whole page of them is not the last one.
+	var over []string
+	for i := range pageSize {
+		over = append(over, fmt.Sprintf(`{"id": "%d", "attributes": {"status": "ended"}}`, i))
+	}
+	a = newAPI(t, inTurn([]string{`{"data": [` + strings.Join(over, ",") + `]}`, `{"data": [{"id": "a"}]}`}))
+	if all, err := a.list(t.Context(), Downtime); err != nil || len(all) != 1 || all[0].ID() != "a" {
+		t.Errorf("after a page of downtimes that are over: %v, %v", all, err)
 	}
 }
 

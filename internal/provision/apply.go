@@ -130,10 +130,9 @@ func (c *Client) carryOut(ctx context.Context, step Step, values Values, w io.Wr
 
 // replace deletes a monitor and creates a new one, after the API has validated that.
 func (c *Client) replace(ctx context.Context, step Step, mark string) (object, error) {
-	body := withoutNull(step.Kind, step.body)
-	_, err := c.do(ctx, operation{name: "validate " + step.Ref.String(), permission: apis[step.Kind].read, method: http.MethodPost,
-		path: apis[step.Kind].path + "/validate", body: body})
-	if err != nil && !notFound(err) {
+	op := step.Kind.operation("validate "+step.Ref.String(), http.MethodPost, "validate")
+	op.permission, op.body = apis[step.Kind].read, withoutNull(step.Kind, step.body)
+	if _, err := c.do(ctx, op); err != nil && !notFound(err) {
 		return object{}, err
 	}
 	if err := c.remove(ctx, *step.found); err != nil {

@@ -234,6 +234,7 @@ func TestAnswers(t *testing.T) {
 		{400, `404 page not found`, "read monitor 7: 400 Bad Request: 404 page not found", 1},
 		{400, "Ger\xe4t gesperrt", "read monitor 7: 400 Bad Request: Ger\ufffdt gesperrt", 1},
 		{400, "\xff\xfe{\x00}\x00", "read monitor 7: 400 Bad Request: 6 bytes that are not text", 1},
+		{400, `{"data": {"token": "t"}, "status": "failed"}`, "read monitor 7: 400 Bad Request: status: failed", 1},
 		{400, `["bad"]`, "read monitor 7: 400 Bad Request: bad", 1},
 		{400, `bad`, "read monitor 7: 400 Bad Request: bad", 1},
 		{400, "<html><title>Denied</title><body><h1>Access &amp; more</h1>\r\n by policy</body>", "read monitor 7: 400 Bad Request: Denied: Access & more by policy; a page answered, not the API; check DD_SITE, -api and the proxy", 1},

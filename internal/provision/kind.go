@@ -2,6 +2,7 @@ package provision
 
 import (
 	"net/http"
+	"net/url"
 	"regexp"
 )
 
@@ -46,6 +47,20 @@ var apis = map[Kind]apiOf{
 	Downtime: {path: "/api/v2/downtime", list: "data", size: "page[limit]", from: "page[offset]", change: http.MethodPatch,
 		read: "monitors_downtime", write: "monitors_downtime", model: "DowntimeRequest",
 		id: regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`), page: "/monitors/downtimes?selected="},
+}
+
+// operation returns a request for the resource with an ID, or without one for all of the
+// kind.
+func (k Kind) operation(name, method, id string) operation {
+	of := apis[k]
+	op := operation{name: name, permission: of.write, method: method, path: of.path}
+	if method == http.MethodGet {
+		op.permission = of.read
+	}
+	if id != "" {
+		op.path += "/" + url.PathEscape(id)
+	}
+	return op
 }
 
 // Ref names a definition: its kind and its key.
