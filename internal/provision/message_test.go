@@ -1,86 +1,27 @@
 package provision
 
 import (
+	"errors"
 	"fmt"
-	"html"
 	"maps"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
+
+	"apmapp/internal/local/query"
 )
 
-// render renders a monitor's message in a state, as Datadog does: sections with
-// conditions, {{#is_alert}}...{{/is_alert}} and {{^is_alert}}, and variables. An
-// unknown name is an error.
-func render(message string, state map[string]bool, variables map[string]string) (string, error) {
-	var out strings.Builder
-	type section struct {
-		name  string
-		shown bool
+// render renders a text of a monitor in a state. A name without a value is an error.
+func render(text string, holding []string, variables map[string]string) (string, error) {
+	template, err := query.ParseTemplate(text)
+	if err != nil {
+		return "", err
 	}
-	var open []section
-	shown := func() bool {
-		return !slices.ContainsFunc(open, func(s section) bool { return !s.shown })
+	rendered, problems := template.Render(query.Message{Conditions: holding, Variables: variables})
+	if len(problems) > 0 {
+		return "", errors.New(strings.Join(problems, "; "))
 	}
-	rest := message
-	for {
-		text, tag, found := strings.Cut(rest, "{{")
-		if shown() {
-			out.WriteString(text)
-		}
-		if !found {
-			break
-		}
-		end := "}}"
-		raw := strings.HasPrefix(tag, "{") // {{{name}}} is not escaped
-		if raw {
-			tag, end = tag[1:], "}}}"
-		}
-		name, after, closed := strings.Cut(tag, end)
-		if !closed {
-			return "", fmt.Errorf("{{%.20s lacks a closing }}", tag)
-		}
-		rest = after
-		switch name = strings.TrimSpace(name); {
-		case strings.HasPrefix(name, "#"), strings.HasPrefix(name, "^"):
-			condition := name[1:]
-			holds, ok := state[condition]
-			if !ok {
-				return "", fmt.Errorf("{{%s}} is not a condition", name)
-			}
-			open = append(open, section{condition, holds == (name[0] == '#')})
-		case strings.HasPrefix(name, "/"):
-			if len(open) == 0 || open[len(open)-1].name != name[1:] {
-				return "", fmt.Errorf("{{%s}} does not end the open section", name)
-			}
-			open = open[:len(open)-1]
-		default:
-			value, ok := variables[name]
-			if !ok {
-				return "", fmt.Errorf("{{%s}} is not a variable here", name)
-			}
-			if !raw {
-				value = html.EscapeString(value)
-			}
-			if shown() {
-				out.WriteString(value)
-			}
-		}
-	}
-	if len(open) > 0 {
-		return "", fmt.Errorf("{{#%s}} lacks its end", open[len(open)-1].name)
-	}
-	return out.String(), nil
-}
-
-// conditions returns all conditions that sections may have. Those in holding are true.
-func conditions(holding ...string) map[string]bool {
-	all := map[string]bool{}
-	for _, name := range []string{"is_alert", "is_warning", "is_no_data", "is_recovery", "is_alert_recovery", "is_warning_recovery", "is_no_data_recovery", "is_alert_to_warning", "is_renotify", "is_unknown"} {
-		all[name] = slices.Contains(holding, name)
-	}
-	return all
+	return rendered, nil
 }
 
 // notification is a state in which a monitor notifies.
@@ -140,18 +81,9 @@ func variablesOf(body map[string]any, state string) map[string]string {
 	return v
 }
 
-// sent returns the message of a notification. Sections of other states may use
-// variables that this state lacks.
+// sent returns the message of a notification.
 func sent(body map[string]any, n notification) (string, error) {
-	all := variablesOf(body, "")
-	message, err := render(body["message"].(string), conditions(n.holding...), all)
-	if err != nil {
-		return "", err
-	}
-	if n.name == "no data" && strings.Contains(message, all["value"]) && all["value"] != "" {
-		return "", fmt.Errorf("{{value}} although there is no data")
-	}
-	return message, nil
+	return render(body["message"].(string), n.holding, variablesOf(body, n.name))
 }
 
 func TestMessagesInEveryState(t *testing.T) {
@@ -190,7 +122,7 @@ func TestMessagesInEveryState(t *testing.T) {
 		if name := body["name"].(string); !strings.HasPrefix(name, "apmapp (dev): ") {
 			t.Errorf("%s: the name %q does not begin with service and environment", d.File, name)
 		}
-		name, err := render(body["name"].(string), conditions(), variablesOf(body, ""))
+		name, err := render(body["name"].(string), nil, variablesOf(body, ""))
 		if err != nil || strings.ContainsAny(name, "{}") {
 			t.Errorf("%s: name %q: %v", d.File, name, err)
 		}
@@ -239,6 +171,7 @@ func TestVariablesByType(t *testing.T) {
 		{"slo alert", "{{short_window_burn_rate}} {{long_window_burn_rate}} {{threshold}}", true},
 		{"service check", "{{value}}", false},
 		{"service check", "{{{check_message}}}", true},
+		{"query alert", "{{#is_warning}}{{/is_warning", false},
 	} {
 		body := map[string]any{"type": c.kind, "query": "q", "message": c.message, "options": options}
 		if _, err := sent(body, notification{"alert", []string{"is_alert"}}); (err == nil) != c.ok {
@@ -259,22 +192,6 @@ func TestCheckMessageIsNotEscaped(t *testing.T) {
 			if err != nil || !strings.Contains(message, "Can't connect to MySQL server on 'db' (111)") {
 				t.Errorf("%s, %s: %v, %q", d.File, state, err, message)
 			}
-		}
-	}
-}
-
-func TestMessagesThatDoNotRender(t *testing.T) {
-	for message, want := range map[string]string{
-		"{{#is_alert}}x":                    "lacks its end",
-		"{{#is_alert}}x{{/is_warning}}":     "does not end the open section",
-		"{{#is_alarm}}x{{/is_alarm}}":       "is not a condition",
-		"{{host.name}}":                     "is not a variable here",
-		"{{value":                           "lacks a closing }}",
-		"{{{value}}":                        "lacks a closing }}",
-		"{{#is_alert}}{{value}}{{/is_alert": "lacks a closing }}",
-	} {
-		if _, err := render(message, conditions("is_alert"), map[string]string{"value": "1"}); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: %v, want %q", message, err, want)
 		}
 	}
 }
