@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"apmapp/internal/local/query"
 )
 
 // Over a week, the downtimes mute everything except weekdays from 9 to 19.
@@ -19,42 +21,34 @@ func TestDowntimes(t *testing.T) {
 	// A Wednesday at 03:00, and the week in which summer time ends.
 	for _, now := range []time.Time{time.Date(2026, 11, 25, 3, 0, 0, 0, berlin), time.Date(2026, 10, 23, 18, 59, 30, 0, berlin)} {
 		v.Now = now
-		muted := map[time.Time]bool{}
+		var downtimes []*query.Downtime
 		for _, d := range ofKind(t, Downtime) {
 			body, err := d.Fill(v, anyTarget)
 			if err != nil {
 				t.Fatal(err)
 			}
-			a := attributes(body)
-			schedule := a["schedule"].(map[string]any)
-			if schedule["timezone"] != "Europe/Berlin" || !strings.Contains(a["message"].(string), "(Europe/Berlin)") || !strings.Contains(a["message"].(string), "@ops@example.com are notified") {
-				t.Errorf("%s: %s", d.File, short(a))
+			message := attributes(body)["message"].(string)
+			if scheduleOf(body)["timezone"] != "Europe/Berlin" || !strings.Contains(message, "(Europe/Berlin)") || !strings.Contains(message, "@ops@example.com are notified") {
+				t.Errorf("%s: %s", d.File, short(body))
 			}
-			raw := list(attributes(d.Body)["schedule"].(map[string]any)["recurrences"])
-			for i, r := range list(schedule["recurrences"]) {
-				r := r.(map[string]any)
+			filled := objects(scheduleOf(body)["recurrences"])
+			for i, r := range objects(scheduleOf(d.Body)["recurrences"]) {
 				days := strings.TrimPrefix(r["rrule"].(string), "FREQ=WEEKLY;INTERVAL=1;BYDAY=")
-				if !strings.HasPrefix(raw[i].(map[string]any)["start"].(string), "${next:"+days+"@") {
+				if !strings.HasPrefix(r["start"].(string), "${next:"+days+"@") {
 					t.Errorf("%s: its start is on other days than %s", d.File, days)
 				}
-				start, err := time.ParseInLocation("2006-01-02T15:04:05", r["start"].(string), berlin)
-				if err != nil || !start.After(now) {
-					t.Errorf("%s: start %s at %s: %v", d.File, r["start"], now, err)
-				}
-				length, err := time.ParseDuration(r["duration"].(string))
-				if err != nil {
-					t.Fatal(err)
-				}
-				for day := range 21 {
-					from := start.AddDate(0, 0, day)
-					if !slices.Contains(strings.Split(days, ","), weekdays[from.Weekday()]) {
-						continue
-					}
-					for at := from; at.Before(from.Add(length)); at = at.Add(30 * time.Minute) {
-						muted[at] = true
-					}
+				if start, err := time.ParseInLocation("2006-01-02T15:04:05", filled[i]["start"].(string), berlin); err != nil || !start.After(now) {
+					t.Errorf("%s: start %s at %s: %v", d.File, start, now, err)
 				}
 			}
+			downtime, err := query.NewDowntime(d.Key, d.Key, body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			downtimes = append(downtimes, downtime)
+		}
+		muted := func(at time.Time) bool {
+			return slices.ContainsFunc(downtimes, func(d *query.Downtime) bool { _, active := d.Active(at); return active })
 		}
 		monday := time.Date(now.Year(), now.Month(), now.Day()+7, 0, 0, 0, 0, berlin)
 		for monday.Weekday() != time.Monday {
@@ -62,8 +56,8 @@ func TestDowntimes(t *testing.T) {
 		}
 		for at := monday; at.Before(monday.AddDate(0, 0, 7)); at = at.Add(30 * time.Minute) {
 			weekend := at.Weekday() == time.Saturday || at.Weekday() == time.Sunday
-			if want := weekend || at.Hour() < 9 || at.Hour() >= 19; muted[at] != want {
-				t.Errorf("%s: muted %v, want %v", at.Format("Mon 15:04"), muted[at], want)
+			if want := weekend || at.Hour() < 9 || at.Hour() >= 19; muted(at) != want {
+				t.Errorf("%s: muted %v, want %v", at.Format("Mon 15:04"), !want, want)
 			}
 		}
 	}
