@@ -24,7 +24,7 @@ var personal = map[Kind][]string{
 	Dashboard: {"is_read_only", "notify_list", "restricted_roles", "experience_type"},
 	Monitor: {"restricted_roles", "restriction_policy", "restricted", "draft_status", "run_as",
 		"options.silenced", "options.avalanche_window"},
-	Downtime: {"data.attributes.canceled", "data.relationships"},
+	Downtime: {"data.attributes.canceled"},
 }
 
 // Export returns a resource as a definition, without a marker and without the fields
@@ -53,7 +53,7 @@ func definitionOf(kind Kind, body map[string]any) map[string]any {
 	drop := slices.Concat(added[kind], personal[kind])
 	switch {
 	case kind == Downtime:
-		body = withoutFirst(body)
+		body = map[string]any{"data": map[string]any{"type": "downtime", "attributes": attributes(withoutFirst(body))}}
 	case kind == SLO && body["sli_specification"] != nil:
 		drop = append(drop, "query") // the API derives it from sli_specification
 	case kind == Dashboard && len(list(body["tabs"])) == 0: // tabs name widgets by ID

@@ -31,7 +31,7 @@ func TestExport(t *testing.T) {
 		{"00000000-0000-1234-0000-000000000001", `{"data": {"id": "00000000-0000-1234-0000-000000000001", "type": "downtime", "attributes": {
 			"display_timezone": "UTC", "message": "Nights: mute\n\n[apmapp-provision:apmapp/dev/n]", "monitor_identifier": {"monitor_id": 7}, "mute_first_recovery_notification": false,
 			"notify_end_states": ["alert"], "notify_end_types": ["expired"], "schedule": {"timezone": "UTC", "recurrences": [{"duration": "1h", "rrule": "FREQ=DAILY"}], "current_downtime": {"start": "x"}}, "scope": "*",
-			"status": "active", "canceled": null, "created": "x", "modified": "x"}, "relationships": {}}}`,
+			"status": "active", "canceled": null, "created": "x", "modified": "x"}, "relationships": {}}, "included": [], "meta": {}}`,
 			"downtime.nights-mute.json", `{"data":{"attributes":{"display_timezone":"UTC","message":"Nights: mute","monitor_identifier":{"monitor_id":7},"mute_first_recovery_notification":false,"notify_end_states":["alert"],"notify_end_types":["expired"],"schedule":{"recurrences":[{"duration":"1h","rrule":"FREQ=DAILY"}],"timezone":"UTC"},"scope":"*"},"type":"downtime"}}`},
 	} {
 		ref, text, problems, err := newAPI(t, answers(200, c.answer)).Export(t.Context(), c.id)
