@@ -367,11 +367,11 @@ func TestQueriesReadEmittedTelemetry(t *testing.T) {
 func TestClientBesideService(t *testing.T) {
 	var graphs []string // their queries
 	d := definition(t, "dashboard cumulative")
-	for _, group := range list(filled(t, d)["widgets"]) {
-		for _, w := range list(group.(map[string]any)["definition"].(map[string]any)["widgets"]) {
+	eachWidget(filled(t, d)["widgets"], func(w, definition map[string]any) {
+		if definition["type"] != "group" {
 			graphs = append(graphs, string(marshal(w)))
 		}
-	}
+	})
 	for _, pair := range [][]string{
 		{"sum:loadgen.requests{", "sum:trace.http.request.hits{", "sum:apmapp.requests.refused{"},
 		{"p95:loadgen.response_time{", "p95:trace.http.request{"},

@@ -107,12 +107,11 @@ func TestTimeOfTheTimeboard(t *testing.T) {
 		t.Errorf("the board opens on %s", got)
 	}
 	var hour []string
-	for _, w := range list(d.Body["widgets"]) {
-		definition := w.(map[string]any)["definition"].(map[string]any)
+	eachWidget(d.Body["widgets"], func(_, definition map[string]any) {
 		if definition["time"] != nil {
 			hour = append(hour, fmt.Sprint(definition["type"], compact(definition["time"])))
 		}
-	}
+	})
 	if got := strings.Join(hour, " "); got != `query_value{"live_span":"1h"}` {
 		t.Errorf("widgets with a time of their own: %s", got)
 	}
@@ -162,19 +161,14 @@ func TestSeasonality(t *testing.T) {
 func TestMonitorsWidgetShowsAll(t *testing.T) {
 	n := 0
 	for _, d := range definitions(t) {
-		var visit func(v any)
-		visit = func(v any) {
-			for _, w := range list(v) {
-				definition := w.(map[string]any)["definition"].(map[string]any)
-				if definition["type"] == "manage_status" {
-					if n++; definition["show_last_triggered"] != false {
-						t.Errorf("%s: show_last_triggered hides monitors that are OK", d.File)
-					}
-				}
-				visit(definition["widgets"])
+		eachWidget(d.Body["widgets"], func(_, definition map[string]any) {
+			if definition["type"] != "manage_status" {
+				return
 			}
-		}
-		visit(d.Body["widgets"])
+			if n++; definition["show_last_triggered"] != false {
+				t.Errorf("%s: show_last_triggered hides monitors that are OK", d.File)
+			}
+		})
 	}
 	if n != 1 {
 		t.Errorf("%d lists of monitors", n)
