@@ -2,7 +2,6 @@ package provision
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -58,18 +57,21 @@ func (s Step) toSend(values Values) map[string]any {
 	return body
 }
 
-var everyWeek = regexp.MustCompile(`^FREQ=(?:DAILY|WEEKLY;(?:INTERVAL=1;)?BYDAY=([A-Z]{2}(?:,[A-Z]{2})*))(?:;INTERVAL=1)?$`)
-
 // daysOf returns the days of a rule that applies each week, without an end; or nil.
 func daysOf(rule string) []string {
-	switch m := everyWeek.FindStringSubmatch(rule); {
-	case m == nil:
-		return nil
-	case m[1] == "":
-		return weekdays
-	default:
-		return strings.Split(m[1], ",")
+	var on []string
+	parts := strings.Split(rule, ";") // in any order
+	for _, part := range parts {
+		if days, ok := strings.CutPrefix(part, "BYDAY="); ok {
+			on = strings.Split(days, ",")
+		} else if !slices.Contains([]string{"FREQ=DAILY", "FREQ=WEEKLY", "INTERVAL=1"}, part) {
+			return nil
+		}
 	}
+	if on == nil && slices.Contains(parts, "FREQ=DAILY") {
+		return weekdays
+	}
+	return on
 }
 
 // openUntil returns the end of the window of a weekly or daily recurrence that is open
