@@ -146,7 +146,8 @@ func reason(text []byte) string {
 		return fmt.Sprintf("%d bytes that are not text", len(text))
 	}
 	if !json.Valid(text) {
-		return words(string(text))
+		const most = 1 << 20 // bytes of a page: a longer one would take seconds
+		return words(string(text[:min(len(text), most)]))
 	}
 	v, _ := decode(text)
 	if o, ok := v.(map[string]any); ok {

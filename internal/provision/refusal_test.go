@@ -180,6 +180,10 @@ func TestAnotherServer(t *testing.T) {
 		}
 	}))
 	defer other.Close()
+	long := newAPI(t, answers(404, "<p>start</p>"+strings.Repeat(" ", 1<<20)+"<p>end</p>"))
+	if _, err := long.get(t.Context(), Monitor, "7"); !strings.HasPrefix(fmt.Sprint(err), "read monitor 7: 404 Not Found: start; a page answered") {
+		t.Errorf("a long page: %v", err)
+	}
 	a := newAPI(t, func(w http.ResponseWriter, _ *http.Request) {
 		for chunk := make([]byte, 1<<20); ; {
 			if _, err := w.Write(chunk); err != nil {
