@@ -58,7 +58,8 @@ func TestCarryOver(t *testing.T) {
 }
 
 // A change that does not concern the schedule of a downtime does not send it: a new
-// schedule ends the night that is running.
+// schedule ends the night that is running. The request contains the ID, which the
+// definition's body does not.
 func TestUpdateSendsAScheduleOnlyIfItChanged(t *testing.T) {
 	for path, want := range map[string]string{
 		"data.attributes.message":                          `{"data":{"attributes":{"message":"new"},"id":"0b"}}`,
@@ -71,8 +72,10 @@ func TestUpdateSendsAScheduleOnlyIfItChanged(t *testing.T) {
 			io.WriteString(w, `{"data": {"id": "0b"}}`)
 		})
 		body := parsed(t, `{"data": {"attributes": {"message": "new", "schedule": {"timezone": "UTC"}}}}`)
-		if _, err := a.update(t.Context(), Ref{Downtime, "n"}, object{kind: Downtime, id: "0b", body: map[string]any{}}, body, []Change{{Path: path}}); err != nil {
-			t.Fatal(err)
+		before := compact(body)
+		o, err := a.update(t.Context(), Ref{Downtime, "n"}, object{kind: Downtime, id: "0b", body: map[string]any{}}, body, []Change{{Path: path}})
+		if err != nil || o.ID() != "0b" || compact(body) != before {
+			t.Errorf("%v, %v, the body is now %s", o, err, compact(body))
 		}
 		if got := compact(value(t, string(sent))); got != want {
 			t.Errorf("a change of %s sends %s, want %s", path, got, want)
