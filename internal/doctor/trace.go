@@ -66,7 +66,7 @@ func (a *answers) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Method == http.MethodGet || !strings.HasSuffix(r.URL.Path, "/traces") || r.Header.Get("X-Datadog-Trace-Count") == "0" {
 		return resp, err
 	}
-	got := &answer{path: r.URL.Path, timedOut: err != nil && (timedOut(err) || r.Context().Err() != nil)}
+	got := &answer{path: r.URL.Path, timedOut: err != nil && (timedOut(err) || late(r))}
 	if err != nil {
 		got.text = cause(err).Error()
 	} else {
@@ -80,6 +80,14 @@ func (a *answers) RoundTrip(r *http.Request) (*http.Response, error) {
 	defer a.mu.Unlock()
 	a.last = got
 	return resp, err
+}
+
+// late reports whether the time for a request is over. The error does not always tell:
+// http.Client ends a request in two ways at once, and one of them has the error "request
+// canceled".
+func late(r *http.Request) bool {
+	deadline, ok := r.Context().Deadline()
+	return r.Context().Err() != nil || ok && !time.Now().Before(deadline)
 }
 
 func (a *answers) get() *answer {
