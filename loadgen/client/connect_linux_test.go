@@ -89,6 +89,23 @@ func TestAddressOfTheFirstConnection(t *testing.T) {
 	}
 }
 
+// An address that does not answer has its share of the time for the first connection, so
+// there is time left for the next one.
+func TestFirstConnectionTriesEachAddress(t *testing.T) {
+	service := httptest.NewServer(http.NotFoundHandler())
+	defer service.Close()
+	answers := address(t, service.URL)
+	h, _ := newHTTP1(t, "http://localhost:1")
+	poll.True(t, "the first lookup", func() bool { h.poll(time.Now(), false); return !h.looking })
+	h.looking = true // by this test
+	h.found <- found{addresses: []unix.Sockaddr{address(t, "http://"+full(t)), answers}}
+	h.poller.signal()
+	h.connectOnce()
+	if len(h.idle) != 1 || text(h.addresses[0]) != text(answers) {
+		t.Errorf("%d idle connections, addresses %+v; want one, to %s", len(h.idle), h.addresses, text(answers))
+	}
+}
+
 // A name that was not found at the start is looked up again, and requests wait for
 // that. A lookup that fails ends them, but does not forget known addresses.
 func TestLookups(t *testing.T) {
@@ -184,9 +201,10 @@ func TestFinishGivesUpInEachState(t *testing.T) {
 	}
 }
 
-// A connection that is not established in time is closed.
+// A connection that is not established in time is closed, and no other address is tried.
 func TestConnectionThatIsTooLate(t *testing.T) {
 	h, ended := newHTTP1(t, "http://"+full(t))
+	h.addresses = append(h.addresses, refusing)
 	h.Send(openloop.Request{Due: time.Now()})
 	if len(h.conns) != 1 || len(h.idle) != 0 {
 		t.Fatalf("%d connections, %d idle; want one that is being opened", len(h.conns), len(h.idle))
