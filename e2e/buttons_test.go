@@ -14,10 +14,9 @@ import (
 )
 
 // TestButtonsOfFaults presses the button of each fault, finds its cause from the overview
-// with at most two more clicks, and undoes it. It does not run beside other tests: some
-// faults slow the machine down.
+// with at most two more clicks, and undoes it.
 func TestButtonsOfFaults(t *testing.T) {
-	t.Setenv("DD_LOGGING_RATE", "5") // the tracer reports what it lost
+	t.Parallel()
 	d := startDisturbed(t, "20", "-fault-length", "10m")
 	b := browser.Start(t)
 	b.Do(t, chromedp.EmulateViewport(1280, 900))

@@ -24,7 +24,7 @@ import (
 // database is a port.
 type demo struct{ pages, service, agent, metrics, database string }
 
-// startDemo builds the demo and runs it on free ports until the test ends. No request may
+// startDemo runs the demo on free ports until the test ends. No request may
 // fail.
 func startDemo(t *testing.T, rps string) demo { return runDemo(t, ", 0 failed ", rps) }
 
@@ -35,18 +35,14 @@ func startDisturbed(t *testing.T, rps string, flags ...string) demo {
 
 func runDemo(t *testing.T, report, rps string, flags ...string) demo {
 	t.Helper()
-	dir := t.TempDir()
-	build := exec.Command("go", "build", "-o", dir, "./cmd/demo")
-	build.Dir = ".."
-	// Without the race detector: under load it finds some in the embedded database's library,
-	// and their reports slow everything down.
-	build.Env = append(os.Environ(), "GOFLAGS=")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	program, err := demoProgram()
+	if err != nil {
+		t.Fatal(err)
 	}
 	flags = append(flags, "-database", "embedded", "-rps", rps, "-port", "0", "-agent-port", "0", "-dogstatsd-port", "0", "-otlp-grpc-port", "0", "-otlp-http-port", "0", "-pages-port", "0")
-	cmd := exec.Command(filepath.Join(dir, "demo"), flags...)
-	cmd.Env = append(os.Environ(), "TMPDIR="+dir)
+	cmd := exec.Command(program, flags...)
+	// With the rate the tracer reports what it lost after seconds, not minutes.
+	cmd.Env = append(os.Environ(), "TMPDIR="+t.TempDir(), "DD_LOGGING_RATE=5")
 	var d demo
 	lines := running(t, cmd, report)
 	for lines.Scan() {

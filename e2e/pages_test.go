@@ -3,6 +3,7 @@ package e2e
 import (
 	"bufio"
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"net/url"
@@ -36,6 +37,10 @@ func startRecording(t *testing.T) string {
 var scratch string
 
 func TestMain(m *testing.M) {
+	// The tests wait more than they compute: for intervals of ten seconds, monitors, profiles.
+	if err := flag.Set("test.parallel", "4"); err != nil {
+		panic(err)
+	}
 	dir, err := os.MkdirTemp("", "apmapp-e2e-*")
 	if err != nil {
 		panic(err)
@@ -46,15 +51,24 @@ func TestMain(m *testing.M) {
 	os.Exit(status)
 }
 
-var buildAgent = sync.OnceValues(func() (string, error) {
-	program := filepath.Join(scratch, "localagent")
-	build := exec.Command("go", "build", "-o", program, "./cmd/localagent")
+var (
+	agentProgram = sync.OnceValues(func() (string, error) { return build("localagent") })
+	// Without the race detector: under load it finds some in the embedded database's library,
+	// and their reports slow everything down.
+	demoProgram = sync.OnceValues(func() (string, error) { return build("demo", "CGO_ENABLED=0", "GOFLAGS=-trimpath -ldflags=-w") })
+)
+
+// build builds a program with more environment variables, and returns its path.
+func build(name string, env ...string) (string, error) {
+	program := filepath.Join(scratch, name)
+	build := exec.Command("go", "build", "-o", program, "./cmd/"+name)
 	build.Dir = ".."
+	build.Env = append(os.Environ(), env...)
 	if out, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%w\n%s", err, out)
+		return "", fmt.Errorf("build %s: %w\n%s", name, err, out)
 	}
 	return program, nil
-})
+}
 
 // startAgent runs the local agent on free ports until the test ends. It
 // returns the URL of the pages.
@@ -89,7 +103,7 @@ func running(t testing.TB, cmd *exec.Cmd, last string) *bufio.Scanner {
 // startAgentAt also returns the URL that tracers send to.
 func startAgentAt(t testing.TB, args ...string) (pages, traces string) {
 	t.Helper()
-	program, err := buildAgent()
+	program, err := agentProgram()
 	if err != nil {
 		t.Fatal(err)
 	}

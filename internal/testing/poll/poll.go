@@ -12,8 +12,13 @@ import (
 // on a busy machine, so a test that reaches it has failed.
 const Limit = time.Minute
 
-// interval is short compared with the time that a process takes to start.
-const interval = 10 * time.Millisecond
+// Between two calls is a twentieth of the time that has passed: an answer comes at most
+// 5% late, and a long wait takes little from what it waits for. shortest is short compared
+// with the time that a process takes to start.
+const (
+	shortest = 10 * time.Millisecond
+	longest  = 250 * time.Millisecond
+)
 
 // Until calls done until it returns nil. After Limit it fails the test with
 // done's last error.
@@ -31,10 +36,11 @@ func Within(t testing.TB, limit time.Duration, done func() error) {
 		if err == nil {
 			return
 		}
-		if time.Since(start) > limit {
+		passed := time.Since(start)
+		if passed > limit {
 			t.Fatalf("still after %s: %v", limit, err)
 		}
-		time.Sleep(interval)
+		time.Sleep(min(max(passed/20, shortest), longest))
 	}
 }
 
