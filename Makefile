@@ -29,11 +29,10 @@ faults: needs ## cause each fault in a demo of its own, on both databases; fails
 SKIPPED := $(if $(filter Linux,$(shell uname -s)),,loadgen/bench deploy/verify/vm)
 # All modules except the root and tools/release (see goreleaser and test-tools). They
 # import the root or need heavy dependencies.
-MODULES := $(filter-out $(SKIPPED),e2e loadgen/bench tools deploy/verify/agent deploy/verify/otel deploy/verify/vm deploy/verify/containers)
+MODULES := $(filter-out $(SKIPPED),e2e internal/memdb/regexp loadgen/bench tools deploy/verify/agent deploy/verify/otel deploy/verify/vm deploy/verify/containers)
 
-# These modules have no concurrency of their own, and the race detector doubles the
-# time to compile what they need. With the flags of a release they share packages with
-# the programs that their tests build.
+# These modules have no concurrency of their own, so they need no race detector. With the
+# flags of a release they share packages with the programs that their tests build.
 RELEASED := CGO_ENABLED=0 GOFLAGS='-trimpath -ldflags=-w -vet=off'
 unraced = case $(1) in deploy/*|tools*) export $(RELEASED);; esac
 

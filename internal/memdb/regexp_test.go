@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// answers are those of MySQL 9.7 to expressions. NULL is "-".
+// answers has expressions and what MySQL 9.7 answers. NULL is "-".
 var answers = map[string]string{
 	`'Michael!' REGEXP '.*'`:                               "1",
 	`'new*\n*line' REGEXP 'new\\*.\\*line'`:                "0",
