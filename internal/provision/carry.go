@@ -77,8 +77,8 @@ func (c carrier) value(t, path string, want, have any) any {
 }
 
 // partners returns for each element of want the element of have that stands for the same,
-// or nil, and the other elements of have. People insert, remove and reorder elements, so the same place in both lists
-// counts only for a widget whose title changed.
+// or nil, and the other elements of have. People insert, remove and reorder elements, so the
+// same place in both lists counts only for a widget whose title changed.
 func partners(want, have []any) (all, rest []any) {
 	all = make([]any, len(want))
 	used := map[int]bool{}
