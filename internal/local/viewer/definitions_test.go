@@ -13,6 +13,7 @@ import (
 	"apmapp/internal/local/definitions"
 	"apmapp/internal/local/query"
 	"apmapp/internal/local/store"
+	"apmapp/internal/testing/poll"
 )
 
 // defined returns definitions of one of each kind, and their store.
@@ -55,6 +56,8 @@ func TestDefinitionsPages(t *testing.T) {
 		t.Errorf("before the first evaluation:\n%s", got)
 	}
 	at := time.Now()
+	// A dashboard ends with the last whole second.
+	poll.True(t, "the second of the packet is over", func() bool { return time.Now().Unix() > at.Unix() })
 	for range 30 { // a new group is evaluated after a minute
 		at = at.Add(10 * time.Second)
 		d.Evaluate(at)
