@@ -24,8 +24,7 @@ import (
 // database is a port.
 type demo struct{ pages, service, agent, metrics, database string }
 
-// startDemo runs the demo on free ports until the test ends. No request may
-// fail.
+// startDemo runs the demo on free ports until the test ends. No request may fail.
 func startDemo(t *testing.T, rps string) demo { return runDemo(t, ", 0 failed ", rps) }
 
 // startDisturbed is startDemo where requests may fail, with more flags.

@@ -54,7 +54,8 @@ func TestMain(m *testing.M) {
 var (
 	agentProgram = sync.OnceValues(func() (string, error) { return build("localagent") })
 	// Without the race detector: under load it finds some in the embedded database's library,
-	// and their reports slow everything down.
+	// and their reports slow everything down. With the flags of a release, as the images are
+	// built, it shares their compiled packages.
 	demoProgram = sync.OnceValues(func() (string, error) { return build("demo", "CGO_ENABLED=0", "GOFLAGS=-trimpath -ldflags=-w") })
 )
 

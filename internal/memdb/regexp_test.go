@@ -40,7 +40,6 @@ var answers = map[string]string{
 func TestRegularExpressions(t *testing.T) {
 	client := open(t)
 	for query, want := range answers {
-
 		var got sql.NullString
 		if err := client.QueryRow("SELECT " + query).Scan(&got); err != nil {
 			t.Errorf("%s: %v", query, err)

@@ -112,8 +112,9 @@ func widgetType(v any) string {
 	return t
 }
 
-// nameOf returns what names an element of a list: the type and title of a widget, the time
-// frame of a threshold, the name of everything else. It returns "" if there is none.
+// nameOf returns a text that identifies an element of a list: a widget's type and title, a
+// threshold's time frame, or the field name of any other element. It returns "" if the
+// element has no such field.
 func nameOf(v any) string {
 	o, _ := v.(map[string]any)
 	if t := widgetType(v); t != "" {
